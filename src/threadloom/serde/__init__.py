@@ -1,0 +1,12 @@
+"""Values to bytes and back, exactly and safely.
+
+``Codec`` stores channel values, pending writes and messages. ``Opaque`` stands for a value
+whose class the reading process does not have.
+"""
+
+from __future__ import annotations
+
+from .codec import Codec
+from .opaque import Opaque
+
+__all__ = ["Codec", "Opaque"]

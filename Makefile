@@ -1,0 +1,76 @@
+# The whole contributor interface. `make` alone prints what there is.
+#
+# Every target sets up what it needs in .venv, so a machine with Python 3.11 or newer, git and
+# make needs nothing else. A change of pyproject.toml or constraints.txt installs again.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?=
+ARGS   ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TYPED = src $(wildcard adapters/*/src)
+
+.PHONY: help demo test soak check format clean
+
+help: ## print this list
+	@echo "Threadloom. Targets:"
+	@echo
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+	@echo
+	@echo "  PYTHON=python3.12   the interpreter that .venv is made with (3.11 or newer)"
+	@echo "  ARGS='-k fork -x'   passed on to pytest by test and soak, to the demo by demo"
+
+demo: $(VENV)/.core ## one session across two processes, told step by step (under two minutes)
+	@$(BIN)/python examples/demo.py $(ARGS)
+
+test: $(VENV)/.dev ## all tests (under ten minutes)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+soak: $(VENV)/.dev ## the fault and concurrency tests at full counts (slow)
+	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)
+
+check: $(VENV)/.dev ## lint, formatting and types; changes nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+
+format: $(VENV)/.dev ## mend what lint and formatting can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## remove .venv, caches and build results
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The library and what the demo shows its tables with.
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(make_venv)
+	@echo "Installing Threadloom into $(VENV) …"
+	@$(PIP) install --editable . rich --constraint constraints.txt
+	@touch $@
+
+# All that tests, linter and type checker need on top of it.
+$(VENV)/.dev: $(VENV)/.core
+	@echo "Installing the development tools into $(VENV) …"
+	@$(PIP) install --editable ".[dev]" --constraint constraints.txt
+	@touch $@
+
+# Makes .venv with PYTHON, or else with the first interpreter that is new enough. One that works
+# already is kept; one whose interpreter is gone is made anew.
+define make_venv
+if $(BIN)/python -c 'import pip' 2>/dev/null; then exit 0; fi; \
+for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
+    if "$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+        echo "Creating $(VENV) with $$("$$python" --version) …"; \
+        exec "$$python" -m venv --clear $(VENV); \
+    fi; \
+done; \
+echo "Threadloom needs Python 3.11 or newer with its venv module, and found none as:" >&2; \
+echo "    $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python)" >&2; \
+echo "Name one with  make PYTHON=/path/to/python3.12 …  (Debian, Ubuntu: apt-get install python3-venv)." >&2; \
+exit 1
+endef

@@ -1,0 +1,349 @@
+"""Plans that read checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, PendingWrite
+
+from threadloom import keys
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.layout import Head, Header, Place, Stored
+from threadloom.checkpoint.values import Values
+from threadloom.errors import CorruptRecord
+from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, encode_id
+from threadloom.ops import Get, ListNamespaces, Op, Record, Scan
+from threadloom.plans import Plan
+from threadloom.scope import Scope
+
+_PAGE = 200
+_TRIES = 20
+
+
+def get_tuple(
+    scope: Scope, values: Values, place: Place, config: RunnableConfig
+) -> Plan[CheckpointTuple | None]:
+    """The checkpoint that a config names, or the newest by put order; None if there is none."""
+    asked = config["configurable"].get("checkpoint_id") or None
+    for _ in range(_TRIES):
+        stored = yield from _find(place, asked)
+        if stored is None:
+            return None
+        loaded = yield from _load(place, values, [stored])
+        if loaded is not None:
+            return _tuple(place, values, loaded[0], config if asked else None)
+    raise CorruptRecord(f"session {place.paths.id!r}: a value of checkpoint {asked} is missing")
+
+
+def list_tuples(
+    scope: Scope,
+    values: Values,
+    config: RunnableConfig | None,
+    session: SessionPaths | None,
+    *,
+    filter: Mapping[str, Any] | None,
+    before: str | None,
+    limit: int | None,
+) -> Plan[list[CheckpointTuple]]:
+    """Checkpoints of one session, newest put first, or of all, by id, greatest first."""
+    if limit is not None and limit <= 0:
+        return []
+    if session is not None and config is not None:
+        configurable = config["configurable"]
+        places = yield from _places(session, configurable.get("checkpoint_ns"))
+        only = configurable.get("checkpoint_id") or None
+        found: list[CheckpointTuple] = []
+        for place in places:
+            left = None if limit is None else limit - len(found)
+            if left is not None and left <= 0:
+                break
+            found += yield from _list_place(place, values, filter, before, left, only)
+        return found
+    everything: list[CheckpointTuple] = []
+    for id in (yield from _session_ids(scope)):
+        for place in (yield from _places(scope.paths(id), None)):
+            everything += yield from _list_place(place, values, filter, before, None, None)
+    everything.sort(key=lambda item: item.checkpoint["id"], reverse=True)
+    return everything[:limit]
+
+
+def delta_history(
+    scope: Scope,
+    values: Values,
+    place: Place,
+    config: RunnableConfig,
+    channels: Sequence[str],
+) -> Plan[dict[str, DeltaChannelHistory]]:
+    """What `channels` are rebuilt from: writes on the way from a stored value to a checkpoint.
+
+    Walks the parents of the checkpoint that the config names (or of the newest), reading
+    them in pages. For each channel the walk ends at the nearest ancestor with a stored value.
+    """
+    result: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
+    target = yield from _find(place, config["configurable"].get("checkpoint_id") or None)
+    if target is None or not channels:
+        return result
+    chain = yield from ancestors(place, target, set(channels))
+    remaining = set(channels)
+    collected: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
+    seeds: dict[str, Any] = {}
+    for stored, header in chain:
+        for write in reversed(stored.writes):
+            if write.channel in remaining:
+                value = values.loads(write.blob)
+                collected[write.channel].append((write.task_id, write.channel, value))
+        for channel in sorted(remaining):
+            if channel in header.versions and channel not in header.absent:
+                seeds[channel] = header.versions[channel]
+                remaining.discard(channel)
+    for channel in channels:
+        result[channel]["writes"] = collected[channel][::-1]
+    if seeds:
+        records = yield [_value_of(place, item) for item in seeds.items()]
+        for channel, record in zip(seeds, records, strict=True):
+            result[channel]["seed"] = _loads(values, record, place, channel)
+    return result
+
+
+def ancestors(
+    place: Place, target: Stored, channels: Collection[str] | None = None
+) -> Plan[list[tuple[Stored, Header]]]:
+    """The parents of a checkpoint, nearest first, as far as `channels` need them.
+
+    Without `channels`, all of them.
+    """
+    chain: list[tuple[Stored, Header]] = []
+    remaining = None if channels is None else set(channels)
+    pages = _Pages(place, encode_id(target.id))
+    parent = target.parent
+    while parent is not None and (remaining is None or remaining):
+        stored = yield from pages.find(parent)
+        if stored is None:
+            break
+        header = layout.decode_header(stored.record)
+        chain.append((stored, header))
+        if remaining is not None:
+            remaining -= {
+                channel
+                for channel in remaining
+                if channel in header.versions and channel not in header.absent
+            }
+        parent = stored.parent
+    return chain
+
+
+class _Pages:
+    """Checkpoints of a namespace, read in pages downwards from one of them."""
+
+    def __init__(self, place: Place, below: str) -> None:
+        self._place = place
+        self._below: str | None = below
+        self._found: dict[str, Stored] = {}
+        self._loose: list[Record] = []
+
+    def find(self, id: str) -> Plan[Stored | None]:
+        while id not in self._found and self._below is not None and encode_id(id) < self._below:
+            records = yield [
+                Scan(self._place.records(), end=self._below, reverse=True, limit=_PAGE)
+            ]
+            self._take(records[0])
+        if id not in self._found:
+            # Its id does not sort below its child's: a clock stepped back, or ids of one's own.
+            records = yield [self._place.scan(id)]
+            self._found.update(layout.group(records[0]))
+        return self._found.get(id)
+
+    def _take(self, records: list[Record]) -> None:
+        # A page may end between a checkpoint's writes and the checkpoint, which comes last.
+        gathered = self._loose + records
+        last = max(
+            (at for at, record in enumerate(gathered) if keys.PART_SEPARATOR not in record.key),
+            default=-1,
+        )
+        self._found.update(layout.group(gathered[: last + 1]))
+        self._loose = gathered[last + 1 :]
+        self._below = records[-1].key if len(records) == _PAGE else None
+
+
+def _find(place: Place, id: str | None) -> Plan[Stored | None]:
+    """One checkpoint with its pending writes; the newest where `id` is None."""
+    session_get = Get(place.paths.sessions, place.paths.id, blob=False)
+    if id is not None:
+        session, records = yield [session_get, place.scan(id)]
+        return None if session is None else layout.group(records).get(id)
+    for _ in range(_TRIES):
+        session, head_record = yield [session_get, place.head()]
+        head = Head.read(head_record)
+        if session is None or head.id is None:
+            return None
+        (records,) = yield [place.scan(head.id)]
+        stored = layout.group(records).get(head.id)
+        if stored is not None:
+            return stored
+    raise CorruptRecord(
+        f"session {place.paths.id!r}: checkpoint {head.id}, the newest of {place.ns!r}, is missing"
+    )
+
+
+class _Loaded(NamedTuple):
+    stored: Stored
+    header: Header
+    blobs: dict[str, Record]
+
+
+def _load(place: Place, values: Values, found: list[Stored]) -> Plan[list[_Loaded] | None]:
+    """Checkpoints with the records of their channels' values.
+
+    None if one of them went away in the meantime.
+    """
+    headers = [layout.decode_header(stored.record) for stored in found]
+    wanted: dict[str, Op] = {}
+    for header in headers:
+        for channel, version in header.stored():
+            key = layout.value_key(channel, version)
+            wanted[key] = Get(place.values(), key)
+    records: list[Record | None] = []
+    if wanted:
+        records = yield list(wanted.values())
+    by_key = dict(zip(wanted, records, strict=True))
+    if any(record is None for record in records):
+        again = yield [place.scan(stored.id) for stored in found]
+        for stored, there in zip(found, again, strict=True):
+            now = layout.group(there).get(stored.id)
+            if now is None or now.record.version != stored.record.version:
+                return None
+        missing = [key for key, record in by_key.items() if record is None]
+        raise CorruptRecord(
+            f"session {place.paths.id!r}: values are missing in the store: {missing[:5]}"
+        )
+    loaded = []
+    for stored, header in zip(found, headers, strict=True):
+        blobs = {}
+        for channel, version in header.stored():
+            record = by_key[layout.value_key(channel, version)]
+            assert record is not None
+            blobs[channel] = record
+        loaded.append(_Loaded(stored, header, blobs))
+    return loaded
+
+
+def _tuple(
+    place: Place, values: Values, loaded: _Loaded, config: RunnableConfig | None
+) -> CheckpointTuple:
+    stored, header, blobs = loaded
+    checkpoint: Any = {
+        **header.checkpoint,
+        "channel_values": {
+            channel: _loads(values, record, place, channel) for channel, record in blobs.items()
+        },
+    }
+    parent = stored.parent
+    return CheckpointTuple(
+        config=config if config is not None else _config(place, stored.id),
+        checkpoint=checkpoint,
+        metadata=values.loads(header.metadata),
+        parent_config=None if parent is None else _config(place, parent),
+        pending_writes=[
+            (write.task_id, write.channel, values.loads(write.blob)) for write in stored.writes
+        ],
+    )
+
+
+def _loads(values: Values, record: Record | None, place: Place, channel: str) -> Any:
+    if record is None or record.blob is None:
+        raise CorruptRecord(
+            f"session {place.paths.id!r}: the value of channel {channel!r} is missing"
+        )
+    return values.loads(record.blob)
+
+
+def _value_of(place: Place, item: tuple[str, Any]) -> Get:
+    return Get(place.values(), layout.value_key(*item))
+
+
+def _config(place: Place, id: str) -> RunnableConfig:
+    return {
+        "configurable": {
+            "thread_id": place.paths.id,
+            "checkpoint_ns": place.ns,
+            "checkpoint_id": id,
+        }
+    }
+
+
+def _places(session: SessionPaths, ns: str | None) -> Plan[list[Place]]:
+    """A session's checkpoint namespaces that hold a checkpoint, or the one that is asked for."""
+    record, heads = yield [
+        Get(session.sessions, session.id, blob=False),
+        Scan(session.checkpoints, blobs=False),
+    ]
+    if record is None:
+        return []
+    places = [Place(session, decode_id(head.key)) for head in heads if (head.doc or {}).get("head")]
+    return [place for place in places if ns is None or place.ns == ns]
+
+
+def _session_ids(scope: Scope) -> Plan[list[str]]:
+    (namespaces,) = yield [ListNamespaces((*scope.root, CHECKPOINTS))]
+    depth = len(scope.root) + 1
+    return sorted({decode_id(namespace[depth]) for namespace in namespaces})
+
+
+def _list_place(
+    place: Place,
+    values: Values,
+    filter: Mapping[str, Any] | None,
+    before: str | None,
+    limit: int | None,
+    only: str | None,
+) -> Plan[list[CheckpointTuple]]:
+    for _ in range(_TRIES):
+        chosen = yield from _choose(place, values, filter, before, limit, only)
+        loaded = yield from _load(place, values, chosen)
+        if loaded is not None:
+            return [_tuple(place, values, item, None) for item in loaded]
+    raise CorruptRecord(f"session {place.paths.id!r} changes faster than it can be listed")
+
+
+def _choose(
+    place: Place,
+    values: Values,
+    filter: Mapping[str, Any] | None,
+    before: str | None,
+    limit: int | None,
+    only: str | None,
+) -> Plan[list[Stored]]:
+    """The checkpoints of a listing, newest put first."""
+
+    def passes(stored: Stored) -> bool:
+        if before is not None and stored.id >= before:
+            return False
+        if not filter:
+            return True
+        metadata = values.loads(layout.decode_header(stored.record).metadata)
+        return all(metadata.get(name) == wanted for name, wanted in filter.items())
+
+    if only is not None:
+        (records,) = yield [place.scan(only)]
+        return [stored for stored in layout.group(records).values() if passes(stored)][:limit]
+    (head_record,) = yield [place.head()]
+    if limit is None or not Head.read(head_record).ordered:
+        (records,) = yield [Scan(place.records())]
+        found = sorted(layout.group(records).values(), key=lambda item: -item.seq)
+        return [stored for stored in found if passes(stored)][:limit]
+    chosen: list[Stored] = []
+    end = None if before is None else encode_id(before)
+    loose: list[Record] = []
+    while len(chosen) < limit:
+        (records,) = yield [Scan(place.records(), end=end, reverse=True, limit=_PAGE)]
+        for record in records:
+            loose.append(record)
+            if keys.PART_SEPARATOR not in record.key:
+                chosen += [item for item in layout.group(loose).values() if passes(item)]
+                loose = []
+        if len(records) < _PAGE:
+            break
+        end = records[-1].key
+    return chosen[:limit]

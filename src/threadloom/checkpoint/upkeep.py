@@ -1,0 +1,258 @@
+"""Plans that delete, prune and copy graph state. None decodes a value of the application's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from threadloom import index
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.layout import Head, Header, Place, Stored
+from threadloom.errors import InvalidKey, SessionConflict
+from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
+from threadloom.ops import ABSENT, Delete, DropTree, Get, ListNamespaces, Op, Put, Record, Scan
+from threadloom.plans import Plan, retrying
+from threadloom.scope import Scope
+
+_NO_GRAPH = {
+    "status": "idle",
+    "graph_messages": 0,
+    "graph_tokens": 0,
+    "shared_messages": 0,
+    "shared_tokens": 0,
+}
+
+
+def delete_thread(scope: Scope, paths: SessionPaths) -> Plan[None]:
+    """Delete a session's graph state; the session and its chat history stay."""
+
+    def attempt() -> Plan[None]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        now = scope.now()
+        touched: list[Op] = []
+        if session is not None:
+            touched = index.touch(paths, session, now, implicit=False, set=_NO_GRAPH)
+        yield [*touched, DropTree(paths.checkpoints), index.bury(paths, now)]
+
+    return retrying(attempt)
+
+
+def copy_thread(scope: Scope, source: SessionPaths, target: SessionPaths) -> Plan[None]:
+    """Copy a session's graph state onto one that has none; the two share nothing.
+
+    Raises:
+        SessionNotFound: there is no source.
+        SessionConflict: the target has graph state already.
+    """
+    if source.id == target.id:
+        raise InvalidKey(f"a session cannot be copied onto itself: {source.id!r}")
+
+    def attempt() -> Plan[None]:
+        origin, session, heads, namespaces = yield [
+            Get(source.sessions, source.id),
+            Get(target.sessions, target.id),
+            Scan(target.checkpoints, limit=1),
+            ListNamespaces(source.checkpoints),
+        ]
+        if origin is None:
+            raise index.not_found(source.id)
+        if session is not None and heads:
+            raise SessionConflict(f"session {target.id!r} has graph state; copy onto an empty one")
+        pages = yield [Scan(namespace) for namespace in namespaces]
+        fields = {
+            name: (origin.doc or {}).get(name) or default for name, default in _NO_GRAPH.items()
+        }
+        if fields["status"] == "running":
+            fields["status"] = "idle"
+        if session is None:
+            fields |= {"origin": {"session_id": source.id}}
+        depth = len(source.checkpoints)
+        yield [
+            *index.touch(target, session, scope.now(), implicit=True, set=fields),
+            *(
+                Put(
+                    (*target.checkpoints, *record.namespace[depth:]),
+                    record.key,
+                    doc=record.doc,
+                    blob=record.blob,
+                    text=record.text,
+                    expect=ABSENT,
+                )
+                for page in pages
+                for record in page
+            ),
+        ]
+
+    return retrying(attempt)
+
+
+def prune(scope: Scope, paths: SessionPaths) -> Plan[None]:
+    """Keep the newest checkpoint of each namespace, and what it is rebuilt from."""
+
+    def attempt() -> Plan[None]:
+        threads = yield from _read(paths)
+        ops: list[Op] = []
+        for thread in threads:
+            if thread.head.id in thread.stored:
+                gone = thread.deletable(set(thread.stored) - {thread.head.id})
+                ops += thread.without(gone) if gone else []
+        if ops:
+            yield ops
+
+    return retrying(attempt)
+
+
+def delete_for_runs(scope: Scope, run_ids: Sequence[str]) -> Plan[None]:
+    """Delete the checkpoints that some runs made, in every session.
+
+    What a surviving checkpoint is rebuilt from stays.
+    """
+    runs = set(run_ids)
+    (namespaces,) = yield [ListNamespaces((*scope.root, CHECKPOINTS))]
+    depth = len(scope.root) + 1
+    for label in sorted({namespace[depth] for namespace in namespaces}):
+        yield from _delete_runs(scope, scope.paths(decode_id(label)), runs)
+
+
+def _delete_runs(scope: Scope, paths: SessionPaths, runs: Collection[str]) -> Plan[None]:
+    def attempt() -> Plan[None]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        threads = yield from _read(paths)
+        ops: list[Op] = []
+        fields: dict[str, object] = {}
+        for thread in threads:
+            doomed = {
+                id
+                for id, item in thread.stored.items()
+                if (item.record.doc or {}).get("run_id") in runs
+            }
+            gone = thread.deletable(doomed)
+            if not gone:
+                continue
+            ops += thread.without(gone)
+            if thread.place.is_root:
+                fields = thread.session_fields(gone)
+        if ops and session is not None:
+            touched = index.touch(paths, session, scope.now(), implicit=False, set=fields)
+            yield [*touched, *ops]
+
+    return retrying(attempt)
+
+
+class _Thread(NamedTuple):
+    """One checkpoint namespace, whole."""
+
+    place: Place
+    head_record: Record
+    head: Head
+    stored: dict[str, Stored]
+    headers: dict[str, Header]
+
+    def deletable(self, doomed: set[str]) -> set[str]:
+        """Of some checkpoints those that no other one is rebuilt from."""
+        return doomed - self._needed(set(self.stored) - doomed)
+
+    def without(self, gone: set[str]) -> list[Op]:
+        """What removes checkpoints, and the values that only they used."""
+        left = [item for id, item in self.stored.items() if id not in gone]
+        used = {
+            layout.value_key(channel, version)
+            for item in left
+            for channel, version in self.headers[item.id].stored()
+        }
+        ops: list[Op] = [self._new_head(left, gone)]
+        for id in gone:
+            records = self.place.records()
+            ops.append(Delete(records, layout.checkpoint_key(id)))
+            ops += [
+                Delete(records, layout.write_key(id, write.task_id, write.number))
+                for write in self.stored[id].writes
+            ]
+            ops += [
+                Delete(self.place.values(), layout.value_key(channel, version))
+                for channel, version in self.headers[id].stored()
+                if layout.value_key(channel, version) not in used
+            ]
+        ops += [
+            Put(
+                item.record.namespace,
+                item.record.key,
+                doc={**(item.record.doc or {}), "parent": None},
+                blob=item.record.blob,
+                expect=item.record.version,
+            )
+            for item in left
+            if item.parent in gone
+        ]
+        return ops
+
+    def session_fields(self, gone: set[str]) -> dict[str, object]:
+        """What the session's record says once checkpoints of the root are gone."""
+        survivors = [item for id, item in self.stored.items() if id not in gone]
+        if not survivors:
+            return dict(_NO_GRAPH)
+        newest = max(survivors, key=lambda item: item.seq)
+        doc = newest.record.doc or {}
+        return {
+            "status": self.head.marks.get(newest.id, "idle"),
+            "graph_messages": doc.get("messages", 0),
+            "graph_tokens": doc.get("tokens", 0),
+        }
+
+    def _new_head(self, left: list[Stored], gone: set[str]) -> Op:
+        get = self.place.head()
+        version = self.head_record.version
+        if not left:
+            return Delete(get.namespace, get.key, expect=version)
+        head = self.head
+        if head.id in gone:
+            head = head._replace(id=max(left, key=lambda item: item.seq).id)
+        tips = tuple(tip for tip in head.tips if tip not in gone)
+        if head.id is not None and head.id not in tips:
+            tips = (*tips, head.id)
+        head = head._replace(tips=tips)
+        return Put(get.namespace, get.key, doc=head.doc(), expect=version)
+
+    def _needed(self, survivors: Iterable[str]) -> set[str]:
+        """Ancestors without which a delta channel of a survivor could not be rebuilt."""
+        needed: set[str] = set()
+        for id in survivors:
+            for channel in self.headers[id].absent:
+                needed |= self._needed_for(id, channel)
+        return needed
+
+    def _needed_for(self, id: str, channel: str) -> set[str]:
+        """Walk back from a checkpoint that has a version of a channel but no value.
+
+        Where the version changes between a parent and its child, and the parent's pending
+        writes hold a write to the channel, the child's value is that write on top of the
+        parent's: a delta channel. Without such a write the channel was emptied there.
+        """
+        passed: list[str] = []
+        written = False
+        child = self.headers[id]
+        parent = self.stored[id].parent
+        while parent is not None and parent in self.stored:
+            header = self.headers[parent]
+            changed = header.versions.get(channel) != child.versions.get(channel)
+            wrote = any(write.channel == channel for write in self.stored[parent].writes)
+            if changed and not wrote:
+                break
+            passed.append(parent)
+            written = written or wrote
+            if channel in header.versions and channel not in header.absent:
+                break
+            child, parent = header, self.stored[parent].parent
+        return set(passed) if written else set()
+
+
+def _read(paths: SessionPaths) -> Plan[list[_Thread]]:
+    (heads,) = yield [Scan(paths.checkpoints)]
+    threads = []
+    for head in heads:
+        place = Place(paths, decode_id(head.key))
+        (records,) = yield [Scan(place.records())]
+        stored = layout.group(records)
+        headers = {id: layout.decode_header(item.record) for id, item in stored.items()}
+        threads.append(_Thread(place, head, Head.read(head), stored, headers))
+    return threads

@@ -1,0 +1,90 @@
+"""Channel values, pending writes and metadata as bytes.
+
+Two ways in, one face: our own `Codec`, or a serializer that the caller brought (LangGraph's
+`SerializerProtocol`, such as `EncryptedSerializer`), which then gets every value whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Protocol
+
+import ormsgpack
+from langgraph.checkpoint.serde.base import SerializerProtocol
+
+from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
+from threadloom.serde import Codec
+
+
+class Values(Protocol):
+    """Turns values into bytes and back."""
+
+    readable: bool
+    """Whether what is inside may also appear in documents and search text."""
+
+    def dumps(self, value: Any, *, where: str) -> bytes:
+        """The value as bytes.
+
+        Raises:
+            SerializationError: it cannot be stored; `where` is in the message.
+        """
+
+    def loads(self, data: bytes) -> Any:
+        """The value that `dumps` was given.
+
+        Raises:
+            UntrustedType: it names a type that may not be rebuilt here.
+            CorruptRecord: the bytes are damaged.
+        """
+
+
+class SafeValues:
+    """Values by Threadloom's own codec."""
+
+    readable = True
+
+    def __init__(self, codec: Codec) -> None:
+        self.codec = codec
+
+    def dumps(self, value: Any, *, where: str) -> bytes:
+        return self.codec.dumps(value, where=where)
+
+    def loads(self, data: bytes) -> Any:
+        return self.codec.loads(data)
+
+    def narrowed(self, extra: Collection[tuple[str, ...] | type]) -> SafeValues:
+        """The same, for a list of types only."""
+        return SafeValues(self.codec.narrowed(extra))
+
+
+class CallerValues:
+    """Values by a serializer of the caller's own."""
+
+    readable = False
+
+    def __init__(self, serde: SerializerProtocol) -> None:
+        self.serde = serde
+
+    def dumps(self, value: Any, *, where: str) -> bytes:
+        try:
+            kind, data = self.serde.dumps_typed(value)
+        except Exception as error:
+            raise SerializationError(
+                f"{where}: {type(self.serde).__name__} cannot store "
+                f"a {type(value).__qualname__}: {error}"
+            ) from error
+        return ormsgpack.packb((kind, data))
+
+    def loads(self, data: bytes) -> Any:
+        try:
+            kind, payload = ormsgpack.unpackb(data)
+        except (ValueError, TypeError) as error:
+            raise CorruptRecord(f"a stored value is damaged: {error}") from error
+        try:
+            return self.serde.loads_typed((kind, payload))
+        except ThreadloomError:
+            raise
+        except Exception as error:
+            raise CorruptRecord(
+                f"{type(self.serde).__name__} cannot read a stored value: {error}"
+            ) from error

@@ -1,0 +1,90 @@
+"""Documents as JSON: strict on the way in, exact on the way out."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from threadloom.errors import CorruptRecord, SerializationError
+
+_OPTIONS = (
+    orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+def encode_doc(doc: Mapping[str, Any]) -> bytes:
+    """A document as JSON bytes (UTF-8).
+
+    Raises:
+        SerializationError: something in it is not JSON.
+    """
+    try:
+        return orjson.dumps(doc, option=_OPTIONS)
+    except TypeError:
+        pass
+    plain = check_json(doc)  # names what is wrong; integers beyond 64 bits are fine with json
+    return json.dumps(plain, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode_doc(data: bytes | str) -> dict[str, Any]:
+    """The document that `encode_doc` wrote.
+
+    Raises:
+        CorruptRecord: the bytes are not a JSON object.
+    """
+    try:
+        doc = json.loads(data) if _has_long_digits(data) else orjson.loads(data)
+    except ValueError as error:
+        raise CorruptRecord(f"a stored document is not JSON: {data[:60]!r}") from error
+    if type(doc) is not dict:
+        raise CorruptRecord(f"a stored document is not a JSON object: {data[:60]!r}")
+    return doc
+
+
+def check_json(value: Any, path: str = "document") -> Any:
+    """A copy of `value` with nothing but JSON in it, tuples as lists.
+
+    Raises:
+        SerializationError: names the path of the first value that JSON cannot hold: other
+            types, keys that are not strings, infinities and NaN, lone surrogates.
+    """
+    if value is None or value is True or value is False:
+        return value
+    if isinstance(value, str):
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise SerializationError(f"{path} holds a lone surrogate: {value!r:.60}") from None
+        return str(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SerializationError(f"{path} is {value}, which JSON cannot hold")
+        return float(value)
+    if isinstance(value, Mapping):
+        result = {}
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise SerializationError(f"{path} has the key {key!r}; keys must be strings")
+            result[check_json(key, f"a key of {path}")] = check_json(item, f"{path}[{key!r}]")
+        return result
+    if isinstance(value, (list, tuple)):
+        return [check_json(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    raise SerializationError(f"{path} is a {type(value).__qualname__}, which JSON cannot hold")
+
+
+_LONG_DIGITS = re.compile(rb"[0-9]{19}")
+
+
+def _has_long_digits(data: bytes | str) -> bool:
+    # orjson reads integers beyond 64 bits as floats; only such documents take the slow way.
+    return _LONG_DIGITS.search(data if isinstance(data, bytes) else data.encode()) is not None

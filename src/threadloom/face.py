@@ -1,0 +1,163 @@
+"""LangGraph's store operations, translated to ours.
+
+`batch_plan` is the whole of it: a plan that takes LangGraph's operations, below a root that
+the caller cannot leave, and gives LangGraph's results.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from langgraph.store.base import (
+    GetOp,
+    InvalidNamespaceError,
+    Item,
+    ListNamespacesOp,
+    MatchCondition,
+    PutOp,
+    SearchItem,
+    SearchOp,
+    validate_op_namespace,
+)
+from langgraph.store.base import Op as LangGraphOp
+from langgraph.store.base import Result as LangGraphResult
+
+from threadloom import keys
+from threadloom.clock import from_micros
+from threadloom.documents import check_json
+from threadloom.errors import InvalidKey, UnsupportedByStore
+from threadloom.ops import Delete, Get, ListNamespaces, Namespace, Op, Put, Query, Record
+from threadloom.plans import Plan
+
+
+def batch_plan(
+    ops: Iterable[LangGraphOp], root: Namespace = (), *, tenants: bool = True
+) -> Plan[list[LangGraphResult]]:
+    """Run LangGraph's operations; reads see the state before the batch's writes.
+
+    Args:
+        ops: LangGraph's `GetOp`, `SearchOp`, `PutOp` and `ListNamespacesOp`.
+        root: namespace in front of every namespace that they name.
+        tenants: whether labels of tenants may be named at the root.
+
+    Raises:
+        InvalidKey: a namespace or key that cannot be stored, or a write to one that belongs
+            to Threadloom.
+        SerializationError: a value that is not JSON.
+        UnsupportedByStore: a time to live, which these stores do not have yet.
+    """
+    asked = list(ops)
+    reads: list[Op] = []
+    readers: list[int] = []
+    writes: dict[tuple[Namespace, str], Op] = {}
+    for index, op in enumerate(asked):
+        try:
+            validate_op_namespace(op)
+        except InvalidNamespaceError as error:
+            raise InvalidKey(str(error)) from error
+        if isinstance(op, PutOp):
+            write = _write(op, root, tenants)
+            writes[write.namespace, write.key] = write
+        else:
+            reads.append(_read(op, root, tenants))
+            readers.append(index)
+    results: list[LangGraphResult] = [None] * len(asked)
+    if not reads and not writes:
+        return results
+    found = yield [*reads, *writes.values()]
+    for index, value in zip(readers, found, strict=False):
+        results[index] = _result(asked[index], value, root)
+    return results
+
+
+def _write(op: PutOp, root: Namespace, tenants: bool) -> Put | Delete:
+    if not op.namespace:
+        raise InvalidKey("a namespace must not be empty")
+    namespace = _inside(op.namespace, root, tenants)
+    if keys.is_reserved(namespace):
+        raise InvalidKey(
+            f"{op.namespace!r} belongs to Threadloom: sessions, memory and checkpoints are "
+            "written through a SessionManager, not through the store's own interface"
+        )
+    key = keys.check_text(op.key, "a key")
+    if op.ttl is not None:
+        raise UnsupportedByStore("this store does not support a time to live for its items yet")
+    if op.value is None:
+        return Delete(namespace, key)
+    return Put(namespace, key, doc=check_json(op.value, f"the value of {key!r}"))
+
+
+def _read(op: LangGraphOp, root: Namespace, tenants: bool) -> Op:
+    if isinstance(op, GetOp):
+        return Get(_inside(op.namespace, root, tenants), keys.check_text(op.key, "a key"))
+    if isinstance(op, SearchOp):
+        namespace = _inside(op.namespace_prefix, root, tenants)
+        if op.limit < 0 or op.offset < 0:
+            raise InvalidKey(f"limit and offset must not be negative: {op.limit}, {op.offset}")
+        return Query(
+            namespace,
+            deep=True,
+            filter=op.filter,
+            limit=op.limit,
+            offset=op.offset,
+            user_only=not keys.is_reserved(namespace),
+        )
+    if isinstance(op, ListNamespacesOp):
+        prefix: list[str] = []
+        for condition in op.match_conditions or ():
+            if condition.match_type == "prefix" and "*" not in condition.path:
+                prefix = max(prefix, list(condition.path), key=len)
+        namespace = _inside(tuple(prefix), root, tenants)
+        return ListNamespaces(namespace, user_only=not keys.is_reserved(namespace))
+    raise InvalidKey(f"unknown store operation: {op!r}")
+
+
+def _inside(namespace: Iterable[str], root: Namespace, tenants: bool) -> Namespace:
+    inner = keys.check_namespace(tuple(namespace))
+    if inner and inner[0].startswith(keys.TENANT_MARK) and (root or not tenants):
+        raise InvalidKey(
+            f"a label that begins with {keys.TENANT_MARK!r} names a tenant, which cannot be "
+            f"reached from here: {inner!r}"
+        )
+    return (*root, *inner)
+
+
+def _result(op: LangGraphOp, value: Any, root: Namespace) -> LangGraphResult:
+    if isinstance(op, GetOp):
+        return None if value is None else Item(**_fields(value, root))
+    if isinstance(op, SearchOp):
+        return [SearchItem(**_fields(record, root)) for record in value]
+    assert isinstance(op, ListNamespacesOp)
+    shown = {
+        namespace[len(root) :][: op.max_depth]
+        for namespace in value
+        if all(_fits(condition, namespace[len(root) :]) for condition in op.match_conditions or ())
+    }
+    return sorted(shown)[op.offset : op.offset + op.limit]
+
+
+def _fields(record: Record, root: Namespace) -> dict[str, Any]:
+    doc = record.doc or {}
+    if record.text is not None and "text" not in doc:
+        doc["text"] = record.text
+    return {
+        "value": doc,
+        "key": record.key,
+        "namespace": record.namespace[len(root) :],
+        "created_at": from_micros(record.created_at),
+        "updated_at": from_micros(record.updated_at),
+    }
+
+
+def _fits(condition: MatchCondition, namespace: Namespace) -> bool:
+    path = condition.path
+    if len(namespace) < len(path):
+        return False
+    if condition.match_type == "prefix":
+        part = namespace[: len(path)]
+    elif condition.match_type == "suffix":
+        part = namespace[len(namespace) - len(path) :]
+    else:
+        raise InvalidKey(f"unknown match type {condition.match_type!r}")
+    return all(wanted in ("*", label) for wanted, label in zip(path, part, strict=True))

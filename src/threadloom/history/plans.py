@@ -1,0 +1,394 @@
+"""Plans of the chat history: one record a message, constant cost an append.
+
+The record of a message lies in ``("memory", ID)`` under its position, ten digits long. Its
+document says type and id, its text is what search sees, its blob is the message. Where the
+content is plain text it is stored once, as the text. Beside it, ``("memory", ID, "index")``
+knows the next position and, by message id, where each message is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage
+
+from threadloom import index
+from threadloom.checkpoint.conversation import head_messages
+from threadloom.checkpoint.values import Values
+from threadloom.conversation import message_key, text_of, token_total, tokens_of
+from threadloom.errors import CorruptRecord, SerializationError
+from threadloom.keys import SessionPaths, is_storable, storable
+from threadloom.ops import ABSENT, Delete, DropTree, Expect, Get, Op, Put, Record, Scan
+from threadloom.plans import Plan, retrying
+from threadloom.scope import Scope
+
+NEXT = "next"
+SUMMARY = "summary"
+STATE = "state"
+_FIRST, _LAST = "0", ":"
+"""Keys of messages are digits: the range ``["0", ":")``."""
+
+
+def _position(number: int) -> str:
+    return f"{number:010d}"
+
+
+def append(
+    scope: Scope, values: Values, paths: SessionPaths, messages: Sequence[BaseMessage]
+) -> Plan[None]:
+    """Add messages at the end, all or none.
+
+    A message without an id gets one, on the object itself, as LangGraph's `add_messages`
+    does. One whose id is stored already is not stored again: the same content changes
+    nothing, other content replaces it where it stands.
+
+    Raises:
+        SessionNotFound: the session does not exist and may not begin by itself.
+        SerializationError: something is no message or cannot be stored.
+    """
+    named = _with_ids(messages)
+    fresh: dict[str, BaseMessage] = {}
+    for message in named.both:
+        fresh[message.id or ""] = message
+
+    def attempt() -> Plan[None]:
+        if not fresh:
+            return
+        session, counter, *places = yield [
+            Get(paths.sessions, paths.id),
+            Get(paths.memory_index, NEXT),
+            *(Get(paths.memory_index, message_key(id)) for id in fresh),
+        ]
+        if session is None:
+            counter, places = None, [None] * len(places)
+        known = {
+            id: (place.doc or {})["at"]
+            for id, place in zip(fresh, places, strict=True)
+            if place is not None
+        }
+        stored = dict(
+            zip(known, (yield [Get(paths.memory, at) for at in known.values()]), strict=True)
+            if known
+            else ()
+        )
+        graph_ids = yield from _graph_ids(values, paths, session, named.given)
+        change = _Change()
+        number = 0 if counter is None else int((counter.doc or {}).get("next") or 0)
+        for id, message in fresh.items():
+            old = stored.get(id)
+            if old is None:
+                key = _position(number)
+                number += 1
+                change.add(message, shared=id in graph_ids)
+                change.ops.append(_put(values, paths, key, message, ABSENT))
+                change.ops.append(Put(paths.memory_index, message_key(id), doc={"at": key}))
+                continue
+            before = read_message(values, old)
+            if type(before) is not type(message) or before != message:
+                change.replace(before, message, shared=id in graph_ids)
+                change.ops.append(_put(values, paths, old.key, message, old.version))
+        if not change.ops:
+            return
+        yield [
+            *index.touch(
+                paths,
+                session,
+                scope.now(),
+                implicit=scope.implicit,
+                increment=change.increments(),
+            ),
+            Put(
+                paths.memory_index,
+                NEXT,
+                doc={"next": number},
+                expect=ABSENT if counter is None else counter.version,
+            ),
+            *change.ops,
+        ]
+
+    return retrying(attempt)
+
+
+def load(
+    values: Values,
+    paths: SessionPaths,
+    *,
+    limit: int | None = None,
+    before: str | None = None,
+) -> Plan[list[tuple[BaseMessage, int]]]:
+    """The newest messages, oldest first, each with the time it was added (microseconds).
+
+    Args:
+        limit: at most so many.
+        before: only those that stand before the message with this id; an unknown id gives
+            nothing.
+    """
+    if limit is not None and limit <= 0:
+        return []
+    end = _LAST
+    if before is not None:
+        (place,) = yield [Get(paths.memory_index, message_key(before))]
+        if place is None:
+            return []
+        end = (place.doc or {})["at"]
+    session, records = yield [
+        Get(paths.sessions, paths.id, blob=False),
+        Scan(paths.memory, _FIRST, end, reverse=limit is not None, limit=limit),
+    ]
+    if session is None:
+        return []
+    if limit is not None:
+        records.reverse()
+    return [(read_message(values, record), record.created_at) for record in records]
+
+
+def update_last(
+    scope: Scope, values: Values, paths: SessionPaths, message: BaseMessage
+) -> Plan[bool]:
+    """Put a message in the place of the last one; False where there is none."""
+    (message,) = _only_messages([message])
+
+    def attempt() -> Plan[bool]:
+        session, last = yield from _last(paths)
+        if session is None or last is None:
+            return False
+        before = read_message(values, last)
+        if message.id is None:
+            message.id = before.id
+        change = _Change()
+        change.replace(before, message, shared=False)
+        change.ops.append(_put(values, paths, last.key, message, last.version))
+        if message.id != before.id:
+            change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
+            change.ops.append(
+                Put(
+                    paths.memory_index,
+                    message_key(message.id or ""),
+                    doc={"at": last.key},
+                    expect=ABSENT,
+                )
+            )
+        touched = index.touch(
+            paths, session, scope.now(), implicit=False, increment=change.increments()
+        )
+        yield [*touched, *change.ops]
+        return True
+
+    return retrying(attempt)
+
+
+def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]:
+    """Take the last message away; False where there is none."""
+
+    def attempt() -> Plan[bool]:
+        session, last = yield from _last(paths)
+        if session is None or last is None:
+            return False
+        message = read_message(values, last)
+        graph_ids = yield from _graph_ids(values, paths, session, [message])
+        change = _Change()
+        change.remove(message, shared=message.id in graph_ids)
+        touched = index.touch(
+            paths, session, scope.now(), implicit=False, increment=change.increments()
+        )
+        yield [
+            *touched,
+            Delete(paths.memory, last.key, expect=last.version),
+            Delete(paths.memory_index, message_key(message.id or "")),
+        ]
+        return True
+
+    return retrying(attempt)
+
+
+def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
+    """Remove all messages, and the summary if `summary`; how many messages there were."""
+
+    def attempt() -> Plan[int]:
+        session, counter, kept_summary, state = yield [
+            Get(paths.sessions, paths.id),
+            Get(paths.memory_index, NEXT),
+            Get(paths.memory, SUMMARY),
+            Get(paths.memory, STATE),
+        ]
+        if session is None:
+            return 0
+        doc = session.doc or {}
+        kept = [record for record in (state, None if summary else kept_summary) if record]
+        count = int(doc.get("history_messages") or 0)
+        if counter is None and (kept_summary is None or not summary):
+            return 0
+        fields = {
+            f"{door}_{unit}": 0 for door in ("history", "shared") for unit in ("messages", "tokens")
+        }
+        # Positions go on counting, so that a message's place never means another message.
+        number = 0 if counter is None else (counter.doc or {}).get("next")
+        yield [
+            *index.touch(
+                paths,
+                session,
+                scope.now(),
+                implicit=False,
+                expect=session.version,
+                set=fields,
+            ),
+            DropTree(paths.memory),
+            Put(paths.memory_index, NEXT, doc={"next": number}),
+            *(
+                Put(record.namespace, record.key, doc=record.doc, blob=record.blob)
+                for record in kept
+            ),
+        ]
+        return count
+
+    return retrying(attempt)
+
+
+def get_summary(values: Values, paths: SessionPaths) -> Plan[str | None]:
+    """The stored summary, or None."""
+    session, record = yield [
+        Get(paths.sessions, paths.id, blob=False),
+        Get(paths.memory, SUMMARY),
+    ]
+    if session is None or record is None:
+        return None
+    text = (record.doc or {}).get("text") if record.blob is None else values.loads(record.blob)
+    if not isinstance(text, str):
+        raise CorruptRecord(f"session {paths.id!r}: its summary is damaged")
+    return text
+
+
+def set_summary(scope: Scope, values: Values, paths: SessionPaths, text: str) -> Plan[None]:
+    """Store a summary in the place of the one before."""
+    if not isinstance(text, str):
+        raise SerializationError(f"a summary is text, got a {type(text).__qualname__}")
+    plain = values.readable and is_storable(text)
+
+    def attempt() -> Plan[None]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        yield [
+            *index.touch(paths, session, scope.now(), implicit=scope.implicit),
+            Put(
+                paths.memory,
+                SUMMARY,
+                doc={"text": text} if plain else {},
+                blob=None if plain else values.dumps(text, where="the summary"),
+            ),
+        ]
+
+    return retrying(attempt)
+
+
+def read_message(values: Values, record: Record) -> BaseMessage:
+    """The message that a record holds.
+
+    Raises:
+        CorruptRecord: the record is damaged.
+        UntrustedType: it holds a type that may not be rebuilt here.
+    """
+    doc = record.doc or {}
+    message = values.loads(record.blob) if record.blob is not None else None
+    if not isinstance(message, BaseMessage) or (doc.get("content") and record.text is None):
+        raise CorruptRecord(f"message {record.namespace}/{record.key} is damaged")
+    if doc.get("content"):
+        message.__dict__["content"] = record.text
+    return message
+
+
+def _put(
+    values: Values, paths: SessionPaths, key: str, message: BaseMessage, expect: Expect
+) -> Put:
+    where = f"message {message.id}"
+    doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or "")}
+    if not values.readable:
+        return Put(paths.memory, key, doc, values.dumps(message, where=where), expect=expect)
+    text = text_of(message)
+    if type(message.content) is str and is_storable(text):
+        # The text is the content; it is stored once.
+        doc["content"] = True
+        message = message.model_copy(update={"content": ""})
+    blob = values.dumps(message, where=where)
+    return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
+
+
+def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
+    session, records = yield [
+        Get(paths.sessions, paths.id),
+        Scan(paths.memory, _FIRST, _LAST, reverse=True, limit=1),
+    ]
+    return session, records[0] if records else None
+
+
+def _graph_ids(
+    values: Values, paths: SessionPaths, session: Record | None, given: Sequence[BaseMessage]
+) -> Plan[set[str]]:
+    """Ids of the graph's messages, where some of the given messages might be among them."""
+    if session is None or not given or not (session.doc or {}).get("graph_messages"):
+        return set()
+    messages, _ = yield from head_messages(values, paths)
+    return {message.id for message in messages if message.id}
+
+
+@dataclass
+class _Named:
+    both: list[BaseMessage]
+    given: list[BaseMessage]
+
+
+def _with_ids(messages: Sequence[BaseMessage]) -> _Named:
+    found = _only_messages(messages)
+    given = [message for message in found if message.id]
+    for message in found:
+        if not message.id:
+            message.id = str(uuid4())
+    return _Named(found, given)
+
+
+def _only_messages(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    for message in messages:
+        if not isinstance(message, BaseMessage):
+            raise SerializationError(
+                f"a chat history takes messages, got a {type(message).__qualname__}"
+            )
+        if message.id is not None and not isinstance(message.id, str):
+            raise SerializationError(f"a message's id is a string, got {message.id!r}")
+    return list(messages)
+
+
+@dataclass
+class _Change:
+    """What a write does to the history and to the session's counts."""
+
+    ops: list[Op] = field(default_factory=list)
+    messages: int = 0
+    tokens: int = 0
+    shared_messages: int = 0
+    shared_tokens: int = 0
+
+    def add(self, message: BaseMessage, *, shared: bool, sign: int = 1) -> None:
+        self.messages += sign
+        self.tokens += sign * tokens_of(message)
+        if shared:
+            self.shared_messages += sign
+            self.shared_tokens += sign * tokens_of(message)
+
+    def remove(self, message: BaseMessage, *, shared: bool) -> None:
+        self.add(message, shared=shared, sign=-1)
+
+    def replace(self, before: BaseMessage, after: BaseMessage, *, shared: bool) -> None:
+        grown = token_total([after]) - token_total([before])
+        self.tokens += grown
+        if shared:
+            self.shared_tokens += grown
+
+    def increments(self) -> dict[str, int]:
+        counts = {
+            "history_messages": self.messages,
+            "history_tokens": self.tokens,
+            "shared_messages": self.shared_messages,
+            "shared_tokens": self.shared_tokens,
+        }
+        return {name: number for name, number in counts.items() if number}

@@ -1,0 +1,198 @@
+"""The session's own record: what is in it, how it begins, how activity touches it.
+
+Every write to a session goes with a change of this record in the same batch, so the index
+is never behind and never ahead. The functions here are pure; plans yield what they return.
+
+Besides what `SessionInfo` shows, the document holds what its counts are made of: messages
+and tokens by door (`graph_…` for the messages channel of the graph's head, `history_…` for
+the chat history), and how many messages came in by both (`shared_…`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from threadloom.clock import from_micros
+from threadloom.errors import SessionDeleted, SessionNotFound
+from threadloom.keys import SessionPaths
+from threadloom.models import SessionContext, SessionInfo, SessionOrigin
+from threadloom.ops import (
+    ABSENT,
+    KEEP_EXPIRY,
+    PRESENT,
+    Delete,
+    DropTree,
+    Expect,
+    Get,
+    Op,
+    Patch,
+    Put,
+    Record,
+)
+
+TOMBSTONE = "deleted"
+TOMBSTONE_LIFE = 30 * 24 * 3600 * 1_000_000
+"""How long a tombstone lives, in microseconds: 30 days."""
+
+Doc = dict[str, Any]
+
+
+def new_doc(now: int, **fields: Any) -> Doc:
+    """The document of a session that begins now; `fields` overrides the defaults."""
+    return {
+        "name": "",
+        "owner": None,
+        "tags": [],
+        "agent_name": None,
+        "metadata": {},
+        "context": {},
+        "created_at": now,
+        "updated_at": now,
+        "ttl": None,
+        "status": "idle",
+        **fields,
+    }
+
+
+def begin(paths: SessionPaths, doc: Doc) -> list[Op]:
+    """Create a session: nothing of an earlier life under this id is left.
+
+    Fails with `ExpectationFailed` if the session exists.
+    """
+    return [
+        Put(paths.sessions, paths.id, doc=doc, expires_at=_expiry(doc), expect=ABSENT),
+        DropTree(paths.memory),
+        DropTree(paths.checkpoints),
+    ]
+
+
+def touch(
+    paths: SessionPaths,
+    session: Record | None,
+    now: int,
+    *,
+    implicit: bool,
+    owner: str | None = None,
+    expect: Expect = PRESENT,
+    set: Mapping[str, Any] | None = None,
+    increment: Mapping[str, int] | None = None,
+) -> list[Op]:
+    """What goes with any write to a session: make it if it is new, else record the activity.
+
+    Args:
+        paths: the session's places.
+        session: its record as it was read, or None.
+        now: microseconds since the epoch.
+        implicit: whether a session may begin without `create_session`.
+        owner: the owner of a session that begins here.
+        expect: what must be true of an existing record when the batch is applied.
+        set: fields of the document to replace.
+        increment: fields of the document to add to.
+
+    Raises:
+        SessionNotFound: there is no such session and it may not begin by itself.
+    """
+    if session is None:
+        if not implicit:
+            raise not_found(paths.id)
+        doc = new_doc(now, owner=owner, **(set or {}))
+        for name, value in (increment or {}).items():
+            doc[name] = doc.get(name, 0) + value
+        return begin(paths, doc)
+    doc = session.doc or {}
+    ttl = doc.get("ttl")
+    return [
+        Patch(
+            paths.sessions,
+            paths.id,
+            set=set or {},
+            maximum={"updated_at": now},
+            increment=increment or {},
+            expires_at=KEEP_EXPIRY if ttl is None else now + ttl,
+            expect=expect,
+        )
+    ]
+
+
+def bury(paths: SessionPaths, now: int) -> Op:
+    """Leave a tombstone, so that a late write is known for what it is."""
+    return Put(paths.tombstones, TOMBSTONE, doc={"at": now}, expires_at=now + TOMBSTONE_LIFE)
+
+
+def erase(paths: SessionPaths, now: int, expect: Expect) -> list[Op]:
+    """Delete everything of a session, in one batch."""
+    return [
+        Delete(paths.sessions, paths.id, expect=expect),
+        DropTree(paths.memory),
+        DropTree(paths.checkpoints),
+        bury(paths, now),
+    ]
+
+
+def tombstone(paths: SessionPaths) -> Get:
+    """Read the session's tombstone."""
+    return Get(paths.tombstones, TOMBSTONE)
+
+
+def not_found(id: str) -> SessionNotFound:
+    """The error for an id that is no session."""
+    return SessionNotFound(f"there is no session {id!r}")
+
+
+def deleted(id: str, what: str) -> SessionDeleted:
+    """The error for a late write."""
+    return SessionDeleted(
+        f"session {id!r}: {what}. It was deleted or pruned while something was still writing "
+        "to it; the late write was refused"
+    )
+
+
+def message_total(doc: Mapping[str, Any]) -> int:
+    """How many messages the conversation has, both doors together."""
+    return _total(doc, "messages")
+
+
+def _total(doc: Mapping[str, Any], unit: str) -> int:
+    graph, history, shared = (
+        int(doc.get(f"{door}_{unit}") or 0) for door in ("graph", "history", "shared")
+    )
+    return graph + history - shared
+
+
+def info(record: Record) -> SessionInfo:
+    """The session that a record describes."""
+    doc = record.doc or {}
+    origin = doc.get("origin")
+    started = doc.get("turn_started_at")
+    return SessionInfo(
+        id=record.key,
+        name=doc.get("name") or "",
+        owner=doc.get("owner"),
+        tags=tuple(doc.get("tags") or ()),
+        agent_name=doc.get("agent_name"),
+        metadata=doc.get("metadata") or {},
+        context=SessionContext(**(doc.get("context") or {})),
+        created_at=from_micros(doc.get("created_at") or record.created_at),
+        updated_at=from_micros(doc.get("updated_at") or record.updated_at),
+        expires_at=None if record.expires_at is None else from_micros(record.expires_at),
+        message_count=message_total(doc),
+        turn_count=int(doc.get("turn_count") or 0),
+        total_tokens=_total(doc, "tokens"),
+        status=doc.get("status") or "idle",
+        turn_id=doc.get("turn_id"),
+        turn_started_at=None if started is None else from_micros(started),
+        origin=None if origin is None else SessionOrigin(**origin),
+        conflicts=int(doc.get("conflicts") or 0),
+        version=record.version,
+    )
+
+
+def infos(records: Iterable[Record]) -> list[SessionInfo]:
+    """The sessions that records describe."""
+    return [info(record) for record in records]
+
+
+def _expiry(doc: Mapping[str, Any]) -> int | None:
+    ttl = doc.get("ttl")
+    return None if ttl is None else int(doc["updated_at"]) + int(ttl)

@@ -1,0 +1,241 @@
+"""Where a record lives: namespaces, labels, ids and the partition that follows from them.
+
+A namespace is a tuple of labels, a record is a namespace and a key. Labels never contain
+``.``, so that a namespace is written as its labels joined by ``.`` without any escaping, in
+every engine. Session ids and checkpoint namespaces may be any text; they become labels by
+`encode_id`, once, here.
+
+The layout below a tenant's label (`~tenant`, where there is a tenant):
+
+=====================================  =========================  =============================
+namespace                              key                        content
+=====================================  =========================  =============================
+``("sessions",)``                      the session id             the session's record
+``("sessions", HASH)``                 ``deleted``                a tombstone, holds no id
+``("memory", ID)``                     ``0000000012``             one message, in order
+``("memory", ID)``                     ``summary``, ``state``     summary, the agent's own state
+``("memory", ID, "index")``            ``next``, ``id:MESSAGE``   next position, message ids
+``("checkpoints", ID)``                NS                         the head of a checkpoint namespace
+``("checkpoints", ID, NS)``            ``CHECKPOINT``             one checkpoint
+``("checkpoints", ID, NS)``            ``CHECKPOINT!TASK!INDEX``  one pending write
+``("checkpoints", ID, NS, "values")``  ``CHANNEL!VERSION``        the value of a channel
+=====================================  =========================  =============================
+
+Capitals stand for `encode_id` of the thing. Everything else in a store belongs to its user.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from urllib.parse import unquote
+
+from threadloom.errors import InvalidKey
+
+Namespace = tuple[str, ...]
+
+SESSIONS = "sessions"
+MEMORY = "memory"
+CHECKPOINTS = "checkpoints"
+RESERVED = frozenset({SESSIONS, MEMORY, CHECKPOINTS})
+"""Labels that belong to Threadloom directly below the root (or below a tenant's label)."""
+
+TENANT_MARK = "~"
+"""First character of a tenant's label; no encoded id begins with it."""
+
+MAX_ID = 1024
+"""Longest session id, in characters."""
+
+PART_SEPARATOR = "!"
+"""Joins the parts of a composed key. It sorts below every character of an encoded part, so
+what belongs to `2` stands right behind `2` and before `20`."""
+AFTER_PARTS = '"'
+"""The character that follows `PART_SEPARATOR`: the end of a range of composed keys."""
+
+_EMPTY = "%"
+_ENCODED = re.compile(r"[^A-Za-z0-9_\-\u0080-\U0010ffff]")
+_BAD_TEXT = re.compile("[\x00\ud800-\udfff]")
+
+
+def check_text(text: object, what: str) -> str:
+    """Return `text` if it is a string that every engine can hold, else raise `InvalidKey`."""
+    if not isinstance(text, str):
+        raise InvalidKey(f"{what} must be a string, got {type(text).__name__}: {text!r:.80}")
+    if _BAD_TEXT.search(text):
+        raise InvalidKey(f"{what} contains NUL or a lone surrogate: {text!r:.80}")
+    return text
+
+
+def is_storable(text: str) -> bool:
+    """Whether every engine can hold a text as it is."""
+    return _BAD_TEXT.search(text) is None
+
+
+def storable(text: str) -> str:
+    """A text with spaces in the place of what some engines cannot hold."""
+    return _BAD_TEXT.sub(" ", text)
+
+
+def check_id(id: object, what: str = "a session id") -> str:
+    """Return a session id if it can be one.
+
+    Raises:
+        InvalidKey: not a string, empty, longer than 1,024 characters, or with NUL or a
+            lone surrogate in it.
+    """
+    text = check_text(id, what)
+    if not text:
+        raise InvalidKey(f"{what} must not be empty")
+    if len(text) > MAX_ID:
+        raise InvalidKey(f"{what} has {len(text)} characters, at most {MAX_ID} are allowed")
+    return text
+
+
+@lru_cache(maxsize=8192)
+def encode_id(text: str) -> str:
+    """Any text as a label or a part of a key; `decode_id` gives it back.
+
+    ASCII letters, digits, ``-``, ``_`` and everything beyond ASCII stay, other characters
+    become ``%XX``. The result is never empty, never a reserved word, and never contains
+    ``.``, ``/``, ``*``, ``!`` or ``~``.
+    """
+    if not text:
+        return _EMPTY
+    if text in RESERVED:
+        return f"%{ord(text[0]):02X}{text[1:]}"
+    return _ENCODED.sub(lambda match: f"%{ord(match[0]):02X}", text)
+
+
+def decode_id(label: str) -> str:
+    """The text that `encode_id` made `label` of."""
+    return "" if label == _EMPTY else unquote(label)
+
+
+def is_plain(text: str) -> bool:
+    """Whether `encode_id` leaves `text` as it is, so that both sort alike."""
+    return encode_id(text) == text
+
+
+def tenant_root(tenant: str | None) -> Namespace:
+    """The namespace below which a tenant's data lives; empty where there is no tenant."""
+    if tenant is None:
+        return ()
+    return (TENANT_MARK + encode_id(check_id(tenant, "a tenant")),)
+
+
+@lru_cache(maxsize=8192)
+def id_hash(id: str) -> str:
+    """A session id as 32 hexadecimal digits, which do not show the id itself."""
+    return blake2b(id.encode(), digest_size=16, person=b"threadloom-id").hexdigest()
+
+
+def check_namespace(namespace: object, what: str = "a namespace") -> Namespace:
+    """Return a namespace whose labels can be stored.
+
+    Raises:
+        InvalidKey: not a tuple or list of non-empty strings without ``.``, NUL or lone
+            surrogates.
+    """
+    if not isinstance(namespace, (tuple, list)):
+        raise InvalidKey(f"{what} must be a tuple of strings, got {type(namespace).__name__}")
+    for label in namespace:
+        check_text(label, f"a label of {what} {namespace!r:.80}")
+        if not label or "." in label:
+            raise InvalidKey(f"a label of {what} is empty or contains '.': {namespace!r:.120}")
+    return tuple(namespace)
+
+
+def partition(namespace: Namespace, key: str) -> str:
+    """The unit of locality and of atomicity that a record belongs to.
+
+    All records of one session (of one tenant) share a partition; any other record belongs to
+    the partition of its namespace. A pure function of the record's place: engines use it to
+    shard, to name journals and to hash.
+    """
+    root, rest = _split_tenant(namespace)
+    if len(rest) == 1 and rest[0] == SESSIONS:
+        return f"{root}/{id_hash(key)}"
+    if len(rest) == 2 and rest[0] == SESSIONS:
+        return f"{root}/{rest[1]}"
+    if len(rest) >= 2 and rest[0] in RESERVED:
+        return f"{root}/{id_hash(decode_id(rest[1]))}"
+    return "=" + encode_namespace(namespace)
+
+
+def tree_partition(namespace: Namespace) -> str | None:
+    """The partition that holds a whole tree, or None where a tree spans several."""
+    _, rest = _split_tenant(namespace)
+    if len(rest) >= 2 and rest[0] in (MEMORY, CHECKPOINTS):
+        return partition(namespace, "")
+    return None
+
+
+def _split_tenant(namespace: Namespace) -> tuple[str, Namespace]:
+    if namespace and namespace[0].startswith(TENANT_MARK):
+        return namespace[0], namespace[1:]
+    return "", namespace
+
+
+def is_sessions(namespace: Namespace) -> bool:
+    """Whether the records of a namespace are session records, which engines index."""
+    _, rest = _split_tenant(namespace)
+    return rest == (SESSIONS,)
+
+
+def is_reserved(namespace: Namespace) -> bool:
+    """Whether a namespace lies below one of the reserved words."""
+    _, rest = _split_tenant(namespace)
+    return bool(rest) and rest[0] in RESERVED
+
+
+def is_users(namespace: Namespace, root: Namespace) -> bool:
+    """Whether a namespace at or below `root` holds its user's data.
+
+    False for the reserved words below `root`, and for tenants where `root` is the root.
+    """
+    if len(namespace) == len(root):
+        return True
+    label = namespace[len(root)]
+    return label not in RESERVED and not (not root and label.startswith(TENANT_MARK))
+
+
+def encode_namespace(namespace: Namespace) -> str:
+    """A namespace as one string; unambiguous because no label contains ``.``."""
+    return ".".join(namespace)
+
+
+def decode_namespace(name: str) -> Namespace:
+    """The namespace that `encode_namespace` wrote."""
+    return tuple(name.split(".")) if name else ()
+
+
+def below(namespace: Namespace) -> tuple[str, str]:
+    """The range ``[low, high)`` of encoded namespaces strictly below `namespace`."""
+    if not namespace:
+        return ("", "\U0010ffff")
+    name = encode_namespace(namespace)
+    return (name + ".", name + "/")
+
+
+class SessionPaths:
+    """Every place of one session, below one tenant's root."""
+
+    __slots__ = ("checkpoints", "id", "memory", "memory_index", "sessions", "tombstones")
+
+    def __init__(self, root: Namespace, id: str) -> None:
+        label = encode_id(id)
+        self.id = id
+        self.sessions: Namespace = (*root, SESSIONS)
+        self.tombstones: Namespace = (*root, SESSIONS, id_hash(id))
+        self.memory: Namespace = (*root, MEMORY, label)
+        self.memory_index: Namespace = (*root, MEMORY, label, "index")
+        self.checkpoints: Namespace = (*root, CHECKPOINTS, label)
+
+    def checkpoint_ns(self, ns_label: str) -> Namespace:
+        """Checkpoints and pending writes of one checkpoint namespace."""
+        return (*self.checkpoints, ns_label)
+
+    def values(self, ns_label: str) -> Namespace:
+        """Channel values of one checkpoint namespace."""
+        return (*self.checkpoints, ns_label, "values")

@@ -1,0 +1,113 @@
+"""What callers get back: frozen pydantic models of a session and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from langchain_core.messages import BaseMessage
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+SessionStatus = Literal["idle", "running", "interrupted", "error"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SessionContext(BaseModel):
+    """Where a session takes place; every part is optional."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    channel_id: str | None = None
+    room_id: str | None = None
+    sender_id: str | None = None
+
+
+class SessionOrigin(BaseModel):
+    """What a session was forked or copied from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str | None = None
+    checkpoint_id: str | None = None
+    message_id: str | None = None
+
+
+class SessionInfo(BaseModel):
+    """One session as the index knows it, at the moment of reading.
+
+    Wherever Threadloom asks for a session, this will do as well as its id; `str(info)` is
+    the id, and `info.config` goes into graphs and chains.
+
+    Attributes:
+        id: the session's id, which is LangGraph's `thread_id`.
+        metadata: the user's own dict.
+        message_count: how many messages `SessionManager.messages` shows.
+        turn_count: how many turns it has had.
+        total_tokens: `usage_metadata` of its AI messages, summed up.
+        status: computed from what is stored: ``interrupted`` or ``error`` if the graph's
+            head says so, ``running`` inside a turn, else ``idle``.
+        conflicts: how often a graph run branched off because another was faster.
+        version: grows with every change; hand it to `update_session` as `expected_version`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    name: str = ""
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    agent_name: str | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    context: SessionContext = SessionContext()
+    created_at: datetime = _EPOCH
+    updated_at: datetime = _EPOCH
+    expires_at: datetime | None = None
+    message_count: int = 0
+    turn_count: int = 0
+    total_tokens: int = 0
+    status: SessionStatus = "idle"
+    turn_id: str | None = None
+    turn_started_at: datetime | None = None
+    origin: SessionOrigin | None = None
+    conflicts: int = 0
+    version: int = 0
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """A fresh config that names this session to graphs and to chains."""
+        return {"configurable": {"thread_id": self.id, "session_id": self.id}}
+
+    def __str__(self) -> str:
+        return self.id
+
+
+SessionRef = str | SessionInfo
+"""Wherever a session is asked for: its id, or its `SessionInfo`."""
+
+
+def id_of(session: SessionRef) -> str:
+    """The id of a session that is named either way."""
+    return session.id if isinstance(session, SessionInfo) else session
+
+
+class SessionPage(list[SessionInfo]):
+    """A list of sessions that knows how the listing goes on.
+
+    Attributes:
+        cursor: hand it to `list_sessions(after=…)` for the next page; None at the end.
+    """
+
+    def __init__(self, sessions: Iterable[SessionInfo] = (), cursor: str | None = None) -> None:
+        super().__init__(sessions)
+        self.cursor = cursor
+
+
+class TimestampedMessage(BaseModel):
+    """A message of a conversation and the time when it was added."""
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    message: SerializeAsAny[BaseMessage]
+    created_at: datetime

@@ -1,0 +1,105 @@
+"""Plans: logic that yields batches of operations and never does I/O itself.
+
+A plan is a generator. It yields a batch, is sent the batch's results, and returns its own
+result at the end; an error of the store is raised inside it, where it may be handled. So
+every operation of Threadloom is written once and driven by `run` or by `arun`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from threadloom.ops import ExpectationFailed, Op
+
+T = TypeVar("T")
+Batch = Sequence[Op]
+Results = list[Any]
+
+
+class Pause(NamedTuple):
+    """Yielded by a plan that wants to wait; the result is an empty list."""
+
+    seconds: float
+
+
+Plan = Generator[Batch | Pause, Results, T]
+
+
+class Executor(Protocol):
+    """What a plan is driven over: the two methods of a store."""
+
+    def execute(self, ops: Batch, /) -> Results: ...
+
+    async def aexecute(self, ops: Batch, /) -> Results: ...
+
+
+def run(plan: Plan[T], store: Executor) -> T:
+    """Drive a plan on the calling thread."""
+    try:
+        step = next(plan)
+        while True:
+            try:
+                if isinstance(step, Pause):
+                    time.sleep(step.seconds)
+                    results: Results = []
+                else:
+                    results = store.execute(step)
+            except Exception as error:
+                step = plan.throw(error)
+            else:
+                step = plan.send(results)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
+
+
+async def arun(plan: Plan[T], store: Executor) -> T:
+    """Drive a plan on the running event loop."""
+    try:
+        step = next(plan)
+        while True:
+            try:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    results: Results = []
+                else:
+                    results = await store.aexecute(step)
+            except Exception as error:
+                step = plan.throw(error)
+            else:
+                step = plan.send(results)
+    except StopIteration as stop:
+        return stop.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
+
+
+_TRIES = 400
+_LONGEST_PAUSE = 0.02
+
+
+def retrying(attempt: Callable[[], Plan[T]]) -> Plan[T]:
+    """A plan that starts `attempt` afresh whenever somebody else was faster.
+
+    `attempt` reads what it needs and writes with expectations; a `ExpectationFailed` that it
+    lets through means that what it read is stale. Waits a random while, growing up to 20 ms,
+    between tries.
+
+    Raises:
+        SessionConflict: after 400 tries.
+    """
+    for number in range(_TRIES):
+        try:
+            return (yield from attempt())
+        except ExpectationFailed:
+            if number == _TRIES - 1:
+                raise
+            if number:
+                bound = min(_LONGEST_PAUSE, 0.0005 * 2 ** min(number, 6))
+                yield Pause(random.uniform(0, bound))  # noqa: S311
+    raise AssertionError("unreachable")

@@ -1,0 +1,50 @@
+"""What every plan about a session needs to know: where, when, and on what terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from threadloom.keys import Namespace, SessionPaths, check_id, tenant_root
+
+OnConflict = Literal["branch", "raise"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """One tenant's part of a store, and the rules that hold in it.
+
+    Attributes:
+        root: the namespace below which the tenant's data lives.
+        now: the time, in microseconds since the epoch.
+        implicit: whether a session may begin without `create_session`.
+        on_conflict: what happens to a graph run whose base is no longer the head.
+    """
+
+    root: Namespace
+    now: Callable[[], int]
+    implicit: bool = True
+    on_conflict: OnConflict = "branch"
+
+    @classmethod
+    def of(
+        cls,
+        tenant: str | None,
+        now: Callable[[], int],
+        *,
+        implicit: bool = True,
+        on_conflict: OnConflict = "branch",
+    ) -> Scope:
+        """The scope of a tenant, or of the store's root where `tenant` is None."""
+        if on_conflict not in ("branch", "raise"):
+            raise ValueError(f"on_conflict is 'branch' or 'raise', not {on_conflict!r}")
+        return cls(tenant_root(tenant), now, implicit, on_conflict)
+
+    def paths(self, id: object) -> SessionPaths:
+        """Every place of one session.
+
+        Raises:
+            InvalidKey: `id` cannot be a session id.
+        """
+        return SessionPaths(self.root, check_id(id))

@@ -1,0 +1,208 @@
+"""The codec: values to bytes and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, NoReturn
+
+import ormsgpack
+
+from ..errors import CorruptRecord, SerializationError
+from .classes import name_of, plan_of
+from .format import Refused, frame, pack, unframe
+from .reader import Reader
+from .resolve import find
+from .writer import Writer
+
+STRICT_VARIABLE: Final = "LANGGRAPH_STRICT_MSGPACK"
+_TRUE: Final = frozenset({"1", "true", "yes"})
+
+
+class Codec:
+    """Stores values so that what was put is what is read, type for type.
+
+    Plain data (everything of the standard library that is a value), LangChain's and
+    LangGraph's types, and the application's own enums, named tuples, dataclasses, pydantic
+    models and subclasses of built-in types. The latter are rebuilt field by field if their
+    module is already imported; loading never imports, and never runs a constructor, a
+    validator or any other function of a class. Two references to one object become two
+    objects. An exception is stored as the text of its ``repr``, as LangGraph does.
+
+    A codec is immutable and may be used from any thread.
+
+    Args:
+        allow: classes, or ``(module, name)`` pairs, that may be loaded also in strict mode.
+            Needed as well for a class with a ``__del__`` method.
+        aliases: ``{"old.module:Name": NewClass}`` for classes that moved. They are allowed.
+        strict: load only plain data, the LangChain and LangGraph types and what ``allow``
+            names. ``None``: as the environment's ``LANGGRAPH_STRICT_MSGPACK`` says.
+
+    Raises:
+        TypeError: ``allow`` or ``aliases`` holds something else, or a class whose instances
+            cannot be stored.
+    """
+
+    __slots__ = ("_classes", "_named", "_pairs", "strict")
+
+    strict: bool
+    _classes: frozenset[type]
+    _named: Mapping[str, type]
+    _pairs: frozenset[tuple[str, str]]
+
+    def __init__(
+        self,
+        *,
+        allow: Iterable[type | tuple[str, str]] = (),
+        aliases: Mapping[str, type] | None = None,
+        strict: bool | None = None,
+    ) -> None:
+        if strict is None:
+            strict = os.environ.get(STRICT_VARIABLE, "").strip().lower() in _TRUE
+        classes: set[type] = set()
+        pairs: set[tuple[str, str]] = set()
+        named: dict[str, type] = {}
+        for item in allow:
+            if isinstance(item, type):
+                _storable(item)
+                classes.add(item)
+                named[name_of(item)] = item
+            elif isinstance(item, tuple) and len(item) == 2:
+                pairs.add(item)
+            else:
+                raise TypeError(f"allow takes classes and (module, name) pairs, not {item!r}")
+        for name, cls in (aliases or {}).items():
+            if not all(name.partition(":")):
+                raise TypeError(f"an alias is written 'module:Name', not {name!r}")
+            _storable(cls)
+            classes.add(cls)
+            named[name] = cls
+        self._fill(strict, frozenset(classes), frozenset(pairs), named)
+
+    def _fill(
+        self,
+        strict: bool,
+        classes: frozenset[type],
+        pairs: frozenset[tuple[str, str]],
+        named: Mapping[str, type],
+    ) -> None:
+        set_once = object.__setattr__
+        set_once(self, "strict", strict)
+        set_once(self, "_classes", classes)
+        set_once(self, "_pairs", pairs)
+        set_once(self, "_named", dict(named))
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"a Codec cannot be changed, so {name!r} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Codec cannot be changed, so {name!r} cannot be deleted")
+
+    def __copy__(self) -> Codec:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Codec:
+        return self
+
+    def __repr__(self) -> str:
+        names = sorted([name_of(cls) for cls in self._classes] + [":".join(p) for p in self._pairs])
+        return f"Codec(strict={self.strict}, allow={names})"
+
+    def dumps(self, value: Any, *, where: str = "value") -> bytes:
+        """The bytes of a value.
+
+        Args:
+            value: what to store.
+            where: what to call it in an error, such as ``channel 'messages'``.
+
+        Raises:
+            SerializationError: something in it cannot be stored; the message names
+                ``where``, the place inside the value, and the type.
+        """
+        try:
+            try:
+                return frame(pack(Writer().encode(value)))
+            except ormsgpack.MsgpackEncodeError:  # a lone surrogate: look at every string
+                return frame(pack(Writer(careful=True).encode(value)))
+        except Refused as error:
+            raise SerializationError(error.describe(where)) from error.__cause__
+        except RecursionError as error:
+            raise SerializationError(f"cannot store {where}: it nests too deeply") from error
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except Exception as error:
+            raise SerializationError(
+                f"cannot store {where}, type {type(value).__module__}.{type(value).__qualname__}: "
+                f"{error}"
+            ) from error
+
+    def loads(self, data: bytes) -> Any:
+        """The value that ``dumps`` was given.
+
+        Raises:
+            UntrustedType: it names a class that may not be rebuilt in this process.
+            CorruptRecord: the bytes are damaged.
+        """
+        return Reader(self).read(_body(data))
+
+    def loads_opaque(self, data: bytes) -> Any:
+        """The value, with an ``Opaque`` in place of everything that may not be rebuilt here.
+
+        For tools that show data in a process that lacks the application's classes.
+
+        Raises:
+            CorruptRecord: the bytes are damaged.
+        """
+        return Reader(self, opaque=True).read(_body(data))
+
+    def narrowed(self, extra: Collection[tuple[str, ...] | type]) -> Codec:
+        """A strict codec that besides loads what ``extra`` names.
+
+        Args:
+            extra: classes, or ``(module, name)`` tuples as LangGraph collects them from a
+                graph's schemas; entries of another length name nothing that is a class.
+        """
+        classes, pairs, named = set(self._classes), set(self._pairs), dict(self._named)
+        for item in extra:
+            if isinstance(item, type):
+                classes.add(item)
+                if plan_of(item) is not None:
+                    named.setdefault(name_of(item), item)
+            elif len(item) == 2:
+                pairs.add((item[0], item[1]))
+        clone = object.__new__(Codec)
+        clone._fill(True, frozenset(classes), frozenset(pairs), named)
+        return clone
+
+    def _find(self, name: str) -> type | str:
+        """The class of a stored name, or why there is none."""
+        return self._named.get(name) or find(name)
+
+    def _lists(self, name: str, cls: type) -> bool:
+        """Whether a class was allowed by name or as itself."""
+        if cls in self._classes:
+            return True
+        if not self._pairs:
+            return False
+        module, _, qualname = name.partition(":")
+        own = cls.__module__
+        return any(
+            pair in self._pairs
+            for pair in ((module, qualname), (own, cls.__qualname__), (own, cls.__name__))
+        )
+
+
+def _storable(cls: Any) -> None:
+    if not isinstance(cls, type) or plan_of(cls) is None:
+        raise TypeError(
+            f"{cls!r} cannot be allowed: it is not an enum, named tuple, dataclass, "
+            "pydantic model or subclass of a built-in type"
+        )
+
+
+def _body(data: Any) -> bytes:
+    if not isinstance(data, bytes):
+        if not isinstance(data, (bytearray, memoryview)):
+            raise CorruptRecord(f"a stored value is {type(data).__name__}, not bytes")
+        data = bytes(data)
+    return unframe(data)

@@ -1,0 +1,142 @@
+"""Walk a value and leave only what MessagePack says exactly, plus extensions.
+
+The walk looks at the exact type of everything. ormsgpack alone would not do: it writes a
+``bytearray`` or a ``memoryview`` as ``bytes`` and swallows what a hook raises. Lists and
+dicts of plain scalars, the bulk of most values, are recognised at C speed and left alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import ormsgpack
+
+from .classes import plan_of
+from .format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, all_str, ext
+from .types_numpy import dump_numpy
+from .types_plain import DUMPERS as PLAIN_DUMPERS
+from .types_pydantic import DUMPERS as PYDANTIC_DUMPERS
+from .types_records import RECORD_DUMPERS
+from .types_subclasses import DUMPERS as SUBCLASS_DUMPERS
+
+DUMPERS: Final = {**PLAIN_DUMPERS, **PYDANTIC_DUMPERS}
+CLASS_DUMPERS: Final = {**RECORD_DUMPERS, **SUBCLASS_DUMPERS}
+
+
+class Writer:
+    """Makes one value plain. Not shared: it counts how deep it is.
+
+    Attributes:
+        careful: look for lone surrogates in every string, which costs time; the first
+            attempt does without and fails if there are any.
+    """
+
+    __slots__ = ("careful", "depth")
+
+    def __init__(self, *, careful: bool = False) -> None:
+        self.careful = careful
+        self.depth = 0
+
+    def encode(self, value: Any) -> Any:
+        kind = type(value)
+        if kind in SCALARS:
+            return self.text(value) if self.careful and kind is str else value
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise Refused(None, f"it contains itself, or nests deeper than {MAX_DEPTH} levels")
+        if kind is list:
+            result = self.items(value)
+        elif kind is dict:
+            result = self.mapping(value)
+        elif (dump := DUMPERS.get(kind)) is not None:
+            result = dump(self, value)
+        elif (plan := plan_of(kind)) is not None:
+            result = CLASS_DUMPERS[plan.tag](self, value, plan)
+        else:
+            result = self._last_resort(value, kind)
+        self.depth -= 1
+        return result
+
+    def text(self, value: str) -> Any:
+        """A string; one with lone surrogates becomes an extension."""
+        if value.isascii():
+            return value
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return ormsgpack.Ext(TEXT, value.encode("utf-8", "surrogatepass"))
+        return value
+
+    def items(self, values: Iterable[Any]) -> list[Any]:
+        """The items of a list or anything like one."""
+        if not self.careful and type(values) is list and SCALARS.issuperset(map(type, values)):
+            return values
+        result: list[Any] = []
+        try:
+            for item in values:
+                result.append(self.encode(item))
+        except Refused as error:
+            error.path.append(f"[{len(result)}]")
+            raise
+        return result
+
+    def mapping(self, values: Mapping[Any, Any]) -> Any:
+        """A dict: a plain one if every key is plain text, else an extension."""
+        if not JUST_STR.issuperset(map(type, values)) or (
+            self.careful and not all(map(_is_clean, values))
+        ):
+            return ext(PAIRS, self.pairs(values.items()))
+        if not self.careful and SCALARS.issuperset(map(type, values.values())):
+            return values
+        result: dict[str, Any] = {}
+        key = ""
+        try:
+            for key, item in values.items():
+                result[key] = self.encode(item)
+        except Refused as error:
+            error.path.append(f"[{key!r}]")
+            raise
+        return result
+
+    def pairs(self, values: Iterable[tuple[Any, Any]]) -> list[Any]:
+        """Keys and values in one flat list."""
+        result: list[Any] = []
+        key: Any = None
+        try:
+            for key, item in values:
+                result.append(self.encode(key))
+                result.append(self.encode(item))
+        except Refused as error:
+            error.path.append(f"[{_short(key)}]")
+            raise
+        return result
+
+    def _last_resort(self, value: Any, kind: type) -> Any:
+        if isinstance(value, BaseException):
+            return self.text(repr(value)) if self.careful else repr(value)
+        if "numpy" in sys.modules:
+            result = dump_numpy(self, value)
+            if result is not None:
+                return result
+        raise Refused(kind, _why(kind))
+
+
+def _is_clean(key: str) -> bool:
+    return key.isascii() or not any("\ud800" <= char <= "\udfff" for char in key)
+
+
+def _short(key: Any) -> str:
+    return repr(key) if type(key) in SCALARS else f"<{type(key).__qualname__}>"
+
+
+def _why(kind: type) -> str:
+    if issubclass(kind, tuple(DUMPERS)):
+        return "subclasses of this built-in type cannot be stored"
+    if not all_str(getattr(kind, "__dict__", ())) or kind in (type(_is_clean), type):
+        return "code cannot be stored"
+    return (
+        "it is neither plain data nor a dataclass, pydantic model, enum, named tuple "
+        "or subclass of a built-in container"
+    )

@@ -1,0 +1,362 @@
+"""`MemoryStore`: the whole port in this process's memory."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator
+from heapq import nlargest
+from typing import Any, NamedTuple
+
+from threadloom import keys
+from threadloom.clock import Clock
+from threadloom.documents import decode_doc, encode_doc
+from threadloom.errors import StoreClosed, UnsupportedByStore
+from threadloom.filters import matches
+from threadloom.ops import (
+    ABSENT,
+    KEEP_EXPIRY,
+    PRESENT,
+    Check,
+    Count,
+    Delete,
+    DropTree,
+    Expect,
+    ExpectationFailed,
+    Get,
+    Hit,
+    ListNamespaces,
+    Match,
+    Namespace,
+    Op,
+    Patch,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
+from threadloom.plans import Batch, Results
+from threadloom.store import Capabilities, Store
+from threadloom.stores import forking
+from threadloom.text import tokens
+
+
+class _Entry(NamedTuple):
+    doc: bytes | None
+    blob: bytes | None
+    text: str | None
+    version: int
+    created_at: int
+    updated_at: int
+    expires_at: int | None
+
+
+class _Space:
+    """The records of one namespace, by key and in order."""
+
+    __slots__ = ("entries", "order")
+
+    def __init__(self) -> None:
+        self.entries: dict[str, _Entry] = {}
+        self.order: list[str] = []
+
+    def set(self, key: str, entry: _Entry) -> None:
+        if key not in self.entries:
+            if self.order and key <= self.order[-1]:
+                insort(self.order, key)
+            else:
+                self.order.append(key)
+        self.entries[key] = entry
+
+    def remove(self, key: str) -> None:
+        del self.entries[key]
+        del self.order[bisect_left(self.order, key)]
+
+
+class MemoryStore(Store):
+    """Keeps everything in memory: for tests and notebooks.
+
+    Atomic over any batch, safe from any thread and any event loop, copied by `os.fork` like
+    any other object. Nothing survives the process.
+
+    Args:
+        clock: tells the time for times of records and their expiry; the system's by default.
+    """
+
+    capabilities = Capabilities(indexed_filters=False, full_text=False)
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        super().__init__(clock=clock)
+        self._spaces: dict[Namespace, _Space] = {}
+        self._version = 0
+        self._closed = False
+        self._lock = threading.Lock()
+        forking.register(self)
+
+    def execute(self, ops: Batch, /) -> Results:
+        """Apply a batch, all or nothing. See `Store.execute`."""
+        with self._lock:
+            if self._closed:
+                raise StoreClosed("this MemoryStore was closed")
+            work = _Work(self._spaces, self.now(), self._version)
+            try:
+                results = [work.apply(op) for op in ops]
+            except BaseException:
+                work.undo()
+                raise
+            finally:
+                self._version = work.version
+            return results
+
+    async def aexecute(self, ops: Batch, /) -> Results:
+        """`execute`; memory needs no thread."""
+        return self.execute(ops)
+
+    def close(self) -> None:
+        """Forget everything."""
+        with self._lock:
+            self._closed = True
+            self._spaces = {}
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.Lock()
+
+
+class _Work:
+    """One batch at work: applies operations and can take them back."""
+
+    def __init__(self, spaces: dict[Namespace, _Space], now: int, version: int) -> None:
+        self.spaces = spaces
+        self.now = now
+        self.version = version
+        self._done: list[tuple[Namespace, str, _Entry | None]] = []
+
+    def apply(self, op: Op) -> Any:
+        match op:
+            case Get():
+                entry = self._live(op.namespace, op.key)
+                if entry is None:
+                    return None
+                return _record(op.namespace, op.key, entry, blobs=op.blob)
+            case Put():
+                return self._put(op)
+            case Patch():
+                return self._patch(op)
+            case Delete():
+                self._expect(op, op.expect)
+                return self._remove(op.namespace, op.key)
+            case DropTree():
+                return self._drop(op.namespace)
+            case Check():
+                return self._expect(op, op.expect)
+            case Scan():
+                return self._scan(op)
+            case Query():
+                return self._query(op)
+            case Count():
+                return sum(1 for _ in self._filtered(op))
+            case Match():
+                return self._match(op)
+            case ListNamespaces():
+                return sorted(
+                    namespace
+                    for namespace, space in self._below(op.namespace, True, op.user_only)
+                    if any(self._alive(entry) for entry in space.entries.values())
+                )
+            case _:
+                raise UnsupportedByStore(f"unknown operation {op!r}")
+
+    def undo(self) -> None:
+        for namespace, key, entry in reversed(self._done):
+            if entry is None:
+                self._take_out(namespace, key)
+            else:
+                self.spaces.setdefault(namespace, _Space()).set(key, entry)
+
+    def _alive(self, entry: _Entry) -> bool:
+        return entry.expires_at is None or entry.expires_at > self.now
+
+    def _stored(self, namespace: Namespace, key: str) -> _Entry | None:
+        space = self.spaces.get(namespace)
+        return None if space is None else space.entries.get(key)
+
+    def _live(self, namespace: Namespace, key: str) -> _Entry | None:
+        entry = self._stored(namespace, key)
+        return entry if entry is not None and self._alive(entry) else None
+
+    def _expect(self, op: Check | Delete | Put | Patch, expect: Expect) -> None:
+        if expect is None:
+            return
+        entry = self._live(op.namespace, op.key)
+        if expect == ABSENT:
+            holds = entry is None
+        elif expect == PRESENT:
+            holds = entry is not None
+        else:
+            holds = entry is not None and entry.version == expect
+        if not holds:
+            raise ExpectationFailed(op)
+
+    def _set(self, namespace: Namespace, key: str, entry: _Entry) -> int:
+        self._done.append((namespace, key, self._stored(namespace, key)))
+        self.spaces.setdefault(namespace, _Space()).set(key, entry)
+        return entry.version
+
+    def _next(self) -> int:
+        self.version += 1
+        return self.version
+
+    def _put(self, op: Put) -> int | None:
+        old = self._live(op.namespace, op.key)
+        if op.keep:
+            if old is not None:
+                return None
+        else:
+            self._expect(op, op.expect)
+        return self._set(
+            op.namespace,
+            op.key,
+            _Entry(
+                None if op.doc is None else encode_doc(op.doc),
+                op.blob,
+                op.text,
+                self._next(),
+                self.now if old is None else old.created_at,
+                self.now,
+                op.expires_at,
+            ),
+        )
+
+    def _patch(self, op: Patch) -> int | None:
+        self._expect(op, op.expect)
+        old = self._live(op.namespace, op.key)
+        if old is None:
+            return None
+        doc = {} if old.doc is None else decode_doc(old.doc)
+        doc.update(op.set)
+        for name, value in op.maximum.items():
+            doc[name] = max(doc.get(name) or value, value)
+        for name, value in op.increment.items():
+            doc[name] = (doc.get(name) or 0) + value
+        changed = old._replace(
+            doc=encode_doc(doc),
+            version=self._next(),
+            updated_at=self.now,
+            expires_at=old.expires_at if op.expires_at == KEEP_EXPIRY else op.expires_at,
+        )
+        return self._set(op.namespace, op.key, changed)
+
+    def _remove(self, namespace: Namespace, key: str) -> bool:
+        old = self._stored(namespace, key)
+        if old is None:
+            return False
+        self._done.append((namespace, key, old))
+        self._take_out(namespace, key)
+        return self._alive(old)
+
+    def _take_out(self, namespace: Namespace, key: str) -> None:
+        space = self.spaces[namespace]
+        space.remove(key)
+        if not space.order:
+            del self.spaces[namespace]
+
+    def _drop(self, namespace: Namespace) -> int:
+        count = 0
+        for below, space in list(self._below(namespace, True, False)):
+            for key in list(space.order):
+                count += self._remove(below, key)
+        return count
+
+    def _below(
+        self, namespace: Namespace, deep: bool, user_only: bool
+    ) -> Iterator[tuple[Namespace, _Space]]:
+        if not deep:
+            space = self.spaces.get(namespace)
+            if space is not None:
+                yield namespace, space
+            return
+        size = len(namespace)
+        for name, space in self.spaces.items():
+            if name[:size] == namespace and (not user_only or keys.is_users(name, namespace)):
+                yield name, space
+
+    def _scan(self, op: Scan) -> list[Record]:
+        space = self.spaces.get(op.namespace)
+        if space is None:
+            return []
+        low = 0 if op.start is None else bisect_left(space.order, op.start)
+        high = len(space.order) if op.end is None else bisect_left(space.order, op.end)
+        found: list[Record] = []
+        span = range(high - 1, low - 1, -1) if op.reverse else range(low, high)
+        for index in span:
+            if op.limit is not None and len(found) >= op.limit:
+                break
+            key = space.order[index]
+            entry = space.entries[key]
+            if self._alive(entry):
+                found.append(_record(op.namespace, key, entry, blobs=op.blobs))
+        return found
+
+    def _filtered(self, op: Query | Count) -> Iterator[Record]:
+        user_only = isinstance(op, Query) and op.user_only
+        for namespace, space in self._below(op.namespace, op.deep, user_only):
+            for key, entry in space.entries.items():
+                if self._alive(entry) == op.expired:
+                    continue
+                record = _record(namespace, key, entry, blobs=False)
+                if matches(record.doc, op.filter):
+                    yield record
+
+    def _query(self, op: Query) -> list[Record]:
+        def place(record: Record) -> tuple[Any, ...]:
+            value = 0 if op.order_by is None else (record.doc or {}).get(op.order_by) or 0
+            return (value, record.namespace, record.key)
+
+        found = sorted(self._filtered(op), key=place, reverse=op.descending)
+        if op.after is not None:
+            value, key = op.after
+            edge = (value, op.namespace, key)
+            found = [
+                record
+                for record in found
+                if (place(record) < edge if op.descending else place(record) > edge)
+            ]
+        end = None if op.limit is None else op.offset + op.limit
+        return found[op.offset : end]
+
+    def _match(self, op: Match) -> list[Hit]:
+        wanted = set(tokens(op.words))
+        hits: list[Hit] = []
+        if not wanted or op.limit <= 0:
+            return hits
+        for namespace, space in self._below(op.namespace, True, False):
+            for key, entry in space.entries.items():
+                if entry.text is None or not self._alive(entry):
+                    continue
+                words = Counter(tokens(entry.text))
+                score = sum(words[word] / (words[word] + 1.2) for word in wanted)
+                if score:
+                    record = _record(namespace, key, entry, blobs=False)
+                    hits.append(Hit(record, score))
+        return nlargest(op.limit, hits, key=lambda hit: (hit.score, hit.record.updated_at))
+
+
+def _record(namespace: Namespace, key: str, entry: _Entry, *, blobs: bool = True) -> Record:
+    return Record(
+        namespace,
+        key,
+        None if entry.doc is None else decode_doc(entry.doc),
+        entry.blob if blobs else None,
+        entry.text,
+        entry.version,
+        entry.created_at,
+        entry.updated_at,
+        entry.expires_at,
+    )

@@ -1,0 +1,97 @@
+"""From a URL to a store. Engines are named here only, as strings."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import entry_points
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from threadloom.clock import Clock
+from threadloom.errors import InvalidKey, MissingAdapter
+from threadloom.store import Store
+
+ENTRY_POINTS = "threadloom.stores"
+"""Group of the entry points by which adapters register: a scheme, and a callable
+``open(url, *, clock) -> Store``."""
+
+_BUILT_IN = {
+    "memory": "threadloom.stores.memory:MemoryStore",
+    "sqlite": "threadloom.stores.sqlite:SQLiteStore",
+}
+_ADAPTERS = {
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "redis": "redis",
+    "rediss": "redis",
+    "redis+cluster": "redis",
+}
+
+
+def open_store(url: str, *, clock: Clock | None = None) -> Store:
+    """Open the store that a URL names.
+
+    ``memory://`` is a new, private store. ``sqlite:///sessions.db`` is relative to the
+    current folder, ``sqlite:////var/sessions.db`` is absolute; the options ``durability``
+    and ``busy_timeout`` of `SQLiteStore` may follow behind ``?``. Further schemes come with
+    adapters.
+
+    Args:
+        url: where the sessions are.
+        clock: handed to the store.
+
+    Raises:
+        InvalidKey: the URL or one of its options makes no sense.
+        MissingAdapter: nothing that is installed knows the scheme; says what to install.
+        StoreUnavailable: the engine cannot be opened.
+        SchemaTooNew: a newer Threadloom wrote the data.
+    """
+    if not isinstance(url, str) or "://" not in url:
+        raise InvalidKey(f"not a store's URL: {url!r}; try 'sqlite:///sessions.db'")
+    scheme = url.split("://", 1)[0].lower()
+    if scheme == "memory":
+        if url.split("://", 1)[1]:
+            raise InvalidKey(f"memory:// takes nothing behind it, got {url!r}")
+        return _load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
+    if scheme == "sqlite":
+        return _open_sqlite(url, clock)
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == scheme:
+            return entry.load()(url, clock=clock)  # type: ignore[no-any-return]
+    if scheme in _ADAPTERS:
+        extra = _ADAPTERS[scheme]
+        raise MissingAdapter(
+            f'{scheme}:// needs an adapter that is not installed: pip install "threadloom[{extra}]"'
+        )
+    raise MissingAdapter(
+        f"nothing installed knows {scheme}://. Built in are memory:// and sqlite:///path; "
+        f"adapters bring {', '.join(f'{name}://' for name in _ADAPTERS)}"
+    )
+
+
+def _open_sqlite(url: str, clock: Clock | None) -> Store:
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc or not path.startswith("/") or path == "/":
+        raise InvalidKey(
+            f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute/path.db"
+        )
+    if path == "/:memory:":
+        raise InvalidKey("for a store in memory use memory://")
+    options: dict[str, Any] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name == "durability":
+            options[name] = value
+        elif name == "busy_timeout":
+            try:
+                options[name] = float(value)
+            except ValueError:
+                raise InvalidKey(f"busy_timeout in {url!r} is not a number") from None
+        else:
+            raise InvalidKey(f"unknown option {name!r} in {url!r}")
+    return _load(_BUILT_IN["sqlite"])(path[1:], clock=clock, **options)  # type: ignore[no-any-return]
+
+
+def _load(target: str) -> Any:
+    module, name = target.split(":")
+    return getattr(importlib.import_module(module), name)

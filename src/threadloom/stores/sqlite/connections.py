@@ -1,0 +1,199 @@
+"""Connections to one SQLite file: opened when needed, shared, and closed before a fork.
+
+SQLite keeps file locks by process, so a connection must not cross `os.fork`, not even
+unused. `before_fork` therefore waits for the batches under way and closes everything; both
+sides open anew at their next operation.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from threadloom.errors import StoreClosed, StoreUnavailable
+from threadloom.stores import forking
+from threadloom.stores.sqlite import schema
+
+OLDEST_SQLITE = (3, 35, 0)
+_IDLE_READERS = 4
+
+
+class Connections:
+    """One writer and some readers on one file.
+
+    Args:
+        path: the file; it is made if it is missing, its folder is not.
+        synchronous: SQLite's `PRAGMA synchronous`, ``NORMAL`` or ``FULL``.
+        busy_seconds: how long to wait for another process that writes.
+    """
+
+    def __init__(self, path: Path, *, synchronous: str, busy_seconds: float) -> None:
+        self.path = path
+        self._synchronous = synchronous
+        self._busy_seconds = busy_seconds
+        self._closed = False
+        self._renew()
+        forking.register(self)
+
+    def _renew(self) -> None:
+        self._state = threading.Condition()
+        self._write_lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._writer: sqlite3.Connection | None = None
+        self._busy = 0
+        self._forking = False
+
+    @contextmanager
+    def reader(self) -> Iterator[sqlite3.Connection]:
+        """A connection for reading, the caller's alone."""
+        connection = self._borrow()
+        try:
+            if connection is None:
+                connection = self.open()
+            yield connection
+        except BaseException:
+            self._give_back(connection, reuse=False)
+            raise
+        self._give_back(connection, reuse=True)
+
+    @contextmanager
+    def writer(self) -> Iterator[sqlite3.Connection]:
+        """The connection for writing; one thread at a time has it."""
+        self._enter()
+        try:
+            with self._write_lock:
+                if self._closed:
+                    raise StoreClosed(f"the store of {self.path} was closed")
+                if self._writer is None:
+                    self._writer = self.open()
+                try:
+                    yield self._writer
+                except sqlite3.Error:
+                    # Whatever state it is in, the next writer starts afresh.
+                    broken, self._writer = self._writer, None
+                    broken.close()
+                    raise
+        finally:
+            self._leave()
+
+    def close(self) -> None:
+        """Wait for what is under way, then close every connection for good."""
+        with self._state:
+            self._closed = True
+            self._state.wait_for(lambda: self._busy == 0)
+            self._close_all()
+
+    def before_fork(self) -> None:
+        self._state.acquire()
+        self._forking = True
+        self._state.wait_for(lambda: self._busy == 0)
+        self._close_all()
+
+    def after_fork_in_parent(self) -> None:
+        self._forking = False
+        self._state.notify_all()
+        self._state.release()
+
+    def after_fork_in_child(self) -> None:
+        self._renew()
+
+    def open(self) -> sqlite3.Connection:
+        """A new connection, its file prepared.
+
+        Raises:
+            StoreUnavailable: no folder, no permission, no database, or not ours.
+            SchemaTooNew: a newer Threadloom wrote the file.
+        """
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise StoreUnavailable(
+                f"SQLite {sqlite3.sqlite_version} is too old, 3.35 or newer is needed"
+            )
+        if not self.path.parent.is_dir():
+            raise StoreUnavailable(f"the folder {self.path.parent} does not exist")
+        if self.path.is_dir():
+            raise StoreUnavailable(f"{self.path} is a folder, not a file")
+        connection = sqlite3.connect(
+            f"file:{quote(str(self.path))}?mode=rwc",
+            uri=True,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            self._configure(connection)
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error
+            raise
+        return connection
+
+    def _configure(self, connection: sqlite3.Connection) -> None:
+        (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        if mode != "wal":
+            # Look before changing anything: a foreign file stays as it is.
+            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+                schema.prepare(connection, str(self.path))
+            self._use_wal(connection)
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA secure_delete = ON")
+        schema.prepare(connection, str(self.path))
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        # SQLite does not wait here when several processes open a new file at once.
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            else:
+                if mode == "wal":
+                    return
+                raise StoreUnavailable(
+                    f"{self.path} is on a file system without shared memory (mode {mode!r}); "
+                    "SQLite's write-ahead log needs a local disk"
+                )
+            time.sleep(0.01)
+
+    def _enter(self) -> None:
+        with self._state:
+            self._state.wait_for(lambda: not self._forking)
+            if self._closed:
+                raise StoreClosed(f"the store of {self.path} was closed")
+            self._busy += 1
+
+    def _leave(self) -> None:
+        with self._state:
+            self._busy -= 1
+            self._state.notify_all()
+
+    def _borrow(self) -> sqlite3.Connection | None:
+        self._enter()
+        with self._state:
+            return self._readers.pop() if self._readers else None
+
+    def _give_back(self, connection: sqlite3.Connection | None, *, reuse: bool) -> None:
+        with self._state:
+            keep = reuse and not self._forking and len(self._readers) < _IDLE_READERS
+            if connection is not None and keep:
+                self._readers.append(connection)
+            elif connection is not None:
+                connection.close()
+            self._busy -= 1
+            self._state.notify_all()
+
+    def _close_all(self) -> None:
+        for connection in self._readers:
+            connection.close()
+        self._readers.clear()
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None

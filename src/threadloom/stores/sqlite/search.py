@@ -1,0 +1,60 @@
+"""The full-text index: fed in bulk behind a watermark, exact at every search.
+
+A text that is written gets a number (`tid`) above all before it. The index knows every text
+up to the watermark `state.fed`, which is stored in the file and moves in the transaction
+that feeds, so any number of processes agree on it. Text beyond the watermark costs nothing
+until a search, a close, or `BACKLOG` texts have gathered.
+
+The index keeps no copy of the text; to forget a text it must be told its tokens again, so
+whoever overwrites or deletes a record says what it held.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from threadloom.text import tokens
+
+BACKLOG = 256
+
+
+def forget(connection: sqlite3.Connection, tid: int, text: str) -> None:
+    """Take one text out of the index, if it is in."""
+    (fed,) = connection.execute("SELECT fed FROM state").fetchone()
+    if tid <= fed:
+        connection.execute(
+            "INSERT INTO fts (fts, rowid, words) VALUES ('delete', ?, ?)", (tid, _words(text))
+        )
+
+
+def feed(connection: sqlite3.Connection, *, at_least: int = 1) -> None:
+    """Bring the index up to date, if `at_least` texts wait. Needs a write transaction."""
+    fed, tid = connection.execute("SELECT fed, tid FROM state").fetchone()
+    if tid - fed < at_least:
+        return
+    rows = connection.execute(
+        "SELECT tid, text FROM rec WHERE tid > ? ORDER BY tid", (fed,)
+    ).fetchall()
+    connection.executemany(
+        "INSERT INTO fts (rowid, words) VALUES (?, ?)",
+        ((number, _words(text)) for number, text in rows),
+    )
+    connection.execute("UPDATE state SET fed = tid")
+
+
+def waiting(connection: sqlite3.Connection) -> bool:
+    """Whether there are texts that the index does not know."""
+    (behind,) = connection.execute("SELECT tid > fed FROM state").fetchone()
+    return bool(behind)
+
+
+def expression(words: str) -> str:
+    """The FTS5 query for any of the words of a text; empty if it has none.
+
+    Every word is a quoted string without quotes in it, so nothing is query syntax.
+    """
+    return " OR ".join(f'"{word}"' for word in dict.fromkeys(tokens(words)))
+
+
+def _words(text: str) -> str:
+    return " ".join(tokens(text))

@@ -1,0 +1,489 @@
+"""One operation of the port as SQL, inside a transaction that the store has begun."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from threadloom import keys
+from threadloom.documents import decode_doc, encode_doc
+from threadloom.errors import CorruptRecord, UnsupportedByStore
+from threadloom.filters import matches
+from threadloom.ops import (
+    ABSENT,
+    KEEP_EXPIRY,
+    PRESENT,
+    Check,
+    Count,
+    Delete,
+    DropTree,
+    Expect,
+    ExpectationFailed,
+    Get,
+    Hit,
+    ListNamespaces,
+    Match,
+    Namespace,
+    Op,
+    Patch,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
+from threadloom.stores.sqlite import search
+
+_COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
+_NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
+_LIVE = "(r.expires IS NULL OR r.expires > ?)"
+_DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
+_PAGE = 500
+
+
+class Transaction:
+    """Operations against one connection at one moment.
+
+    Args:
+        connection: inside a transaction; a write transaction where `version` is given.
+        now: the store's time, in microseconds since the epoch.
+        version: the version that records written here get.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: int, version: int = 0) -> None:
+        self._sql = connection.execute
+        self._connection = connection
+        self._now = now
+        self._version = version
+        self._numbers: dict[Namespace, int | None] = {}
+
+    def apply(self, op: Op) -> Any:
+        """Run one operation and return its result."""
+        match op:
+            case Get():
+                return self._get(op)
+            case Scan():
+                return self._scan(op)
+            case Put():
+                return self._put(op)
+            case Patch():
+                return self._patch(op)
+            case Delete():
+                self._expect(op, op.expect)
+                return self._delete(op.namespace, op.key)
+            case DropTree():
+                return sum(
+                    self._clear(namespace, number)
+                    for namespace, number in self._below(op.namespace, deep=True)
+                )
+            case Check():
+                return self._expect(op, op.expect)
+            case Query():
+                return self._query(op)
+            case Count():
+                return self._count(op)
+            case Match():
+                return self._match(op)
+            case ListNamespaces():
+                return self._list_namespaces(op)
+            case _:
+                raise UnsupportedByStore(f"unknown operation {op!r}")
+
+    # Namespaces
+
+    def _number(self, namespace: Namespace) -> int | None:
+        try:
+            return self._numbers[namespace]
+        except KeyError:
+            row = self._sql(
+                "SELECT id FROM ns WHERE name = ?", (keys.encode_namespace(namespace),)
+            ).fetchone()
+            number = self._numbers[namespace] = None if row is None else row[0]
+            return number
+
+    def _make_number(self, namespace: Namespace) -> int:
+        number = self._number(namespace)
+        if number is None:
+            cursor = self._sql(
+                "INSERT INTO ns (name) VALUES (?)", (keys.encode_namespace(namespace),)
+            )
+            number = cursor.lastrowid
+            assert number is not None
+            self._numbers[namespace] = number
+        return number
+
+    def _below(self, namespace: Namespace, *, deep: bool) -> list[tuple[Namespace, int]]:
+        found: list[tuple[Namespace, int]] = []
+        number = self._number(namespace) if namespace else None
+        if number is not None:
+            found.append((namespace, number))
+        if deep:
+            rows = self._sql(
+                "SELECT name, id FROM ns WHERE name >= ? AND name < ?", keys.below(namespace)
+            )
+            found += [(keys.decode_namespace(name), number) for name, number in rows]
+        return found
+
+    def _list_namespaces(self, op: ListNamespaces) -> list[Namespace]:
+        return sorted(
+            namespace
+            for namespace, number in self._below(op.namespace, deep=True)
+            if (not op.user_only or keys.is_users(namespace, op.namespace))
+            and self._sql(
+                f"SELECT 1 FROM rec r WHERE r.ns = ? AND {_LIVE} LIMIT 1",  # noqa: S608
+                (number, self._now),
+            ).fetchone()
+        )
+
+    # Reading
+
+    def _get(self, op: Get) -> Record | None:
+        number = self._number(op.namespace)
+        if number is None:
+            return None
+        row = self._sql(
+            f"SELECT {_COLUMNS if op.blob else _NO_BLOB} FROM rec r "  # noqa: S608
+            f"WHERE r.ns = ? AND r.key = ? AND {_LIVE}",
+            (number, op.key, self._now),
+        ).fetchone()
+        return None if row is None else _record(op.namespace, row)
+
+    def _scan(self, op: Scan) -> list[Record]:
+        number = self._number(op.namespace)
+        if number is None:
+            return []
+        where, values = ["r.ns = ?"], [number]
+        parameters: list[Any] = list(values)
+        if op.start is not None:
+            where.append("r.key >= ?")
+            parameters.append(op.start)
+        if op.end is not None:
+            where.append("r.key < ?")
+            parameters.append(op.end)
+        where.append(_LIVE)
+        parameters += [self._now, -1 if op.limit is None else op.limit]
+        rows = self._sql(
+            f"SELECT {_COLUMNS if op.blobs else _NO_BLOB} FROM rec r "  # noqa: S608
+            f"WHERE {' AND '.join(where)} "
+            f"ORDER BY r.key {'DESC' if op.reverse else 'ASC'} LIMIT ?",
+            parameters,
+        )
+        return [_record(op.namespace, row) for row in rows]
+
+    # Writing
+
+    def _expect(self, op: Check | Delete | Put | Patch, expect: Expect) -> None:
+        if expect is None:
+            return
+        number = self._number(op.namespace)
+        row = None
+        if number is not None:
+            row = self._sql(
+                f"SELECT r.ver FROM rec r WHERE r.ns = ? AND r.key = ? AND {_LIVE}",  # noqa: S608
+                (number, op.key, self._now),
+            ).fetchone()
+        if expect == ABSENT:
+            holds = row is None
+        elif expect == PRESENT:
+            holds = row is not None
+        else:
+            holds = row is not None and row[0] == expect
+        if not holds:
+            raise ExpectationFailed(op)
+
+    def _put(self, op: Put) -> int | None:
+        number = self._make_number(op.namespace)
+        old = self._sql(
+            "SELECT ver, created, expires, tid, text FROM rec WHERE ns = ? AND key = ?",
+            (number, op.key),
+        ).fetchone()
+        live = old is not None and (old[2] is None or old[2] > self._now)
+        if op.keep:
+            if live:
+                return None
+        elif op.expect is not None:
+            self._expect(op, op.expect)
+        created = old[1] if live else self._now
+        tid = None
+        if old is not None and old[3] is not None:
+            if old[4] == op.text:
+                tid = old[3]
+            else:
+                search.forget(self._connection, old[3], old[4])
+        if op.text is not None and tid is None:
+            (tid,) = self._sql("UPDATE state SET tid = tid + 1 RETURNING tid").fetchone()
+        self._sql(
+            "INSERT OR REPLACE INTO rec "
+            "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                number,
+                op.key,
+                self._version,
+                created,
+                self._now,
+                op.expires_at,
+                tid,
+                None if op.doc is None else encode_doc(op.doc).decode(),
+                op.text,
+                op.blob,
+            ),
+        )
+        if keys.is_sessions(op.namespace):
+            self._index(number, op.key, op.doc or {})
+        return self._version
+
+    def _patch(self, op: Patch) -> int | None:
+        self._expect(op, op.expect)
+        number = self._number(op.namespace)
+        if number is None:
+            return None
+        row = self._sql(
+            f"SELECT r.doc, r.expires FROM rec r WHERE r.ns = ? AND r.key = ? AND {_LIVE}",  # noqa: S608
+            (number, op.key, self._now),
+        ).fetchone()
+        if row is None:
+            return None
+        doc = {} if row[0] is None else decode_doc(row[0])
+        doc.update(op.set)
+        for name, value in op.maximum.items():
+            doc[name] = max(doc.get(name) or value, value)
+        for name, value in op.increment.items():
+            doc[name] = (doc.get(name) or 0) + value
+        self._sql(
+            "UPDATE rec SET doc = ?, ver = ?, updated = ?, expires = ? WHERE ns = ? AND key = ?",
+            (
+                encode_doc(doc).decode(),
+                self._version,
+                self._now,
+                row[1] if op.expires_at == KEEP_EXPIRY else op.expires_at,
+                number,
+                op.key,
+            ),
+        )
+        if keys.is_sessions(op.namespace):
+            self._index(number, op.key, doc)
+        return self._version
+
+    def _delete(self, namespace: Namespace, key: str) -> bool:
+        number = self._number(namespace)
+        if number is None:
+            return False
+        row = self._sql(
+            "DELETE FROM rec WHERE ns = ? AND key = ? RETURNING expires, tid, text", (number, key)
+        ).fetchone()
+        if row is None:
+            return False
+        if row[1] is not None:
+            search.forget(self._connection, row[1], row[2])
+        if keys.is_sessions(namespace):
+            self._sql("DELETE FROM idx WHERE ns = ? AND key = ?", (number, key))
+        self._forget_if_empty(namespace, number)
+        return row[0] is None or bool(row[0] > self._now)
+
+    def _clear(self, namespace: Namespace, number: int) -> int:
+        rows = self._sql(
+            "SELECT tid, text FROM rec WHERE ns = ? AND tid IS NOT NULL", (number,)
+        ).fetchall()
+        for tid, text in rows:
+            search.forget(self._connection, tid, text)
+        (count,) = self._sql(
+            f"SELECT count(*) FROM rec r WHERE r.ns = ? AND {_LIVE}",  # noqa: S608
+            (number, self._now),
+        ).fetchone()
+        self._sql("DELETE FROM rec WHERE ns = ?", (number,))
+        self._sql("DELETE FROM idx WHERE ns = ?", (number,))
+        self._forget_if_empty(namespace, number)
+        return int(count)
+
+    def _forget_if_empty(self, namespace: Namespace, number: int) -> None:
+        # A namespace's name holds its session's id, so it goes with the last record.
+        if self._sql("SELECT 1 FROM rec WHERE ns = ? LIMIT 1", (number,)).fetchone() is None:
+            self._sql("DELETE FROM ns WHERE id = ?", (number,))
+            self._numbers.pop(namespace, None)
+
+    # Listing sessions
+
+    def _index(self, number: int, key: str, doc: Mapping[str, Any]) -> None:
+        created, updated = int(doc.get("created_at") or 0), int(doc.get("updated_at") or 0)
+        rows = set(_indexed(doc))
+        stored = {
+            (field, value)
+            for field, value in self._sql(
+                "SELECT field, value FROM idx WHERE ns = ? AND key = ?", (number, key)
+            )
+        }
+        if stored != rows:
+            self._sql("DELETE FROM idx WHERE ns = ? AND key = ?", (number, key))
+            self._connection.executemany(
+                "INSERT INTO idx (ns, field, value, created, updated, key) VALUES (?,?,?,?,?,?)",
+                [(number, field, value, created, updated, key) for field, value in rows],
+            )
+        else:
+            self._sql(
+                "UPDATE idx SET created = ?, updated = ? WHERE ns = ? AND key = ?",
+                (created, updated, number, key),
+            )
+
+    def _query(self, op: Query) -> list[Record]:
+        if op.limit is not None and op.limit <= 0:
+            return []
+        if keys.is_sessions(op.namespace) and not op.deep and op.order_by in _ORDERS:
+            return self._query_sessions(op)
+        found: list[tuple[tuple[Any, ...], Record]] = []
+        spaces = [
+            (namespace, number)
+            for namespace, number in self._below(op.namespace, deep=op.deep)
+            if not op.user_only or keys.is_users(namespace, op.namespace)
+        ]
+        for namespace, number in spaces:
+            rows = self._sql(
+                f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
+                f"WHERE r.ns = ? AND {_DEAD if op.expired else _LIVE}",
+                (number, self._now),
+            )
+            for row in rows:
+                record = _record(namespace, row)
+                if matches(record.doc, op.filter):
+                    value = 0 if op.order_by is None else (record.doc or {}).get(op.order_by) or 0
+                    found.append(((value, namespace, record.key), record))
+        found.sort(key=lambda pair: pair[0], reverse=op.descending)
+        if op.after is not None:
+            edge = (op.after[0], op.namespace, op.after[1])
+            found = [
+                pair for pair in found if (pair[0] < edge if op.descending else pair[0] > edge)
+            ]
+        end = None if op.limit is None else op.offset + op.limit
+        return [record for _, record in found[op.offset : end]]
+
+    def _query_sessions(self, op: Query) -> list[Record]:
+        number = self._number(op.namespace)
+        if number is None:
+            return []
+        assert op.order_by is not None
+        column = _ORDERS[op.order_by]
+        field, value, ranges, rest = _split_filter(op.filter or {}, op.order_by)
+        where = ["i.ns = ?", "i.field = ?", "i.value = ?"]
+        parameters: list[Any] = [number, field, value]
+        for operator, bound in ranges:
+            where.append(f"i.{column} {operator} ?")
+            parameters.append(bound)
+        after, skip, found = op.after, op.offset, list[Record]()
+        compare = "<" if op.descending else ">"
+        direction = "DESC" if op.descending else "ASC"
+        while op.limit is None or len(found) < op.limit:
+            page_where, page_parameters = list(where), list(parameters)
+            if after is not None:
+                page_where.append(f"(i.{column}, i.key) {compare} (?, ?)")
+                page_parameters += list(after)
+            rows = self._sql(
+                f"SELECT i.{column}, {_NO_BLOB} FROM idx i "  # noqa: S608
+                "JOIN rec r ON r.ns = i.ns AND r.key = i.key "
+                f"WHERE {' AND '.join(page_where)} AND {_DEAD if op.expired else _LIVE} "
+                f"ORDER BY i.{column} {direction}, i.key {direction} LIMIT ?",
+                [*page_parameters, self._now, _PAGE if rest or op.limit is None else op.limit],
+            ).fetchall()
+            if not rows:
+                break
+            after = (rows[-1][0], rows[-1][1])
+            for row in rows:
+                record = _record(op.namespace, row[1:])
+                if matches(record.doc, rest):
+                    if skip:
+                        skip -= 1
+                    elif op.limit is None or len(found) < op.limit:
+                        found.append(record)
+        return found
+
+    def _count(self, op: Count) -> int:
+        if op.filter:
+            return len(
+                self._query(Query(op.namespace, op.deep, filter=op.filter, expired=op.expired))
+            )
+        total = 0
+        for _, number in self._below(op.namespace, deep=op.deep):
+            (count,) = self._sql(
+                f"SELECT count(*) FROM rec r "  # noqa: S608
+                f"WHERE r.ns = ? AND {_DEAD if op.expired else _LIVE}",
+                (number, self._now),
+            ).fetchone()
+            total += count
+        return total
+
+    # Full text
+
+    def _match(self, op: Match) -> list[Hit]:
+        expression = search.expression(op.words)
+        if not expression or op.limit <= 0:
+            return []
+        if self._version:
+            search.feed(self._connection)
+        low, high = keys.below(op.namespace)
+        rows = self._sql(
+            f"SELECT n.name, -bm25(fts), {_NO_BLOB} FROM fts "  # noqa: S608
+            "JOIN rec r ON r.tid = fts.rowid JOIN ns n ON n.id = r.ns "
+            "WHERE fts MATCH ? AND (n.name = ? OR (n.name >= ? AND n.name < ?)) "
+            f"AND {_LIVE} ORDER BY bm25(fts), r.updated DESC LIMIT ?",
+            (
+                expression,
+                keys.encode_namespace(op.namespace),
+                low,
+                high,
+                self._now,
+                op.limit,
+            ),
+        )
+        return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+
+
+_ORDERS = {"created_at": "created", "updated_at": "updated"}
+_BOUNDS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_INDEXED = ("owner", "agent_name", "status")
+
+
+def _indexed(doc: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield ("", "")
+    for field in _INDEXED:
+        value = doc.get(field)
+        if isinstance(value, str):
+            yield (field, value)
+    for tag in doc.get("tags") or ():
+        yield ("tag", str(tag))
+
+
+def _split_filter(
+    filter: Mapping[str, Any], order_by: str
+) -> tuple[str, str, list[tuple[str, int]], dict[str, Any]]:
+    """What the index answers (one field's value, bounds on the order) and what is left."""
+    field, value = "", ""
+    ranges: list[tuple[str, int]] = []
+    rest: dict[str, Any] = {}
+    for name, wanted in filter.items():
+        if name in _INDEXED and isinstance(wanted, str) and not field:
+            field, value = name, wanted
+        elif name == "tags" and _is_contains(wanted) and not field:
+            field, value = "tag", wanted["$contains"][0]
+            rest[name] = wanted
+        elif name == order_by and isinstance(wanted, Mapping) and wanted.keys() <= _BOUNDS.keys():
+            ranges += [(_BOUNDS[operator], bound) for operator, bound in wanted.items()]
+        else:
+            rest[name] = wanted
+    return field, value, ranges, rest
+
+
+def _is_contains(wanted: Any) -> bool:
+    if not isinstance(wanted, Mapping) or wanted.keys() != {"$contains"}:
+        return False
+    tags = wanted["$contains"]
+    return isinstance(tags, list) and bool(tags) and all(isinstance(tag, str) for tag in tags)
+
+
+def _record(namespace: Namespace, row: tuple[Any, ...]) -> Record:
+    key, doc, blob, text, version, created, updated, expires = row
+    try:
+        decoded = None if doc is None else decode_doc(doc)
+    except CorruptRecord as error:
+        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: {error}") from error
+    if blob is not None and not isinstance(blob, bytes):
+        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: its blob is no bytes")
+    return Record(namespace, key, decoded, blob, text, version, created, updated, expires)

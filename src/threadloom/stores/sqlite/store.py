@@ -1,0 +1,169 @@
+"""`SQLiteStore`: transactions, errors and the asynchronous side."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal
+
+from threadloom.clock import Clock
+from threadloom.errors import CorruptRecord, InvalidKey, StoreClosed, StoreUnavailable
+from threadloom.ops import WRITES, Match
+from threadloom.plans import Batch, Results
+from threadloom.store import Capabilities, Store
+from threadloom.stores.sqlite import schema, search
+from threadloom.stores.sqlite.connections import Connections
+from threadloom.stores.sqlite.statements import Transaction
+
+_ASYNC_THREADS = 4
+_SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
+
+
+class SQLiteStore(Store):
+    """Keeps everything in one SQLite file: one machine, any number of threads and processes.
+
+    Needs no set-up call and no event loop. A batch is one transaction. Survives `os.fork`.
+
+    Args:
+        path: the file. It is made if it is missing; its folder must exist.
+        durability: ``"normal"`` survives a killed process, ``"full"`` a power cut as well
+            (each write waits for the disk).
+        busy_timeout: seconds to wait for another process that writes.
+        clock: tells the time for times of records and their expiry; the system's by default.
+
+    Raises:
+        StoreUnavailable: the folder is missing, the file cannot be opened, is no SQLite
+            database, or belongs to another program.
+        SchemaTooNew: a newer Threadloom wrote the file.
+    """
+
+    capabilities = Capabilities(durable=True, shared=True)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        durability: Literal["normal", "full"] = "normal",
+        busy_timeout: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        super().__init__(clock=clock)
+        if durability not in _SYNCHRONOUS:
+            raise InvalidKey(f"durability is 'normal' or 'full', not {durability!r}")
+        self.path = Path(path).absolute()
+        self._connections = Connections(
+            self.path, synchronous=_SYNCHRONOUS[durability], busy_seconds=busy_timeout
+        )
+        self._threads: ThreadPoolExecutor | None = None
+        self._threads_of = 0
+        self._threads_lock = threading.Lock()
+        with self._connections.reader():
+            pass  # opening tells at once what is wrong with the file
+
+    def execute(self, ops: Batch, /) -> Results:
+        """Apply a batch in one transaction. See `Store.execute`."""
+        try:
+            if any(isinstance(op, WRITES) for op in ops):
+                return self._write(ops)
+            if any(isinstance(op, Match) for op in ops):
+                self._feed_search()
+            return self._read(ops)
+        except sqlite3.Error as error:
+            raise _translated(error, self.path) from error
+
+    async def aexecute(self, ops: Batch, /) -> Results:
+        """`execute` on one of the store's own threads."""
+        future = asyncio.get_running_loop().run_in_executor(self._pool(), self.execute, ops)
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            while not future.done():
+                try:
+                    await asyncio.wait([future])
+                except asyncio.CancelledError:
+                    continue
+            if not future.cancelled():
+                future.exception()  # it is known now; the cancellation is what counts
+            raise
+
+    def close(self) -> None:
+        """Wait for what is under way, bring the search index up to date, close the file."""
+        try:
+            self._feed_search()
+        except (StoreClosed, sqlite3.Error):
+            pass  # the texts stay in the file and are fed at the next search
+        self._connections.close()
+        with self._threads_lock:
+            threads, self._threads = self._threads, None
+        if threads is not None and self._threads_of == os.getpid():
+            threads.shutdown(wait=True)
+
+    async def aclose(self) -> None:
+        """`close`, without blocking the loop."""
+        await asyncio.to_thread(self.close)
+
+    def _read(self, ops: Batch) -> Results:
+        with self._connections.reader() as connection:
+            connection.execute("BEGIN")
+            try:
+                work = Transaction(connection, self.now())
+                return [work.apply(op) for op in ops]
+            finally:
+                connection.execute("ROLLBACK")
+
+    def _write(self, ops: Batch) -> Results:
+        with self._connections.writer() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                (known,) = connection.execute("PRAGMA user_version").fetchone()
+                schema.check_version(known, str(self.path))
+                (version,) = connection.execute(
+                    "UPDATE state SET seq = seq + 1 RETURNING seq"
+                ).fetchone()
+                work = Transaction(connection, self.now(), version)
+                results = [work.apply(op) for op in ops]
+                search.feed(connection, at_least=search.BACKLOG)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+            return results
+
+    def _feed_search(self) -> None:
+        with self._connections.reader() as connection:
+            if not search.waiting(connection):
+                return
+        with self._connections.writer() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                search.feed(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def _pool(self) -> ThreadPoolExecutor:
+        with self._threads_lock:
+            if self._threads is None or self._threads_of != os.getpid():
+                self._threads = ThreadPoolExecutor(_ASYNC_THREADS, "threadloom-sqlite")
+                self._threads_of = os.getpid()
+            return self._threads
+
+
+def _translated(error: sqlite3.Error, path: Path) -> Exception:
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return CorruptRecord(f"{path} is damaged: {error}")
+    if name.startswith("SQLITE_READONLY"):
+        return StoreUnavailable(f"{path} cannot be written: {error}")
+    if name.startswith("SQLITE_FULL"):
+        return StoreUnavailable(f"the disk of {path} is full; nothing was written")
+    if name.startswith("SQLITE_BUSY"):
+        return StoreUnavailable(f"{path} was locked by another process for too long: {error}")
+    return StoreUnavailable(f"{path}: {error}")

@@ -1,0 +1,70 @@
+"""The words of a text: one tokenizer above all engines, so that they agree.
+
+Words are runs of letters, digits and combining marks, folded for case and compatibility
+(NFKC). Scripts that are written without spaces become single characters and overlapping
+pairs of characters, so that a part of a sentence is found.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+
+_SPACELESS = (
+    "\u0e00-\u0eff"  # Thai, Lao
+    "\u1000-\u109f\u1780-\u17ff"  # Myanmar, Khmer
+    "\u3040-\u30ff\u31f0-\u31ff\uff66-\uff9f"  # kana
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
+    "\U00020000-\U0003ffff"
+)
+_SPACELESS_RUN = re.compile(f"([{_SPACELESS}]+)")
+
+
+def tokens(text: str) -> list[str]:
+    """The tokens of a text in order, repeats included.
+
+    Args:
+        text: any text; lone surrogates and control characters separate words.
+    """
+    return list(_tokens(text))
+
+
+def _tokens(text: str) -> Iterator[str]:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    for word in _word_pattern().findall(folded):
+        if word.isascii():
+            yield word
+            continue
+        for part in _SPACELESS_RUN.split(word):
+            if not part:
+                continue
+            if not _SPACELESS_RUN.match(part):
+                yield part
+                continue
+            yield from part
+            yield from (part[at : at + 2] for at in range(len(part) - 1))
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    # Python's \w leaves out combining marks, without which many scripts fall apart.
+    marks = [
+        code
+        for code in range(0x300, sys.maxunicode + 1)
+        if not 0x3400 <= code <= 0x9FFF
+        and not 0xAC00 <= code <= 0xDFFF
+        and (code < 0x20000 or code >= 0xE0100)
+        and code < 0xF0000
+        and unicodedata.category(chr(code)).startswith("M")
+    ]
+    ranges: list[list[int]] = []
+    for code in marks:
+        if ranges and ranges[-1][1] == code - 1:
+            ranges[-1][1] = code
+        else:
+            ranges.append([code, code])
+    inside = "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges)
+    return re.compile(f"(?:[^\\W_]|[{inside}])+")

@@ -1,0 +1,1 @@
+"""The published conformance suite and the delta-channel contract, on every store."""

@@ -1,0 +1,131 @@
+"""What every test gets: Hypothesis profiles, `rounds`, and three rules for the whole suite.
+
+- A test that leaves a thread behind which would keep the process from exiting fails.
+- Under CI a skipped test is a failed test.
+- Under `make soak` (`THREADLOOM_SOAK=1`) counts are full, otherwise a tenth.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures.thread
+import gc
+import os
+import threading
+import time
+import weakref
+from collections.abc import Generator, Iterable
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
+IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
+
+# ── Hypothesis ────────────────────────────────────────────────────────────────────────────────
+# No deadlines: a loaded machine is no bug. Never derandomized, so that CI keeps searching; what
+# it finds it prints as a blob that reproduces it.
+_common: dict[str, Any] = {
+    "deadline": None,
+    "derandomize": False,
+    "suppress_health_check": [HealthCheck.too_slow],
+}
+settings.register_profile("dev", max_examples=50, **_common)
+settings.register_profile("ci", max_examples=100, print_blob=True, **_common)
+settings.register_profile("soak", max_examples=2_000, print_blob=True, **_common)
+settings.load_profile("soak" if SOAK else "ci" if IN_CI else "dev")
+
+
+# ── Soak ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a test marked ``@pytest.mark.soak(full=200)`` is to repeat itself."""
+    marker = request.node.get_closest_marker("soak")
+    if marker is None:
+        pytest.fail("`rounds` needs @pytest.mark.soak(full=…) on the test", pytrace=False)
+    full: int = marker.kwargs["full"] if "full" in marker.kwargs else marker.args[0]
+    return full if SOAK else max(1, full // 10)
+
+
+# ── Threads ───────────────────────────────────────────────────────────────────────────────────
+# Seconds that threads which are on their way out get.
+GRACE = 5.0
+
+_of_wider_fixtures: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+def _lingering(before: Iterable[threading.Thread]) -> list[threading.Thread]:
+    """Threads that are not in ``before`` and that would keep the interpreter from exiting.
+
+    Workers of a ``ThreadPoolExecutor`` do not: the interpreter ends idle ones by itself, and
+    a pool may outlive a test on purpose.
+    """
+    known = set(before)
+    pools = concurrent.futures.thread._threads_queues  # type: ignore[attr-defined]
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon
+        and thread not in known
+        and thread not in _of_wider_fixtures
+        and thread not in pools
+    ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+) -> Generator[None, object, object]:
+    if fixturedef.scope == "function":
+        return (yield)
+    before = set(threading.enumerate())
+    try:
+        return (yield)
+    finally:
+        _of_wider_fixtures.update(set(threading.enumerate()) - before)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    item.stash[_before] = weakref.WeakSet(threading.enumerate())
+    return (yield)
+
+
+_before = pytest.StashKey[weakref.WeakSet[threading.Thread]]()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    result = yield
+    before = item.stash[_before]
+    if _lingering(before):
+        gc.collect()
+        deadline = time.monotonic() + GRACE
+        for thread in _lingering(before):
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if left := _lingering(before):
+            names = ", ".join(sorted(thread.name for thread in left))
+            pytest.fail(f"the test left threads running: {names}", pytrace=False)
+    return result
+
+
+# ── Skips ─────────────────────────────────────────────────────────────────────────────────────
+def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"Nothing may be skipped in CI. {why}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    _refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    _refuse_skip(report)
+    return report

@@ -1,0 +1,1 @@
+"""Real graphs, run on LangGraph's in-memory saver and on every store: the results must agree."""

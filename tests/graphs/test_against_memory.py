@@ -1,0 +1,34 @@
+"""Every scenario gives the same results and the same stored history on our stores as on
+LangGraph's own in-memory saver."""
+
+from __future__ import annotations
+
+import functools
+
+import pytest
+from langgraph.checkpoint.memory import InMemorySaver
+
+from . import catalogue
+from .conftest import OpenSaver
+from .harness import SCENARIOS, difference, play
+
+CASES = [
+    pytest.param(name, style, durability, store, id=f"{name}-{style}-{durability}-{store}")
+    for name, scenario in catalogue.SCENARIOS.items()
+    for style, durability in scenario.combinations
+    for store in ("memory", "sqlite")
+]
+
+
+@functools.cache
+def expected(name: str, style: str, durability: str) -> str:
+    return play(SCENARIOS[name], InMemorySaver(), style, durability)
+
+
+@pytest.mark.parametrize(("name", "style", "durability", "store"), CASES)
+def test_same_as_in_memory(
+    name: str, style: str, durability: str, store: str, open_saver: OpenSaver
+) -> None:
+    oracle = expected(name, style, durability)
+    found = play(SCENARIOS[name], open_saver(store), style, durability)
+    assert found == oracle, f"not as in memory:\n{difference(oracle, found)}"
