@@ -180,25 +180,32 @@ def test_the_public_face_is_whole() -> None:
     assert set(names) <= set(dir(threadloom))
 
 
-def test_the_public_face_is_sorted_by_subject() -> None:
-    """`__all__` is groups under a comment each, and a group is in alphabetical order."""
-    source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+def groups_of(source: str) -> dict[str, list[str]]:
+    """The names of `__all__` under the comment that stands above them."""
     [block] = [
         node
         for node in ast.parse(source).body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and ast.unparse(node).startswith("__all__")
+        if isinstance(node, ast.Assign) and ast.unparse(node).startswith("__all__")
     ]
-    groups: list[tuple[str, list[str]]] = []
+    groups: dict[str, list[str]] = {}
+    heading = ""
     for line in source.splitlines()[block.lineno : (block.end_lineno or 0) - 1]:
         if line.strip().startswith("#"):
-            groups.append((line.strip("# "), []))
+            heading = line.strip("# ")
+            assert heading not in groups, f"'{heading}' stands twice in __all__"
+            groups[heading] = []
         elif line.strip():
-            assert groups, "the first group of __all__ has no heading"
-            groups[-1][1].extend(re.findall(r'"(\w+)"', line))
-    assert sum(len(names) for _, names in groups) == len(threadloom.__all__)
-    for heading, names in groups:
-        assert names, f"nothing under '{heading}'"
-        assert names == sorted(names, key=str.lower), f"'{heading}' is not in order"
+            groups.setdefault(heading, []).extend(re.findall(r'"(\w+)"', line))
+    return groups
+
+
+def test_the_public_face_is_sorted_by_subject() -> None:
+    groups = groups_of((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    assert "" not in groups, f"without a heading: {groups['']}"
+    assert [heading for heading, names in groups.items() if not names] == []
+    assert [name for names in groups.values() for name in names] == list(threadloom.__all__)
+    homes = {heading for heading, names in groups.items() if set(names) & set(errors.__all__)}
+    assert len(homes) == 1, "the errors belong together"
 
 
 # ── The wheel ─────────────────────────────────────────────────────────────────────────────────

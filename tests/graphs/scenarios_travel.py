@@ -123,8 +123,7 @@ async def several_updates_at_once(run: Run) -> None:
     ]
     await run.bulk_update(graph, thread(), steps)
     assert (await run.state(graph)).values["log"] == ["in", "x", "y", "z"]
-    result = await run.invoke(graph, None)
-    assert result["log"][-1] == "c"
+    await run.invoke(graph, None)
     await run.close_of(graph)
 
 

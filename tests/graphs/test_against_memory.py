@@ -6,11 +6,12 @@ from __future__ import annotations
 import functools
 
 import pytest
-from langgraph.checkpoint.memory import InMemorySaver
+
 
 from . import catalogue
 from .conftest import OpenSaver
-from .harness import SCENARIOS, difference, play
+from .harness import SCENARIOS, Trace, difference, play
+from .oracle import in_memory
 
 CASES = [
     pytest.param(name, style, durability, store, id=f"{name}-{style}-{durability}-{store}")
@@ -21,8 +22,8 @@ CASES = [
 
 
 @functools.cache
-def expected(name: str, style: str, durability: str) -> str:
-    return play(SCENARIOS[name], InMemorySaver(), style, durability)
+def expected(name: str, style: str, durability: str) -> Trace:
+    return play(SCENARIOS[name], in_memory(), style, durability)
 
 
 @pytest.mark.parametrize(("name", "style", "durability", "store"), CASES)

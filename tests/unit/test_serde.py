@@ -22,10 +22,12 @@ import weakref
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
+import ormsgpack
 import pydantic
+import pydantic.dataclasses
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +110,9 @@ def is_cache(item: Any) -> bool:
 
 def round_trip(value: Any) -> Any:
     return CODEC.loads(CODEC.dumps(value))
+
+
+T = TypeVar("T")
 
 
 # --- the application's classes ----------------------------------------------------------------
@@ -224,6 +229,30 @@ class Extra(pydantic.BaseModel):
     a: int = 1
 
 
+class WithCache(pydantic.BaseModel):
+    n: int
+
+    @functools.cached_property
+    def lock(self) -> Any:
+        return threading.Lock()
+
+
+@pydantic.dataclasses.dataclass
+class Checked:
+    n: int
+    other: tuple[int, ...] = (1,)
+
+
+@dataclasses.dataclass
+class Pseudo(Generic[T]):
+    item: T
+    start: dataclasses.InitVar[int] = 3
+    shared: ClassVar[list[int]] = []
+
+    def __post_init__(self, start: int) -> None:
+        self.begun = start
+
+
 class Root(pydantic.RootModel[list[Any]]):
     pass
 
@@ -234,9 +263,6 @@ class Sensitive(pydantic.BaseModel):
     url: pydantic.HttpUrl
     dsn: pydantic.PostgresDsn
     at: dt.datetime
-
-
-T = TypeVar("T")
 
 
 class Box(pydantic.BaseModel, Generic[T]):
@@ -326,8 +352,8 @@ def with_attributes(value: Any, **attributes: Any) -> Any:
     return value
 
 
-def cached() -> Cached:
-    value = Cached(3)
+def cached(kind: Any) -> Any:
+    value = kind(n=3)
     assert value.lock
     return value
 
@@ -436,7 +462,7 @@ CLASSES: dict[str, Any] = {
     "frozen": Frozen(1, (2, [3])),
     "half-set": [HalfSet(1), with_attributes(HalfSet(2), unset=3)],
     "slots-and-dict": with_attributes(SlotsAndDict(1, more=[(1,)]), note="extra"),
-    "cached-property": cached(),
+    "cached-property": cached(Cached),
     "nested-classes": [Outer.Inner({"a": (1,)}), Outer.Model(n=4)],
     "named-tuples": [Pair(1), Pair(1, [2]), Old(1, (2,))],
     "named-tuple-dict": with_attributes(PairPlus(1, 2), note=(3,)),
@@ -448,6 +474,9 @@ CLASSES: dict[str, Any] = {
     "sensitive": Sensitive(
         text="s", raw=b"r", url="https://a.b/c?d=é", dsn="postgres://u:p@h1,h2/db", at=NOW
     ),
+    "cached-model": cached(WithCache),
+    "pydantic-dataclass": Checked(n="3"),
+    "pseudo-fields": Pseudo(item=(1,), start=4),
     "generic": [Box[int](item=1), Box(item="x")],
     "invalid-now": Strict.model_construct(number=-1),
     "mutable-raw": [MyByteArray(b"abc"), MyDeque([1, (2,)], 5), MyDeque([1])],
@@ -698,6 +727,10 @@ REFUSED: dict[str, Any] = {
     "object": object(),
     "instance": Plain(),
     "datetime-subclass": MyDateTime(2024, 1, 1),
+    "extension": ormsgpack.Ext(3, b"x"),
+    "fragment": ormsgpack.Fragment(b"\xc0"),
+    "opaque": Opaque("a:B", 1),
+    "exception-class": ValueError,
     "default-factory": defaultdict(lambda: 1),
     "factory-of-the-application": defaultdict(MyDict),
     "other-zone": dt.datetime(2024, 1, 1, tzinfo=type("Zone", (dt.tzinfo,), {})()),

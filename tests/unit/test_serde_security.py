@@ -103,8 +103,7 @@ class TrapMeta(type):
         return super().__call__(*args, **kwargs)
 
     def __getattribute__(cls, name: str) -> Any:
-        if name not in ("__module__", "__qualname__"):  # read while writing
-            trap()
+        trap()
         return super().__getattribute__(name)
 
 
@@ -143,6 +142,13 @@ class TrapData(Watched, metaclass=TrapMeta):
     @b.setter
     def b(self, value: int) -> None:
         trap()
+
+
+@dataclasses.dataclass
+class TrapUnseen(Watched, metaclass=TrapMeta):
+    """Only ever read, never written."""
+
+    a: int
 
 
 @dataclasses.dataclass
@@ -275,13 +281,16 @@ def test_no_code_of_a_class_runs(armed: Any) -> None:
         *(TrapDefault(list, {1: [2]}), TrapStr("x"), TrapFlag.ONE | TrapFlag.TWO, TrapEnum.A),
     ]
     stored = [CODEC.dumps(value) for value in values]
+    stored.append(forge(f.DATACLASS, [f"{HERE}:TrapUnseen", {"a": 1}]))
     six = forge(f.FLAG, [f"{HERE}:TrapFlag", 6])
     armed()
     with pytest.raises(AssertionError, match="code ran"):  # the traps do work
         TrapData(1)
     loaded = [CODEC.loads(data) for data in stored]
     flag = CODEC.loads(six)
-    assert [type(value) for value in loaded] == [type(value) for value in values]
+    assert [type(value) for value in loaded[:-1]] == [type(value) for value in values]
+    assert type(loaded[-1]) is TrapUnseen
+    assert loaded[-1].__dict__ == {"a": 1}
     assert loaded[0].__dict__ == {"a": 1}
     assert loaded[1].a == 1
     assert loaded[2].__dict__ == {"a": 1}

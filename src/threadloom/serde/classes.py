@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from .format import BUILTIN, DATACLASS, ENUM, FLAG, MODEL, NAMED_TUPLE, SLOTTED
+from .opaque import Opaque
 
 BASES: Final[dict[type, str]] = {
     kind: kind.__name__
@@ -42,7 +43,12 @@ _MODEL_SLOTS: Final = frozenset(
         "__pydantic_private__",
     }
 )
+# What ``type`` itself says of a class: a metaclass is not asked.
 _mro = type.__dict__["__mro__"].__get__
+_flags = type.__dict__["__flags__"].__get__
+_module = type.__dict__["__module__"].__get__
+_qualname = type.__dict__["__qualname__"].__get__
+_dict_offset = type.__dict__["__dictoffset__"].__get__
 _namespace = type.__dict__["__dict__"].__get__
 
 
@@ -115,7 +121,7 @@ def is_known(cls: type) -> bool:
 
 
 def name_of(cls: type) -> str:
-    return f"{cls.__module__}:{cls.__qualname__}"
+    return f"{_module(cls)}:{_qualname(cls)}"
 
 
 def is_class(thing: Any) -> bool:
@@ -147,7 +153,7 @@ def _find_slots(cls: type) -> dict[str, Any]:
     for parent in reversed(_mro(cls)):
         for name, item in _namespace(parent).items():
             if type(item) is MemberDescriptorType and name not in _MODEL_SLOTS:
-                if item.__objclass__ is parent and parent.__flags__ & _HEAP_TYPE:
+                if item.__objclass__ is parent and _flags(parent) & _HEAP_TYPE:
                     found[name] = item
     return found
 
@@ -177,7 +183,7 @@ def make_plan(cls: type, ref: int | str) -> Plan | None:
         omit=omit,
         members=slots if known else {},
         has_slots=bool(slots),
-        has_dict=cls.__dictoffset__ != 0,
+        has_dict=_dict_offset(cls) != 0,
         skip=frozenset(caches),
         base=base,
         extra={} if config.get("extra") == "allow" else None,
@@ -190,7 +196,7 @@ def _kind(cls: type, known: bool) -> tuple[int, type | None]:
     parents = _mro(cls)
     if Enum in parents:
         return (FLAG if Flag in parents else ENUM), None
-    if BaseException in parents:
+    if BaseException in parents or cls is Opaque:
         return 0, None
     if any(not _is_python_class(parent) for parent in parents):
         return 0, None
@@ -212,7 +218,7 @@ def _is_python_class(cls: type) -> bool:
     """Whether a class (of an MRO) keeps no state of its own in C."""
     if cls is object or cls in BASES:
         return True
-    return bool(cls.__flags__ & _HEAP_TYPE) and "n_sequence_fields" not in _namespace(cls)
+    return bool(_flags(cls) & _HEAP_TYPE) and "n_sequence_fields" not in _namespace(cls)
 
 
 def _fields(cls: type, tag: int) -> tuple[list[str], dict[str, Any]]:

@@ -27,7 +27,8 @@ class Codec:
     models and subclasses of built-in types. The latter are rebuilt field by field if their
     module is already imported; loading never imports, and never runs a constructor, a
     validator or any other function of a class. Two references to one object become two
-    objects. An exception is stored as the text of its ``repr``, as LangGraph does.
+    objects. An exception is stored as the text of its ``repr``, as LangGraph does. Values
+    nest up to 200 levels deep; NumPy arrays are kept where NumPy is imported.
 
     A codec is immutable and may be used from any thread.
 
@@ -176,7 +177,8 @@ class Codec:
 
     def _find(self, name: str) -> type | str:
         """The class of a stored name, or why there is none."""
-        return self._named.get(name) or find(name)
+        cls = self._named.get(name)
+        return find(name) if cls is None else cls
 
     def _lists(self, name: str, cls: type) -> bool:
         """Whether a class was allowed by name or as itself."""
@@ -184,12 +186,17 @@ class Codec:
             return True
         if not self._pairs:
             return False
-        module, _, qualname = name.partition(":")
-        own = cls.__module__
-        return any(
-            pair in self._pairs
-            for pair in ((module, qualname), (own, cls.__qualname__), (own, cls.__name__))
-        )
+        for full in (name, name_of(cls)):
+            module, _, qualname = full.partition(":")
+            if (module, qualname) in self._pairs or (module, _last(qualname)) in self._pairs:
+                return True
+        return False
+
+
+def _last(qualname: str) -> str:
+    """``Inner`` of ``Outer.Inner``: LangGraph lists classes by ``__name__``."""
+    plain, bracket, parameters = qualname.partition("[")
+    return plain.rpartition(".")[2] + bracket + parameters
 
 
 def _storable(cls: Any) -> None:

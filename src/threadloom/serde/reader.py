@@ -139,8 +139,8 @@ class Reader:
             return self._no_class(NAMES[ref], why)
         if type(ref) is not str or not all(ref.partition(":")):
             raise CorruptRecord("a stored object does not name its class")
-        found = self._codec._find(ref)
-        if isinstance(found, str):
+        found: Any = self._codec._find(ref)
+        if type(found) is str:  # isinstance would ask the metaclass
             return self._no_class(ref, found)
         return self._check(ref, found, tag)
 

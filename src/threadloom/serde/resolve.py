@@ -60,8 +60,6 @@ def _parametrised(origin: Any, module_name: str, qualname: str) -> type | None:
     if not is_class(origin):
         return None
     found = [
-        cls
-        for cls in type.__subclasses__(origin)
-        if cls.__qualname__ == qualname and cls.__module__ == module_name
+        cls for cls in type.__subclasses__(origin) if name_of(cls) == f"{module_name}:{qualname}"
     ]
     return found[0] if len(found) == 1 else None

@@ -37,11 +37,9 @@ def _dtype_text(dtype: Any, kind: type) -> str:
     if dtype.hasobject:
         raise Refused(kind, "an array of Python objects cannot be stored; use a list")
     text: str = dtype.str
-    if type(sys.modules["numpy"].dtype(text)) is not type(dtype):
-        text = dtype.char  # one of two integer types of the same width
     if dtype.type is not sys.modules["numpy"].dtype(text).type:
-        text = dtype.byteorder.replace("|", "") + dtype.char
-    if dtype.names or dtype.subdtype or not _PLAIN_DTYPE.fullmatch(text):
+        text = dtype.byteorder.replace("|", "") + dtype.char  # two types of the same width
+    if not dtype.itemsize or dtype.names or dtype.subdtype or not _PLAIN_DTYPE.fullmatch(text):
         raise Refused(kind, f"arrays of dtype {dtype} cannot be stored")
     return text
 
@@ -73,13 +71,16 @@ def load_array_scalar(reader: Reader, data: bytes) -> Any:
     dtype = _dtype(numpy, text)
     if type(raw) is not bytes or len(raw) != dtype.itemsize:
         raise CorruptRecord("a stored NumPy scalar does not have its size")
-    return numpy.ndarray((), dtype, raw)[()] if raw else dtype.type()
+    return numpy.ndarray((), dtype, raw)[()]
 
 
 def _dtype(numpy: Any, text: Any) -> Any:
     if type(text) is not str or not _PLAIN_DTYPE.fullmatch(text):
         raise CorruptRecord("a stored array has an unknown element type")
-    return numpy.dtype(text)
+    dtype = numpy.dtype(text)
+    if not dtype.itemsize:
+        raise CorruptRecord("a stored array has elements of no size")
+    return dtype
 
 
 LOADERS = {ARRAY: load_array, ARRAY_SCALAR: load_array_scalar}

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import ormsgpack
 
 from .classes import plan_of
-from .format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, all_str, ext
+from .format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, ext
+from .opaque import Opaque
 from .types_numpy import dump_numpy
 from .types_plain import DUMPERS as PLAIN_DUMPERS
 from .types_pydantic import DUMPERS as PYDANTIC_DUMPERS
@@ -22,6 +24,7 @@ from .types_records import RECORD_DUMPERS
 from .types_subclasses import DUMPERS as SUBCLASS_DUMPERS
 
 DUMPERS: Final = {**PLAIN_DUMPERS, **PYDANTIC_DUMPERS}
+_CODE: Final = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 CLASS_DUMPERS: Final = {**RECORD_DUMPERS, **SUBCLASS_DUMPERS}
 
 
@@ -132,10 +135,12 @@ def _short(key: Any) -> str:
 
 
 def _why(kind: type) -> str:
-    if issubclass(kind, tuple(DUMPERS)):
-        return "subclasses of this built-in type cannot be stored"
-    if not all_str(getattr(kind, "__dict__", ())) or kind in (type(_is_clean), type):
+    if issubclass(kind, Opaque):
+        return "it only shows a value whose class was not there; store the original"
+    if issubclass(kind, _CODE):
         return "code cannot be stored"
+    if issubclass(kind, tuple(DUMPERS)):
+        return "subclasses of this type cannot be stored"
     return (
         "it is neither plain data nor a dataclass, pydantic model, enum, named tuple "
         "or subclass of a built-in container"
