@@ -7,6 +7,8 @@
 'Oslo'
 """
 
+from typing import TYPE_CHECKING, Any
+
 from threadloom._version import __version__
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.errors import (
@@ -36,9 +38,11 @@ from threadloom.models import (
     TimestampedMessage,
 )
 from threadloom.sessions import SessionManager
-from threadloom.stores.memory import MemoryStore
-from threadloom.stores.registry import open_store
-from threadloom.stores.sqlite import SQLiteStore
+from threadloom.stores.registry import CLASSES, load, open_store
+
+if TYPE_CHECKING:
+    from threadloom.stores.memory import MemoryStore
+    from threadloom.stores.sqlite import SQLiteStore
 
 __all__ = [
     # what most programs need
@@ -75,3 +79,13 @@ __all__ = [
     "UntrustedType",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in CLASSES:
+        return load(CLASSES[name])
+    raise AttributeError(f"module 'threadloom' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *CLASSES})

@@ -48,8 +48,13 @@ class ScriptedChat(BaseChatModel):
         ]
         if answer.tool_calls:
             calls: list[Any] = [
-                {"name": c["name"], "args": str(c["args"]).replace("'", '"'), "id": c["id"],
-                 "index": i, "type": "tool_call_chunk"}
+                {
+                    "name": c["name"],
+                    "args": str(c["args"]).replace("'", '"'),
+                    "id": c["id"],
+                    "index": i,
+                    "type": "tool_call_chunk",
+                }
                 for i, c in enumerate(answer.tool_calls)
             ]
             pieces.append(AIMessageChunk(content="", tool_call_chunks=calls))

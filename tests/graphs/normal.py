@@ -60,6 +60,10 @@ class Normaliser:
         value = _TIME.sub("<time>", _ADDRESS.sub("", value))
         return _IDS.sub(lambda m: f"<{self._ids.setdefault(m[0], len(self._ids))}>", value)
 
+    def met(self, value: str) -> list[int]:
+        """The ordinals of the ids in a text; a new id comes after all that were met."""
+        return [self._ids.get(id, len(self._ids)) for id in _IDS.findall(value)]
+
     def version(self, value: Any) -> str:
         key = f"{type(value).__name__}:{value}"
         return f"v{self._versions.setdefault(key, len(self._versions))}"

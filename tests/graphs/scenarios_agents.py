@@ -90,7 +90,10 @@ async def ready_made_agent(run: Run) -> None:
         AIMessage("it is 10"),
     ]
     agent = create_agent(
-        ScriptedChat(script=script), [add, look_up], system_prompt="Be short", checkpointer=run.saver
+        ScriptedChat(script=script),
+        [add, look_up],
+        system_prompt="Be short",
+        checkpointer=run.saver,
     )
     await run.invoke(agent, {"messages": [("user", "2+3?")]})
     result = await run.invoke(agent, {"messages": [("user", "twice that?")]})
@@ -170,7 +173,7 @@ async def many_turns(run: Run) -> None:
     graph = builder.compile(run.saver)
     for turn in range(6):
         for name in ("ana", "ben"):
-            message = HumanMessage(f"{name} {turn}", additional_kwargs={"turn": turn})
+            message = HumanMessage(f"{name} {turn}", id=f"{turn}", additional_kwargs={"n": turn})
             result = await run.invoke(graph, {"messages": [message]}, thread(name))
             assert len(result["messages"]) == 2 * (turn + 1)
     await run.close_of(graph, thread("ana"), thread("ben"))
@@ -187,7 +190,10 @@ async def every_kind_of_message(run: Run) -> None:
     rich = [
         SystemMessage("rules", id="s"),
         HumanMessage(
-            [{"type": "text", "text": "see"}, {"type": "image", "base64": "AA==", "mime_type": "i/p"}],
+            [
+                {"type": "text", "text": "see"},
+                {"type": "image", "base64": "AA==", "mime_type": "i/p"},
+            ],
             name="ana",
             id="h",
         ),

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, Syst
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from .harness import Run, scenario, thread
+from .harness import RACES, Run, scenario, thread
 
 
 def one_node(saver: Any, node: Any) -> Any:
@@ -87,8 +87,7 @@ async def summary_put_in_front(run: Run) -> None:
     await run.close_of(graph)
 
 
-# Without waiting for the put (durability "async"), a node that changes its input races with it.
-@scenario(durabilities=("sync", "exit"))
+@scenario(without=RACES)
 async def changed_in_place_and_returned(run: Run) -> None:
     """The same object with new content: what was put is what must be read."""
 
@@ -108,9 +107,9 @@ async def changed_in_place_and_returned(run: Run) -> None:
     await run.close_of(graph)
 
 
-@scenario(durabilities=("sync", "exit"))
+@scenario(without=RACES)
 async def changed_in_place_and_kept_quiet(run: Run) -> None:
-    """Changed but not returned: the next put of the channel carries the change along."""
+    """Changed but not returned: the step's put of the channel carries the change along."""
 
     def node(state: MessagesState) -> dict[str, Any]:
         state["messages"][0].content = f"{state['messages'][0].content}?"

@@ -122,6 +122,8 @@ async def parallel_updates(run: Run) -> None:
     builder.add_node("piece", lambda word: {"log": [word]})
     builder.add_conditional_edges(START, lambda s: [Send("piece", w) for w in s["log"]], ["piece"])
     graph = builder.compile(run.saver)
-    chunks = await run.stream(graph, {"log": list("hgfedcba")}, stream_mode="updates", ordered=False)
+    chunks = await run.stream(
+        graph, {"log": list("hgfedcba")}, stream_mode="updates", ordered=False
+    )
     assert len(chunks) == 8
     await run.close_of(graph)

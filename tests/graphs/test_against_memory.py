@@ -7,7 +7,6 @@ import functools
 
 import pytest
 
-
 from . import catalogue
 from .conftest import OpenSaver
 from .harness import SCENARIOS, Trace, difference, play
@@ -32,4 +31,5 @@ def test_same_as_in_memory(
 ) -> None:
     oracle = expected(name, style, durability)
     found = play(SCENARIOS[name], open_saver(store), style, durability)
-    assert found == oracle, f"not as in memory:\n{difference(oracle, found)}"
+    if found != oracle:
+        pytest.fail(f"not as in memory:\n{difference(oracle, found)}", pytrace=False)

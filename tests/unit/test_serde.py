@@ -370,6 +370,12 @@ def with_deleted_field() -> Any:
     return message
 
 
+def without_extra() -> Any:
+    message = messages.HumanMessage("x")
+    object.__setattr__(message, "__pydantic_extra__", None)
+    return message
+
+
 def reordered() -> Any:
     message = messages.HumanMessage("x", id="1")
     message.__dict__ = dict(reversed(message.__dict__.items()))
@@ -546,6 +552,7 @@ MESSAGES: dict[str, Any] = {
     ],
     "without-a-field": with_deleted_field(),
     "without-content": messages.HumanMessage.model_construct(id="1"),
+    "without-extra": without_extra(),
     "other-order": reordered(),
     "surrogate": messages.HumanMessage("a\ud800", id="\ud801"),
     "text-accessor": messages.AIMessage("some text").text,
@@ -843,8 +850,8 @@ def test_a_page_of_messages_is_not_larger_than_langgraphs() -> None:
 # --- classes that their name does not lead to ---------------------------------------------------
 
 
-def make_local() -> Any:
-    @dataclasses.dataclass
+def make_local(**options: bool) -> Any:
+    @dataclasses.dataclass(**options)
     class Local:
         n: int
 
@@ -856,8 +863,10 @@ def test_a_local_class_loads_in_this_process() -> None:
     assert_same(value, round_trip(value))
 
 
-def test_a_stored_class_is_not_kept_alive() -> None:
-    local = make_local()
+@pytest.mark.parametrize("slots", [False, True])
+def test_a_stored_class_is_not_kept_alive(slots: bool) -> None:
+    local = make_local(slots=slots)
+    gc.collect()
     data = CODEC.dumps(local(3))
     CODEC.loads(data)
     reference = weakref.ref(local)

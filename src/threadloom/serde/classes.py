@@ -151,6 +151,8 @@ def slots_of(cls: type, plan: Plan) -> Mapping[str, Any]:
 def _find_slots(cls: type) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for parent in reversed(_mro(cls)):
+        if parent in BASES:  # their members are content, not attributes
+            continue
         for name, item in _namespace(parent).items():
             if type(item) is MemberDescriptorType and name not in _MODEL_SLOTS:
                 if item.__objclass__ is parent and _flags(parent) & _HEAP_TYPE:

@@ -1,7 +1,8 @@
 """Sessions.
 
-* `manager` - `SessionManager`, the public face.
-* `plans` - the session index: create, get, list, count, delete, change.
+* `manager` - `SessionManager`, the public face: what it is made of, opening and closing.
+* `index_face`, `conversation_face` - its operations, by subject; `face` is what they share.
+* `plans` - what the operations on the index do.
 * `conversation` - the conversation of a session over both doors.
 """
 

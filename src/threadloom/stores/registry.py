@@ -19,6 +19,9 @@ _BUILT_IN = {
     "memory": "threadloom.stores.memory:MemoryStore",
     "sqlite": "threadloom.stores.sqlite:SQLiteStore",
 }
+CLASSES = {target.partition(":")[2]: target for target in _BUILT_IN.values()}
+"""Name in the public face → where the class is; loaded when first asked for."""
+
 _ADAPTERS = {
     "postgresql": "postgres",
     "postgres": "postgres",
@@ -52,7 +55,7 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
     if scheme == "memory":
         if url.split("://", 1)[1]:
             raise InvalidKey(f"memory:// takes nothing behind it, got {url!r}")
-        return _load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
+        return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
     if scheme == "sqlite":
         return _open_sqlite(url, clock)
     for entry in entry_points(group=ENTRY_POINTS):
@@ -89,9 +92,9 @@ def _open_sqlite(url: str, clock: Clock | None) -> Store:
                 raise InvalidKey(f"busy_timeout in {url!r} is not a number") from None
         else:
             raise InvalidKey(f"unknown option {name!r} in {url!r}")
-    return _load(_BUILT_IN["sqlite"])(path[1:], clock=clock, **options)  # type: ignore[no-any-return]
+    return load(_BUILT_IN["sqlite"])(path[1:], clock=clock, **options)  # type: ignore[no-any-return]
 
 
-def _load(target: str) -> Any:
+def load(target: str) -> Any:
     module, name = target.split(":")
     return getattr(importlib.import_module(module), name)

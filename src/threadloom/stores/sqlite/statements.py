@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 from threadloom import keys
@@ -32,13 +32,12 @@ from threadloom.ops import (
     Record,
     Scan,
 )
-from threadloom.stores.sqlite import search
+from threadloom.stores.sqlite import listing, search
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
-_PAGE = 500
 
 
 class Transaction:
@@ -230,7 +229,7 @@ class Transaction:
             ),
         )
         if keys.is_sessions(op.namespace):
-            self._index(number, op.key, op.doc or {})
+            listing.enter(self._connection, number, op.key, dict(op.doc or {}))
         return self._version
 
     def _patch(self, op: Patch) -> int | None:
@@ -262,7 +261,7 @@ class Transaction:
             ),
         )
         if keys.is_sessions(op.namespace):
-            self._index(number, op.key, doc)
+            listing.enter(self._connection, number, op.key, doc)
         return self._version
 
     def _delete(self, namespace: Namespace, key: str) -> bool:
@@ -277,7 +276,7 @@ class Transaction:
         if row[1] is not None:
             search.forget(self._connection, row[1], row[2])
         if keys.is_sessions(namespace):
-            self._sql("DELETE FROM idx WHERE ns = ? AND key = ?", (number, key))
+            listing.leave(self._connection, number, key)
         self._forget_if_empty(namespace, number)
         return row[0] is None or bool(row[0] > self._now)
 
@@ -292,7 +291,7 @@ class Transaction:
             (number, self._now),
         ).fetchone()
         self._sql("DELETE FROM rec WHERE ns = ?", (number,))
-        self._sql("DELETE FROM idx WHERE ns = ?", (number,))
+        listing.leave(self._connection, number)
         self._forget_if_empty(namespace, number)
         return int(count)
 
@@ -302,33 +301,12 @@ class Transaction:
             self._sql("DELETE FROM ns WHERE id = ?", (number,))
             self._numbers.pop(namespace, None)
 
-    # Listing sessions
-
-    def _index(self, number: int, key: str, doc: Mapping[str, Any]) -> None:
-        created, updated = int(doc.get("created_at") or 0), int(doc.get("updated_at") or 0)
-        rows = set(_indexed(doc))
-        stored = {
-            (field, value)
-            for field, value in self._sql(
-                "SELECT field, value FROM idx WHERE ns = ? AND key = ?", (number, key)
-            )
-        }
-        if stored != rows:
-            self._sql("DELETE FROM idx WHERE ns = ? AND key = ?", (number, key))
-            self._connection.executemany(
-                "INSERT INTO idx (ns, field, value, created, updated, key) VALUES (?,?,?,?,?,?)",
-                [(number, field, value, created, updated, key) for field, value in rows],
-            )
-        else:
-            self._sql(
-                "UPDATE idx SET created = ?, updated = ? WHERE ns = ? AND key = ?",
-                (created, updated, number, key),
-            )
+    # Queries
 
     def _query(self, op: Query) -> list[Record]:
         if op.limit is not None and op.limit <= 0:
             return []
-        if keys.is_sessions(op.namespace) and not op.deep and op.order_by in _ORDERS:
+        if keys.is_sessions(op.namespace) and not op.deep and op.order_by in listing.ORDERS:
             return self._query_sessions(op)
         found: list[tuple[tuple[Any, ...], Record]] = []
         spaces = [
@@ -360,40 +338,15 @@ class Transaction:
         number = self._number(op.namespace)
         if number is None:
             return []
-        assert op.order_by is not None
-        column = _ORDERS[op.order_by]
-        field, value, ranges, rest = _split_filter(op.filter or {}, op.order_by)
-        where = ["i.ns = ?", "i.field = ?", "i.value = ?"]
-        parameters: list[Any] = [number, field, value]
-        for operator, bound in ranges:
-            where.append(f"i.{column} {operator} ?")
-            parameters.append(bound)
-        after, skip, found = op.after, op.offset, list[Record]()
-        compare = "<" if op.descending else ">"
-        direction = "DESC" if op.descending else "ASC"
-        while op.limit is None or len(found) < op.limit:
-            page_where, page_parameters = list(where), list(parameters)
-            if after is not None:
-                page_where.append(f"(i.{column}, i.key) {compare} (?, ?)")
-                page_parameters += list(after)
-            rows = self._sql(
-                f"SELECT i.{column}, {_NO_BLOB} FROM idx i "  # noqa: S608
-                "JOIN rec r ON r.ns = i.ns AND r.key = i.key "
-                f"WHERE {' AND '.join(page_where)} AND {_DEAD if op.expired else _LIVE} "
-                f"ORDER BY i.{column} {direction}, i.key {direction} LIMIT ?",
-                [*page_parameters, self._now, _PAGE if rest or op.limit is None else op.limit],
-            ).fetchall()
-            if not rows:
-                break
-            after = (rows[-1][0], rows[-1][1])
-            for row in rows:
-                record = _record(op.namespace, row[1:])
-                if matches(record.doc, rest):
-                    if skip:
-                        skip -= 1
-                    elif op.limit is None or len(found) < op.limit:
-                        found.append(record)
-        return found
+        alive = _DEAD if op.expired else _LIVE
+        rows, rest = listing.rows(self._connection, number, op, _NO_BLOB, alive, self._now)
+        passing = (
+            record
+            for record in (_record(op.namespace, row) for row in rows)
+            if matches(record.doc, rest)
+        )
+        end = None if op.limit is None else op.offset + op.limit
+        return list(islice(passing, op.offset, end))
 
     def _count(self, op: Count) -> int:
         if op.filter:
@@ -434,48 +387,6 @@ class Transaction:
             ),
         )
         return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
-
-
-_ORDERS = {"created_at": "created", "updated_at": "updated"}
-_BOUNDS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_INDEXED = ("owner", "agent_name", "status")
-
-
-def _indexed(doc: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    yield ("", "")
-    for field in _INDEXED:
-        value = doc.get(field)
-        if isinstance(value, str):
-            yield (field, value)
-    for tag in doc.get("tags") or ():
-        yield ("tag", str(tag))
-
-
-def _split_filter(
-    filter: Mapping[str, Any], order_by: str
-) -> tuple[str, str, list[tuple[str, int]], dict[str, Any]]:
-    """What the index answers (one field's value, bounds on the order) and what is left."""
-    field, value = "", ""
-    ranges: list[tuple[str, int]] = []
-    rest: dict[str, Any] = {}
-    for name, wanted in filter.items():
-        if name in _INDEXED and isinstance(wanted, str) and not field:
-            field, value = name, wanted
-        elif name == "tags" and _is_contains(wanted) and not field:
-            field, value = "tag", wanted["$contains"][0]
-            rest[name] = wanted
-        elif name == order_by and isinstance(wanted, Mapping) and wanted.keys() <= _BOUNDS.keys():
-            ranges += [(_BOUNDS[operator], bound) for operator, bound in wanted.items()]
-        else:
-            rest[name] = wanted
-    return field, value, ranges, rest
-
-
-def _is_contains(wanted: Any) -> bool:
-    if not isinstance(wanted, Mapping) or wanted.keys() != {"$contains"}:
-        return False
-    tags = wanted["$contains"]
-    return isinstance(tags, list) and bool(tags) and all(isinstance(tag, str) for tag in tags)
 
 
 def _record(namespace: Namespace, row: tuple[Any, ...]) -> Record:

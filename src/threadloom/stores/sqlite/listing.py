@@ -1,0 +1,127 @@
+"""Sessions by what listings filter and order by: the table `idx` and queries over it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from threadloom.ops import Doc, Query
+
+ORDERS = {"created_at": "created", "updated_at": "updated"}
+"""Fields that the index orders by, with their columns."""
+
+_BOUNDS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_FIELDS = ("owner", "agent_name", "status")
+_PAGE = 500
+
+
+def enter(connection: sqlite3.Connection, number: int, key: str, doc: Doc) -> None:
+    """Make the index say what a session's document says."""
+    created, updated = int(doc.get("created_at") or 0), int(doc.get("updated_at") or 0)
+    entries = set(_entries(doc))
+    stored = set(
+        connection.execute("SELECT field, value FROM idx WHERE ns = ? AND key = ?", (number, key))
+    )
+    if stored == entries:
+        connection.execute(
+            "UPDATE idx SET created = ?, updated = ? WHERE ns = ? AND key = ?",
+            (created, updated, number, key),
+        )
+        return
+    leave(connection, number, key)
+    connection.executemany(
+        "INSERT INTO idx (ns, field, value, created, updated, key) VALUES (?, ?, ?, ?, ?, ?)",
+        [(number, field, value, created, updated, key) for field, value in entries],
+    )
+
+
+def leave(connection: sqlite3.Connection, number: int, key: str | None = None) -> None:
+    """Take a session out of the index, or all sessions of a namespace."""
+    if key is None:
+        connection.execute("DELETE FROM idx WHERE ns = ?", (number,))
+    else:
+        connection.execute("DELETE FROM idx WHERE ns = ? AND key = ?", (number, key))
+
+
+def rows(
+    connection: sqlite3.Connection, number: int, op: Query, columns: str, alive: str, now: int
+) -> tuple[Iterator[tuple[Any, ...]], dict[str, Any]]:
+    """The rows that the index can answer, in order, and the filter that is left to apply.
+
+    Args:
+        connection: in a transaction.
+        number: the number of the namespace of sessions.
+        op: what is asked for; its `order_by` is one of `ORDERS`.
+        columns: what to select from the records, as `r`; the key comes first.
+        alive: the condition on expiry, with `now` as its parameter.
+        now: microseconds since the epoch.
+    """
+    assert op.order_by is not None
+    column = ORDERS[op.order_by]
+    field, value, bounds, rest = _split(op.filter or {}, op.order_by)
+    where = ["i.ns = ?", "i.field = ?", "i.value = ?", alive]
+    parameters: list[Any] = [number, field, value, now]
+    for operator, bound in bounds:
+        where.append(f"i.{column} {operator} ?")
+        parameters.append(bound)
+    compare, direction = ("<", "DESC") if op.descending else (">", "ASC")
+    page = _PAGE if rest or op.limit is None else min(op.limit + op.offset, _PAGE)
+
+    def found() -> Iterator[tuple[Any, ...]]:
+        after = op.after
+        while True:
+            beyond = "" if after is None else f"AND (i.{column}, i.key) {compare} (?, ?) "
+            read = connection.execute(
+                f"SELECT i.{column}, {columns} FROM idx i "  # noqa: S608
+                "JOIN rec r ON r.ns = i.ns AND r.key = i.key "
+                f"WHERE {' AND '.join(where)} {beyond}"
+                f"ORDER BY i.{column} {direction}, i.key {direction} LIMIT ?",
+                [*parameters, *(after or ()), page],
+            ).fetchall()
+            yield from (row[1:] for row in read)
+            if len(read) < page:
+                return
+            after = (read[-1][0], read[-1][1])
+
+    return found(), rest
+
+
+def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield ("", "")
+    for field in _FIELDS:
+        value = doc.get(field)
+        if isinstance(value, str):
+            yield (field, value)
+    for tag in doc.get("tags") or ():
+        yield ("tag", str(tag))
+
+
+def _split(
+    filter: Mapping[str, Any], order_by: str
+) -> tuple[str, str, list[tuple[str, int]], dict[str, Any]]:
+    """What the index answers (one field's value, bounds on the order) and what is left."""
+    field, value = "", ""
+    bounds: list[tuple[str, int]] = []
+    rest: dict[str, Any] = {}
+    for name, wanted in filter.items():
+        if name in _FIELDS and isinstance(wanted, str) and not field:
+            field, value = name, wanted
+        elif name == "tags" and not field and (tags := _contained(wanted)):
+            field, value = "tag", tags[0]
+            if len(tags) > 1:
+                rest[name] = wanted
+        elif name == order_by and isinstance(wanted, Mapping) and wanted.keys() <= _BOUNDS.keys():
+            bounds += [(_BOUNDS[operator], bound) for operator, bound in wanted.items()]
+        else:
+            rest[name] = wanted
+    return field, value, bounds, rest
+
+
+def _contained(wanted: Any) -> list[str]:
+    """The strings of a `$contains` that the index can look up; empty if it cannot."""
+    if not isinstance(wanted, Mapping) or wanted.keys() != {"$contains"}:
+        return []
+    tags = wanted["$contains"]
+    tags = tags if isinstance(tags, list) else [tags]
+    return tags if all(isinstance(tag, str) for tag in tags) else []

@@ -1,0 +1,1 @@
+"""What goes wrong with other libraries and must not go wrong here, one module a subject."""
