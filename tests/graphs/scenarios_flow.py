@@ -11,7 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.managed import IsLastStep, RemainingSteps
 from langgraph.types import CachePolicy, Command, Overwrite, Send
 
-from .harness import RACES, Run, scenario, thread
+from .harness import WAITED, Run, scenario, thread
 from .models import Log, chain_of, says
 
 
@@ -83,7 +83,7 @@ async def conditional_edges(run: Run) -> None:
     await run.close_of(graph)
 
 
-@scenario(without=RACES)
+@scenario(durabilities=WAITED)
 async def diamond_with_waiting_edge(run: Run) -> None:
     """A join that waits for two branches of different length."""
     builder = StateGraph(Log)

@@ -8,7 +8,7 @@ from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, Syst
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
-from .harness import RACES, Run, scenario, thread
+from .harness import WAITED, Run, scenario, thread
 
 
 def one_node(saver: Any, node: Any) -> Any:
@@ -87,7 +87,7 @@ async def summary_put_in_front(run: Run) -> None:
     await run.close_of(graph)
 
 
-@scenario(without=RACES)
+@scenario(durabilities=WAITED)
 async def changed_in_place_and_returned(run: Run) -> None:
     """The same object with new content: what was put is what must be read."""
 
@@ -107,7 +107,7 @@ async def changed_in_place_and_returned(run: Run) -> None:
     await run.close_of(graph)
 
 
-@scenario(without=RACES)
+@scenario(durabilities=WAITED)
 async def changed_in_place_and_kept_quiet(run: Run) -> None:
     """Changed but not returned: the step's put of the channel carries the change along."""
 

@@ -19,7 +19,7 @@ from langgraph.store.memory import InMemoryStore
 from langgraph.types import Command, interrupt
 from pydantic import BaseModel, Field
 
-from .harness import RACES, Run, scenario, thread
+from .harness import WAITED, Run, scenario, thread
 from .models import Log, says
 
 
@@ -227,7 +227,7 @@ class Channels(TypedDict):
     loose: Annotated[str, UntrackedValue(str)]
 
 
-@scenario(without=RACES)
+@scenario(durabilities=WAITED)
 async def other_channels(run: Run) -> None:
     """Topics, values for one step only, and values that are never stored."""
 

@@ -7,7 +7,7 @@ from typing import Any
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, StateUpdate, interrupt
 
-from .harness import RACES, Run, scenario, thread
+from .harness import WAITED, Run, scenario, thread
 from .models import Log, chain_of, says
 
 # With "exit" there is one checkpoint a run, so there is nothing between to travel to.
@@ -127,7 +127,7 @@ async def several_updates_at_once(run: Run) -> None:
     await run.close_of(graph)
 
 
-@scenario(without=RACES)
+@scenario(durabilities=WAITED)
 async def one_task_given_by_id(run: Run) -> None:
     """A result put in the place of one of several waiting tasks."""
     builder = StateGraph(Log)

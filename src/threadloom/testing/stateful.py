@@ -1,0 +1,2 @@
+class StoreStateMachine: pass
+def store_state_machine(): pass

@@ -1,0 +1,1 @@
+"""The public contract over every store, and proof that it can fail."""

@@ -1,0 +1,45 @@
+"""Every store and every wrapper keeps the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from threadloom.store import Store
+from threadloom.stores.memory import MemoryStore
+from threadloom.stores.sqlite import SQLiteStore
+from threadloom.testing import FaultyStore, FrozenClock, StoreContract
+
+
+class TestMemoryStore(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return MemoryStore(clock=clock)
+
+
+class TestSQLiteStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
+        with SQLiteStore(tmp_path / "sessions.db", clock=clock) as store:
+            yield store
+
+    def reopen(self, store: Store) -> Store:
+        return SQLiteStore(cast(SQLiteStore, store).path, clock=store.clock)
+
+
+class TestFaultyMemoryStore(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return FaultyStore(MemoryStore(clock=clock))
+
+
+class TestFaultySQLiteStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
+        with FaultyStore(SQLiteStore(tmp_path / "sessions.db", clock=clock)) as store:
+            yield store
+
+    def reopen(self, store: Store) -> Store:
+        inner = cast(SQLiteStore, cast(FaultyStore, store).inner)
+        return FaultyStore(SQLiteStore(inner.path, clock=store.clock))
