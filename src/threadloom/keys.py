@@ -192,9 +192,10 @@ def is_reserved(namespace: Namespace) -> bool:
 def is_users(namespace: Namespace, root: Namespace) -> bool:
     """Whether a namespace at or below `root` holds its user's data.
 
-    False for the reserved words below `root`, and for tenants where `root` is the root.
+    False for the reserved words directly below the root or a tenant's label, and for tenants
+    where `root` is the root. What lies further down is its user's.
     """
-    if len(namespace) == len(root):
+    if len(namespace) == len(root) or _split_tenant(root)[1]:
         return True
     label = namespace[len(root)]
     return label not in RESERVED and not (not root and label.startswith(TENANT_MARK))
@@ -213,7 +214,7 @@ def decode_namespace(name: str) -> Namespace:
 def below(namespace: Namespace) -> tuple[str, str]:
     """The range ``[low, high)`` of encoded namespaces strictly below `namespace`."""
     if not namespace:
-        return ("", "\U0010ffff")
+        return ("", "\U0010ffff" * 1024)
     name = encode_namespace(namespace)
     return (name + ".", name + "/")
 

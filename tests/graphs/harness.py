@@ -41,9 +41,9 @@ SCENARIOS: dict[str, Scenario] = {}
 
 
 # With durability "async" LangGraph calls `put` only once the put before it is done, by which time
-# the run has gone on. Whatever is changed in place meanwhile (by a node, or by LangGraph: the set of
-# a join, an accumulating topic) reaches a slow saver changed and a fast one unchanged. The saver
-# never sees the difference, so such scenarios are compared where each put is waited for.
+# the run has gone on. Whatever is changed in place meanwhile (by a node, or by LangGraph: the set
+# of a join, an accumulating topic) reaches a slow saver changed and a fast one unchanged. No saver
+# can tell, so such scenarios are compared where each put is waited for.
 WAITED = ("sync", "exit")
 
 

@@ -242,7 +242,7 @@ class _Work:
         doc = {} if old.doc is None else decode_doc(old.doc)
         doc.update(op.set)
         for name, value in op.maximum.items():
-            doc[name] = max(doc.get(name) or value, value)
+            doc[name] = value if doc.get(name) is None else max(doc[name], value)
         for name, value in op.increment.items():
             doc[name] = (doc.get(name) or 0) + value
         changed = old._replace(

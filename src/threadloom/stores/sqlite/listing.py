@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from threadloom.filters import matches
 from threadloom.ops import Doc, Query
 
 ORDERS = {"created_at": "created", "updated_at": "updated"}
@@ -93,8 +94,10 @@ def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         value = doc.get(field)
         if isinstance(value, str):
             yield (field, value)
-    for tag in doc.get("tags") or ():
-        yield ("tag", str(tag))
+    tags = doc.get("tags")
+    for tag in tags if isinstance(tags, (list, tuple)) else ():
+        if isinstance(tag, str):
+            yield ("tag", tag)
 
 
 def _split(
@@ -111,11 +114,23 @@ def _split(
             field, value = "tag", tags[0]
             if len(tags) > 1:
                 rest[name] = wanted
-        elif name == order_by and isinstance(wanted, Mapping) and wanted.keys() <= _BOUNDS.keys():
+        elif name == order_by and _is_range(wanted):
             bounds += [(_BOUNDS[operator], bound) for operator, bound in wanted.items()]
+            if matches({name: 0}, {name: wanted}):
+                rest[name] = wanted  # the index has 0 where the field is missing
         else:
             rest[name] = wanted
     return field, value, bounds, rest
+
+
+def _is_range(wanted: Any) -> bool:
+    """Whether a filter is bounds that the index compares as `threadloom.filters` does."""
+    return (
+        isinstance(wanted, Mapping)
+        and bool(wanted)
+        and wanted.keys() <= _BOUNDS.keys()
+        and all(type(bound) is int and abs(bound) < 2**63 for bound in wanted.values())
+    )
 
 
 def _contained(wanted: Any) -> list[str]:

@@ -246,7 +246,7 @@ class Transaction:
         doc = {} if row[0] is None else decode_doc(row[0])
         doc.update(op.set)
         for name, value in op.maximum.items():
-            doc[name] = max(doc.get(name) or value, value)
+            doc[name] = value if doc.get(name) is None else max(doc[name], value)
         for name, value in op.increment.items():
             doc[name] = (doc.get(name) or 0) + value
         self._sql(
