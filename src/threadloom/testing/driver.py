@@ -137,4 +137,3 @@ class Driver:
 
     def _is_async(self, *, writes: bool) -> bool:
         return self.mode == "async" or (self.mode == "across" and not writes)
-

@@ -6,7 +6,9 @@ import sys
 
 from threadloom import SessionManager
 from threadloom.errors import ThreadloomError
+from threadloom.stores.sqlite import SQLiteStore  # while this process may still read its libraries
 
+assert SQLiteStore
 url = sys.argv[1]
 if os.getuid() == 0:
     os.setgid(65534)

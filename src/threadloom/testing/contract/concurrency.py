@@ -25,7 +25,7 @@ class ConcurrencyContract(ContractBase):
                 for turn in range(20)
             ]
 
-        versions = sum(db.threads(THREADS, work), [])
+        versions = [version for own in db.threads(THREADS, work) for version in own]
         record = db.get(NS, "k")
         assert record.doc == {"n": THREADS * 20, "top": 100 * (THREADS - 1) + 19}
         assert len(set(versions)) == len(versions)

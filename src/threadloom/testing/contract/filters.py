@@ -29,7 +29,7 @@ DOCS: dict[str, dict[str, Any] | None] = {
     "str": {"v": "1"},
     "word": {"v": "b"},
     "empty": {"v": ""},
-    "quote": {"v": "it's \"so\" %_*"},
+    "quote": {"v": 'it\'s "so" %_*'},
     "null": {"v": None},
     "missing": {"w": 1},
     "none": None,

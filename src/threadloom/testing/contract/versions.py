@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from threadloom.errors import SessionConflict
-from threadloom.ops import Check, Delete, ExpectationFailed, Get, Op, Patch, Put, Scan
+from threadloom.ops import Check, Delete, Expect, ExpectationFailed, Get, Op, Patch, Put, Scan
 from threadloom.testing.contract.base import ContractBase, needs
 from threadloom.testing.driver import Driver
 
@@ -79,14 +79,16 @@ class VersionContract(ContractBase):
         version = db.one(Put(NS, "k", doc={"n": 2}))
         before = db.everything()
         wrong: list[Op] = []
-        for expect in ("absent", old, version + 1_000_000, 0):
+        expects: list[Expect] = ["absent", old, version + 1_000_000, 0]
+        for expect in expects:
             wrong += [
                 Put(NS, "k", doc={"n": 3}, expect=expect),
                 Patch(NS, "k", set={"n": 3}, expect=expect),
                 Delete(NS, "k", expect=expect),
                 Check(NS, "k", expect),
             ]
-        for expect in ("present", version, 0):
+        expects = ["present", version, 0]
+        for expect in expects:
             wrong += [
                 Put(NS, "none", doc={"n": 3}, expect=expect),
                 Patch(NS, "none", set={"n": 3}, expect=expect),

@@ -1,0 +1,49 @@
+"""A manager over each store, with a clock that tests move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from threadloom import MemoryStore, SessionManager, SQLiteStore
+from threadloom.store import Store
+from threadloom.testing import FrozenClock
+
+
+@pytest.fixture
+def clock() -> FrozenClock:
+    return FrozenClock()
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FrozenClock) -> Iterator[Store]:
+    made = (
+        MemoryStore(clock=clock)
+        if request.param == "memory"
+        else SQLiteStore(tmp_path / "sessions.db", clock=clock)
+    )
+    with made:
+        yield made
+
+
+@pytest.fixture
+def sessions(store: Store) -> SessionManager:
+    return SessionManager(store)
+
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture(params=["sync", "async"])
+def call(request: pytest.FixtureRequest, sessions: SessionManager) -> Call:
+    """Calls an operation of the manager by name, or its asynchronous twin."""
+
+    async def invoke(name: str, /, *args: Any, **options: Any) -> Any:
+        if request.param == "async":
+            return await getattr(sessions, "a" + name)(*args, **options)
+        return getattr(sessions, name)(*args, **options)
+
+    return invoke

@@ -1,0 +1,1 @@
+"""Random batches over every store, compared with a plain dict."""
