@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from threadloom.clock import from_micros
+from threadloom.clock import from_micros, now_micros
 from threadloom.errors import SessionDeleted, SessionNotFound
 from threadloom.keys import SessionPaths
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
@@ -117,7 +117,9 @@ def touch(
 
 def bury(paths: SessionPaths, now: int) -> Op:
     """Leave a tombstone, so that a late write is known for what it is."""
-    return Put(paths.tombstones, TOMBSTONE, doc={"at": now}, expires_at=now + TOMBSTONE_LIFE)
+    # By the system's clock, which the ids of checkpoints are made of, whatever ours says.
+    at = now_micros(None)
+    return Put(paths.tombstones, TOMBSTONE, doc={"at": at}, expires_at=now + TOMBSTONE_LIFE)
 
 
 def erase(paths: SessionPaths, now: int, expect: Expect) -> list[Op]:

@@ -56,6 +56,7 @@ AFTER_PARTS = '"'
 _EMPTY = "%"
 _ENCODED = re.compile(r"[^A-Za-z0-9_\-\u0080-\U0010ffff]")
 _BAD_TEXT = re.compile("[\x00\ud800-\udfff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_text(text: object, what: str) -> str:
@@ -99,7 +100,12 @@ def encode_id(text: str) -> str:
     ASCII letters, digits, ``-``, ``_`` and everything beyond ASCII stay, other characters
     become ``%XX``. The result is never empty, never a reserved word, and never contains
     ``.``, ``/``, ``*``, ``!`` or ``~``.
+
+    Raises:
+        InvalidKey: there is a lone surrogate in it.
     """
+    if not text.isascii() and _SURROGATE.search(text):
+        raise InvalidKey(f"a key contains a lone surrogate: {text!r:.80}")
     if not text:
         return _EMPTY
     if text in RESERVED:

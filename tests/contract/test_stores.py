@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from contract.broken import OnlyAsync, WithoutAtomicBatches, WithoutCompareAndSet
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
@@ -43,3 +44,21 @@ class TestFaultySQLiteStore(StoreContract):
     def reopen(self, store: Store) -> Store:
         inner = cast(SQLiteStore, cast(FaultyStore, store).inner)
         return FaultyStore(SQLiteStore(inner.path, clock=store.clock))
+
+
+# Stores that promise less pass too, as long as they say so and refuse what they cannot do.
+
+
+class TestOnlyAsync(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return OnlyAsync(clock=clock)
+
+
+class TestWithoutCompareAndSet(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return WithoutCompareAndSet(clock=clock)
+
+
+class TestWithoutAtomicBatches(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return WithoutAtomicBatches(clock=clock)

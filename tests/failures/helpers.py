@@ -89,7 +89,9 @@ def all_well(results: Iterable[Any]) -> list[Any]:
 class Program:
     """A program of `programs/`, running; it is killed at the end if it has not ended."""
 
-    def __init__(self, name: str, *args: Any, path: Path | None = None, options: Sequence[str] = ()):
+    def __init__(
+        self, name: str, *args: Any, path: Path | None = None, options: Sequence[str] = ()
+    ):
         environment = {**os.environ, "PYTHONFAULTHANDLER": "1"}
         environment.pop("LANGGRAPH_STRICT_MSGPACK", None)
         if path is not None:
@@ -226,7 +228,15 @@ def checkpoint(id: str, **values: Any) -> dict[str, Any]:
 
 
 def put(
-    do: Any, saver: Any, session: str, id: str, /, *, ns: str = "", parent: str | None = None, **values: Any
+    do: Any,
+    saver: Any,
+    session: str,
+    id: str,
+    /,
+    *,
+    ns: str = "",
+    parent: str | None = None,
+    **values: Any,
 ) -> Any:
     """Store a checkpoint; the config that names it."""
     made = checkpoint(id, **values)

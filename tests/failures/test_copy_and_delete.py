@@ -288,7 +288,7 @@ def test_delete_for_runs_copy_thread_and_prune_are_there(
     assert texts(do(graph, "get_state", config("t")).values["messages"])[-1] == "re: 1"
 
 
-def rich_thread(sessions: SessionManager) -> tuple[Any, Any]:
+def rich_thread(sessions: SessionManager) -> Any:
     """A thread with a subgraph's namespace, several checkpoints and an interrupt."""
 
     def ask(state: Chat) -> dict[str, Any]:
@@ -305,7 +305,7 @@ def rich_thread(sessions: SessionManager) -> tuple[Any, Any]:
     outer.add_edge("say", "inner")
     graph = outer.compile(checkpointer=sessions.checkpointer())
     graph.invoke({"messages": [HumanMessage("hi")]}, config("t"))
-    return graph, config("t")
+    return graph
 
 
 def content(saver: Any, id: str) -> list[Any]:
@@ -325,7 +325,7 @@ def test_a_copy_has_pending_writes_and_namespaces_and_shares_nothing(
     do: Door, sessions: SessionManager
 ) -> None:
     saver = sessions.checkpointer()
-    graph, source = rich_thread(sessions)
+    graph = rich_thread(sessions)
     do(saver, "copy_thread", "t", "copy")
     assert content(saver, "copy") == content(saver, "t")
     assert len({entry[0] for entry in content(saver, "copy")}) == 2

@@ -116,7 +116,21 @@ def test_every_odd_id_is_a_session_of_its_own(do: Door, sessions: SessionManager
 
 @pytest.mark.parametrize(
     "id",
-    ["", "x" * 1025, "🧵" * 1025, "a\0b", "\0", "\ud800", "a\udfffb", 1, 1.5, None, b"a", ("a",), True],
+    [
+        "",
+        "x" * 1025,
+        "🧵" * 1025,
+        "a\0b",
+        "\0",
+        "\ud800",
+        "a\udfffb",
+        1,
+        1.5,
+        None,
+        b"a",
+        ("a",),
+        True,
+    ],
     ids=lambda id: repr(id)[:12],
 )
 def test_what_can_be_no_id_is_refused_everywhere(
@@ -472,9 +486,7 @@ def test_tenants_on_one_store_are_as_if_each_had_its_own(
     @given(st.lists(STEP, max_size=25))
     def check(steps: list[tuple[str, str | None, str, str]]) -> None:
         folder = tmp_path_factory.mktemp("tenants")
-        shared = (
-            MemoryStore() if kind == "memory" else open_store(f"sqlite:///{folder}/shared.db")
-        )
+        shared = MemoryStore() if kind == "memory" else open_store(f"sqlite:///{folder}/shared.db")
         with shared:
             together = {name: SessionManager(shared, tenant=name) for name in TENANTS}
             apart = {name: SessionManager(MemoryStore()) for name in TENANTS}

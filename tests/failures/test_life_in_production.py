@@ -31,8 +31,15 @@ FORKS = [
 
 
 @pytest.mark.parametrize("how", FORKS)
-def test_a_process_forks_with_an_open_file(file_url: str, file: Path, how: str) -> None:
+def test_a_process_forks_with_an_open_file(file_url: str, how: str) -> None:
     assert run_program("forking", file_url, how) == ["ok"]
+
+
+def test_sqlites_own_check_finds_nothing(file: Path, file_url: str) -> None:
+    """An operator who runs it on our file must not be frightened."""
+    with SessionManager(file_url) as sessions:
+        sessions.create_session(id="s", owner="ana", tags=["t"])
+        sessions.memory("s").append(HumanMessage("x"))
     assert rows(file, "PRAGMA integrity_check") == [("ok",)]
 
 
@@ -278,7 +285,11 @@ def test_a_message_that_must_be_erased_is_gone_everywhere(do: Door, url: str) ->
 def test_an_erased_message_of_a_history_is_gone(do: Door, file: Path, file_url: str) -> None:
     with SessionManager(file_url) as sessions:
         history = sessions.memory("t")
-        do(history, "add_messages", [HumanMessage("kept", id="1"), HumanMessage("SECRETWORD", id="2")])
+        do(
+            history,
+            "add_messages",
+            [HumanMessage("kept", id="1"), HumanMessage("SECRETWORD", id="2")],
+        )
         do(history, "add_messages", [HumanMessage("SECRETWORD again", id="3")])
         assert do(history, "remove_last") is True
         do(history, "add_messages", [HumanMessage("[erased]", id="2")])

@@ -37,7 +37,7 @@ EVIL = [
     'x"; DROP TABLE rec; --',
     "x') OR 1=1 --",
     "') UNION SELECT * FROM rec --",
-    "$.x' || (SELECT 1)",
+    "x.$.x' || (SELECT 1)",
     "json_extract(doc, '$')",
     "?1",
     ":name",
@@ -74,7 +74,12 @@ def test_filters_are_values_and_never_sql(do: Door, filled: SessionManager, evil
     ):
         assert do(filled, "list_sessions", **filters) == []
         assert do(filled, "count_sessions", **filters) == 0
-    for filter in ({evil: "v"}, {"k": evil}, {evil: {"$ne": 5}}, {"k": {"$gt": "\U0010fffe" + evil}}):
+    for filter in (
+        {evil: "v"},
+        {"k": evil},
+        {evil: {"$ne": 5}},
+        {"k": {"$gt": "\U0010fffe" + evil}},
+    ):
         found = do(filled.store, "search", ("notes",), filter=filter)
         # What is not there differs from 5.
         assert [item.key for item in found] == (["n"] if filter == {evil: {"$ne": 5}} else [])
@@ -89,7 +94,15 @@ def test_filters_are_values_and_never_sql(do: Door, filled: SessionManager, evil
 @pytest.mark.parametrize("evil", EVIL)
 def test_names_are_values_and_never_sql(do: Door, sessions: SessionManager, evil: str) -> None:
     saver = sessions.checkpointer()
-    do(sessions, "create_session", id=evil, name=evil, owner=evil, tags=[evil], metadata={evil: evil})
+    do(
+        sessions,
+        "create_session",
+        id=evil,
+        name=evil,
+        owner=evil,
+        tags=[evil],
+        metadata={evil: evil},
+    )
     sessions.create_session(id="other")
     info = do(sessions, "get_session", evil)
     assert (info.id, info.name, info.owner, info.tags) == (evil, evil, evil, (evil,))
@@ -112,6 +125,16 @@ def test_names_are_values_and_never_sql(do: Door, sessions: SessionManager, evil
         assert [i.key for i in do(sessions.store, "search", ("notes", evil))] == [evil]
     assert do(sessions, "delete_session", evil) is True
     assert [found.id for found in do(sessions, "list_sessions")] == ["other"]
+
+
+@pytest.mark.parametrize("key", ["$", "$price", "$gt", "$contains", "$eq"])
+def test_a_key_of_metadata_is_never_an_operator(
+    do: Door, sessions: SessionManager, key: str
+) -> None:
+    do(sessions, "create_session", id="has", metadata={key: "5", "other": 1})
+    do(sessions, "create_session", id="has not", metadata={"x": "5"})
+    assert [info.id for info in do(sessions, "list_sessions", metadata={key: "5"})] == ["has"]
+    assert do(sessions, "count_sessions", metadata={key: "6"}) == 0
 
 
 def test_another_tenant_by_injection(do: Door, sessions: SessionManager) -> None:
@@ -160,7 +183,12 @@ def touch(word: str = "function") -> None:
 
 def langgraph_forgeries() -> Iterator[bytes]:
     """What LangGraph's own serializers would act on: calls by name, in msgpack and JSON."""
-    for module, name in ((__name__, "Bomb"), (__name__, "touch"), ("os", "system"), ("antigravity", "x")):
+    for module, name in (
+        (__name__, "Bomb"),
+        (__name__, "touch"),
+        ("os", "system"),
+        ("antigravity", "x"),
+    ):
         for code in range(8):
             body = ormsgpack.packb((module, name, ("true",)))
             yield ormsgpack.packb(ormsgpack.Ext(code, body))
@@ -177,9 +205,18 @@ def forgeries() -> list[bytes]:
     found: list[bytes] = []
     for body in langgraph_forgeries():
         found += [body, layout.frame(body)]
-    for module, name in ((__name__, "Bomb"), (__name__, "touch"), ("os", "system"), ("antigravity", "A")):
+    for module, name in (
+        (__name__, "Bomb"),
+        (__name__, "touch"),
+        ("os", "system"),
+        ("antigravity", "A"),
+    ):
         for tag in range(layout.ENUM, layout.SLOTTED + 1):
-            for content in ([f"{module}:{name}", {"a": 1}], [f"{module}:{name}", "x"], [f"{module}:{name}", "dict", []]):
+            for content in (
+                [f"{module}:{name}", {"a": 1}],
+                [f"{module}:{name}", "x"],
+                [f"{module}:{name}", "dict", []],
+            ):
                 found.append(layout.frame(layout.pack(layout.ext(tag, content))))
     found.append(layout.frame(pickle.dumps(Bomb.__new__(Bomb))))
     found.append(pickle.dumps(touch))
@@ -321,7 +358,12 @@ def test_encrypted_values_leave_no_plaintext_and_everything_works(
         do(history, "update_last", AIMessage("final SECRETWORD"))
         do(history, "set_summary", "SECRETWORD summary")
         with pytest.raises(ValueError, match="boom"):
-            do(chat_graph(sessions.checkpointer(), _boom), "invoke", {"messages": [HumanMessage("x")]}, config("e"))
+            do(
+                chat_graph(sessions.checkpointer(), _boom),
+                "invoke",
+                {"messages": [HumanMessage("x")]},
+                config("e"),
+            )
         wanted = ["SECRETWORD g", "re: SECRETWORD g", "SECRETWORD h", "final SECRETWORD"]
         assert texts(do(sessions, "messages", "t")) == wanted
         assert texts(do.history(history)) == wanted[2:]
@@ -371,7 +413,7 @@ def test_a_store_that_is_down_at_start_raises(tmp_path: Path) -> None:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
         other.execute("UPDATE state SET seq = seq")
-        with pytest.raises(StoreUnavailable, match="s.db"):
+        with pytest.raises(StoreUnavailable, match=r"s\.db"):
             with SessionManager(f"sqlite:///{file}?busy_timeout=0.2") as sessions:
                 sessions.create_session(id="fallback")
         other.rollback()
@@ -444,9 +486,8 @@ def test_damage_raises_and_never_reads_as_empty(file: Path, file_url: str, name:
             for reader, read in readers.items():
                 try:
                     found = read()
-                except CorruptRecord as error:
+                except CorruptRecord:
                     noticed += 1
-                    assert str(error)
                 except Exception as error:
                     wrong.append(f"{key!r}: {reader} raises {error!r:.90}")
                 else:
@@ -472,7 +513,14 @@ def test_writing_over_damage_raises_and_keeps_what_is_there(
             (sessions, "tag_session", "t", "x"),
             (sessions.memory("t"), "add_messages", [HumanMessage("new")]),
             (sessions.memory("t"), "remove_last"),
-            (sessions.checkpointer(), "put", config("t", checkpoint_id="1"), made, {}, made["channel_versions"]),
+            (
+                sessions.checkpointer(),
+                "put",
+                config("t", checkpoint_id="1"),
+                made,
+                {},
+                made["channel_versions"],
+            ),
         ):
             with pytest.raises(CorruptRecord):
                 do(thing, name, *args)

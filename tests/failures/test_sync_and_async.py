@@ -135,9 +135,7 @@ def test_ten_event_loops_in_ten_threads_at_once(sessions: SessionManager) -> Non
         ("memory", "both"),
     ],
 )
-def test_never_closed_and_the_process_ends_by_itself(
-    file_url: str, kind: str, how: str
-) -> None:
+def test_never_closed_and_the_process_ends_by_itself(file_url: str, kind: str, how: str) -> None:
     with Program("never_closed", "memory://" if kind == "memory" else file_url, how) as program:
         began = time.monotonic()
         assert program.end() == ["done"]
@@ -273,15 +271,14 @@ def test_closing_while_others_work_is_clean(url: str) -> None:
     sessions = SessionManager(url)
     going = threading.Barrier(5)
 
-    def work(number: int) -> int:
-        done = 0
+    async def append_for_ever(number: int) -> None:
+        for _ in range(10_000):
+            await sessions.memory(f"s{number}").aappend(HumanMessage("x"))
+
+    def work(number: int) -> None:
         going.wait(20)
-        try:
-            for done in range(10_000):
-                asyncio.run(sessions.memory(f"s{number}").aappend(HumanMessage("x")))
-        except StoreClosed:
-            return done
-        raise AssertionError("it was never closed")
+        with pytest.raises(StoreClosed):
+            asyncio.run(append_for_ever(number))
 
     def close() -> None:
         going.wait(20)

@@ -131,9 +131,7 @@ def same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, dict):
         pairs = zip(one.items(), other.items(), strict=False)
-        return len(one) == len(other) and all(
-            same(a, b) and same(x, y) for (a, x), (b, y) in pairs
-        )
+        return len(one) == len(other) and all(same(a, b) and same(x, y) for (a, x), (b, y) in pairs)
     if isinstance(one, (list, tuple)):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, (set, frozenset)):
@@ -199,7 +197,11 @@ def test_a_history_keeps_every_type(do: Door, file_url: str, name: str) -> None:
     value = VALUES[name]
     with SessionManager(file_url) as sessions:
         made = AIMessage("x", additional_kwargs={"value": value}, response_metadata={"v": value})
-        do(sessions.memory("s"), "add_messages", [made, ToolMessage("y", tool_call_id="1", artifact=value)])
+        do(
+            sessions.memory("s"),
+            "add_messages",
+            [made, ToolMessage("y", tool_call_id="1", artifact=value)],
+        )
     with SessionManager(file_url) as sessions:
         one, two = do.history(sessions.memory("s"))
         assert same(one.additional_kwargs["value"], value)
@@ -251,7 +253,10 @@ MESSAGES: list[BaseMessage] = [
     ),
     AIMessage([{"type": "thinking", "thinking": "…"}, {"type": "text", "text": "so"}]),
     AIMessageChunk(
-        "x", tool_call_chunks=[{"name": "f", "args": '{"a"', "id": "c", "index": 0, "type": "tool_call_chunk"}]
+        "x",
+        tool_call_chunks=[
+            {"name": "f", "args": '{"a"', "id": "c", "index": 0, "type": "tool_call_chunk"}
+        ],
     ),
     AIMessageChunk("last", chunk_position="last", usage_metadata=USAGE),
     SystemMessage("be kind"),

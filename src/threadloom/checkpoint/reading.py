@@ -13,7 +13,7 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Head, Header, Place, Stored
 from threadloom.checkpoint.values import Values
 from threadloom.errors import CorruptRecord
-from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, encode_id
+from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, encode_id, is_plain
 from threadloom.ops import Get, ListNamespaces, Op, Record, Scan
 from threadloom.plans import Plan
 from threadloom.scope import Scope
@@ -334,7 +334,7 @@ def _choose(
         found = sorted(layout.group(records).values(), key=lambda item: -item.seq)
         return [stored for stored in found if passes(stored)][:limit]
     chosen: list[Stored] = []
-    end = None if before is None else encode_id(before)
+    end = encode_id(before) if before is not None and is_plain(before) else None
     loose: list[Record] = []
     while len(chosen) < limit:
         (records,) = yield [Scan(place.records(), end=end, reverse=True, limit=_PAGE)]

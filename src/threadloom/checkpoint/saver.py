@@ -335,8 +335,10 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         return self._scope.paths(thread_id)
 
     def _place(self, config: RunnableConfig) -> Place:
-        ns = config["configurable"].get("checkpoint_ns") if "configurable" in config else None
-        return Place(self._session(config), check_text(ns or "", "a checkpoint namespace"))
+        session = self._session(config)
+        ns = config["configurable"].get("checkpoint_ns") or ""
+        check_text(config["configurable"].get("checkpoint_id") or "", "a checkpoint id")
+        return Place(session, check_text(ns, "a checkpoint namespace"))
 
 
 def _named(place: Place, id: str) -> RunnableConfig:

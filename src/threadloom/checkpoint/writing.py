@@ -24,12 +24,15 @@ from threadloom.checkpoint.values import Values
 from threadloom.conversation import MESSAGES, message_key, messages_in, token_total
 from threadloom.errors import SessionConflict
 from threadloom.ops import ABSENT, PRESENT, Check, Expect, Get, Op, Put, Record
-from threadloom.plans import Plan, retrying
+from threadloom.plans import Pause, Plan, retrying
 from threadloom.scope import Scope
 
 logger = logging.getLogger("threadloom.checkpoint")
 
 START = "__start__"
+_PATIENCE = 2.0
+"""Seconds that a pending write waits for the put which begins a new life of a deleted id."""
+_LOOKS = 100
 _UUID6_EPOCH = 0x01B21DD213814000
 """100-nanosecond intervals between the Gregorian calendar (RFC 9562) and the Unix epoch."""
 
@@ -207,16 +210,26 @@ def put_writes(
             mark = "interrupted"
 
     def attempt() -> Plan[None]:
-        session, head_record, stored, grave = yield [
-            Get(paths.sessions, paths.id),
-            place.head(),
-            Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
-            index.tombstone(paths),
-        ]
-        if session is None:
-            head_record = stored = None
-        if stored is None and grave is not None and _older(checkpoint_id, grave, session):
-            raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
+        for look in range(_LOOKS + 1):
+            session, head_record, stored, grave = yield [
+                Get(paths.sessions, paths.id),
+                place.head(),
+                Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
+                index.tombstone(paths),
+            ]
+            if session is None:
+                head_record = stored = None
+            if stored is not None or grave is None:
+                break
+            if _older(checkpoint_id, grave):
+                raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
+            if session is not None:
+                break
+            # A new life begins with a put, which this write may have overtaken. Or the write
+            # comes from a run that has outlived the deletion, and its put was refused.
+            if look == _LOOKS:
+                raise index.deleted(paths.id, f"checkpoint {checkpoint_id} never came")
+            yield Pause(_PATIENCE / _LOOKS)
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
         marking: list[Op] = []
@@ -361,12 +374,10 @@ def _begins_turn(
     return parent is None or (parent.doc or {}).get("source") != "input"
 
 
-def _older(checkpoint_id: str, grave: Record, session: Record | None) -> bool:
-    """Whether a checkpoint that is not stored was made before the deletion."""
+def _older(checkpoint_id: str, grave: Record) -> bool:
+    """Whether a checkpoint that is not stored was made before the deletion, as far as known."""
     made = _made_at(checkpoint_id)
-    if made is None:
-        return session is None
-    return made <= int((grave.doc or {}).get("at") or 0)
+    return made is not None and made <= int((grave.doc or {}).get("at") or 0)
 
 
 def _made_at(checkpoint_id: str) -> int | None:

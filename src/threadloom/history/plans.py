@@ -86,10 +86,11 @@ def append(
                 change.ops.append(_put(values, paths, key, message, ABSENT))
                 change.ops.append(Put(paths.memory_index, message_key(id), doc={"at": key}))
                 continue
+            put = _put(values, paths, old.key, message, old.version)
             before = read_message(values, old)
-            if type(before) is not type(message) or before != message:
+            if not _same(values, old, put, before, message):
                 change.replace(before, message, shared=id in graph_ids)
-                change.ops.append(_put(values, paths, old.key, message, old.version))
+                change.ops.append(put)
         if not change.ops:
             return
         yield [
@@ -312,6 +313,13 @@ def _put(
         message = message.model_copy(update={"content": ""})
     blob = values.dumps(message, where=where)
     return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
+
+
+def _same(values: Values, old: Record, put: Put, before: BaseMessage, message: BaseMessage) -> bool:
+    """Whether a message is stored already as it is; equality would take 1 for True."""
+    if values.readable:
+        return (old.blob, old.text) == (put.blob, put.text)
+    return type(before) is type(message) and before == message
 
 
 def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:

@@ -65,6 +65,15 @@ class SessionManager(IndexFace, ConversationFace):
         on_conflict: OnConflict = "branch",
         implicit_sessions: bool = True,
     ) -> None:
+        values: Values = SafeValues(Codec(allow=allow, aliases=aliases))
+        if serde is not None:
+            values = CallerValues(maybe_add_typed_methods(serde))
+        self._values = values
+        self._tenant = tenant
+        self._scope = Scope.of(
+            tenant, self._now, implicit=implicit_sessions, on_conflict=on_conflict
+        )
+        self._clock = clock
         self._owned = isinstance(store, str)
         if isinstance(store, str):
             self._store = open_store(store, clock=clock)
@@ -77,14 +86,11 @@ class SessionManager(IndexFace, ConversationFace):
             )
         else:
             raise InvalidKey(f"a store is a URL or a store object, got {type(store).__name__}")
-        now = self._store.now if clock is None else lambda: now_micros(clock)
-        self._scope = Scope.of(tenant, now, implicit=implicit_sessions, on_conflict=on_conflict)
-        self._tenant = tenant
-        self._values: Values = SafeValues(Codec(allow=allow, aliases=aliases))
-        if serde is not None:
-            self._values = CallerValues(maybe_add_typed_methods(serde))
         self._memory = Memory(self._store, self._scope, self._values)
         self._view = TenantStore(self._store, self._scope.root)
+
+    def _now(self) -> int:
+        return self._store.now() if self._clock is None else now_micros(self._clock)
 
     def checkpointer(self) -> StoreCheckpointer:
         """The checkpoint saver: pass it to `compile(checkpointer=…)`."""

@@ -1,7 +1,5 @@
 """application.py URL: an application with classes of its own stores two sessions."""
 
-import dataclasses
-import enum
 import sys
 from typing import Annotated, Any, TypedDict
 
@@ -11,8 +9,6 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
 from threadloom import SessionManager
-
-assert dataclasses and enum
 
 
 class State(TypedDict):

@@ -25,4 +25,6 @@ try:
         )
         stored += 1
 except Exception as error:
-    print(json.dumps([stored, type(error).__name__, isinstance(error, ThreadloomError), str(error)]))
+    print(
+        json.dumps([stored, type(error).__name__, isinstance(error, ThreadloomError), str(error)])
+    )

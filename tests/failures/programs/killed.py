@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from langgraph.graph import START, StateGraph
@@ -17,7 +18,7 @@ from langgraph.graph import START, StateGraph
 from threadloom import StoreCheckpointer, open_store
 
 url, file, where = sys.argv[1:]
-fast_is_stored = threading.Event()
+fast_is_stored, slow_is_stored = threading.Event(), threading.Event()
 
 
 def die() -> None:
@@ -27,6 +28,9 @@ def die() -> None:
 class Saver(StoreCheckpointer):
     def put(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
         if where == "before put" and metadata["step"] == 1:
+            # LangGraph stores writes in the background, perhaps later than this put.
+            assert fast_is_stored.wait(30)
+            assert slow_is_stored.wait(30)
             die()
         return super().put(config, checkpoint, metadata, new_versions)
 
@@ -34,6 +38,8 @@ class Saver(StoreCheckpointer):
         super().put_writes(config, writes, task_id, task_path)
         if any(channel == "log" and "fast" in value for channel, value in writes):
             fast_is_stored.set()
+        if any(channel == "log" and "slow" in value for channel, value in writes):
+            slow_is_stored.set()
 
 
 class State(TypedDict):
@@ -42,7 +48,7 @@ class State(TypedDict):
 
 def node(name: str) -> Any:
     def run(state: State) -> dict[str, list[str]]:
-        with open(file, "a") as notes:
+        with Path(file).open("a") as notes:
             notes.write(name + "\n")
         if name == "slow" and where == "in step":
             assert fast_is_stored.wait(30)

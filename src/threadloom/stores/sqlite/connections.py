@@ -33,11 +33,11 @@ class Connections:
     """
 
     def __init__(self, path: Path, *, synchronous: str, busy_seconds: float) -> None:
+        self._renew()
         self.path = path
         self._synchronous = synchronous
         self._busy_seconds = busy_seconds
         self._closed = False
-        self._renew()
         forking.register(self)
 
     def _renew(self) -> None:
@@ -87,6 +87,10 @@ class Connections:
             self._closed = True
             self._state.wait_for(lambda: self._busy == 0)
             self._close_all()
+
+    def __del__(self) -> None:
+        # Forgotten rather than closed: nothing is under way any more.
+        self._close_all()
 
     def before_fork(self) -> None:
         self._state.acquire()

@@ -53,8 +53,10 @@ class StoreContract(
     written with one and read with the other. Nothing is skipped. A test that needs
     `compare_and_set` or `atomic_batch` passes on a store that does not declare it only if
     that store refuses with `UnsupportedByStore`; likewise `execute` where `async_only` is
-    declared. What is said about cost (`ordered_scan`, `indexed_filters`, `full_text`) makes
-    no difference here: the operations must work, fast or slow.
+    declared. A store without `atomic_batch` refuses batches that write and expect something,
+    and may apply others one operation after another. What is said about cost
+    (`ordered_scan`, `indexed_filters`, `full_text`) makes no difference here: the operations
+    must work, fast or slow.
     """
 
 

@@ -233,6 +233,7 @@ class BatchContract(ContractBase):
             assert _seen(db) == before
 
     @needs("compare_and_set")
+    @needs("atomic_batch")
     def test_over_several_partitions_each_is_all_or_nothing(self, db: Driver) -> None:
         places = [(("memory", label), key) for label in ("s1", "s2") for key in ("1", "2")]
         with pytest.raises(ExpectationFailed):

@@ -120,6 +120,7 @@ class VersionContract(ContractBase):
             db.one(Check(NS, "b", first))
 
     @needs("compare_and_set")
+    @needs("atomic_batch")
     def test_expectations_are_looked_at_in_turn(self, db: Driver) -> None:
         db(
             Check(NS, "k", "absent"),
