@@ -276,7 +276,7 @@ class WithoutCompareAndSet(MemoryStore):
 
     def execute(self, ops: Batch, /) -> Results:
         for op in ops:
-            if isinstance(op, Check) or (isinstance(op, Conditional) and op.expect is not None):
+            if isinstance(op, Conditional) and op.expect is not None:
                 raise UnsupportedByStore(f"this store cannot compare and set: {op!r}")
         return super().execute(ops)
 

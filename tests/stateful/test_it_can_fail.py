@@ -17,7 +17,6 @@ BROKEN: list[type[MemoryStore]] = [
     broken.LosesAtomicity,
     broken.NeverExpires,
     broken.CreatesAnew,
-    broken.SortsLikeUtf16,
     broken.TakesEmptyForNothing,
     broken.FoldsCase,
 ]

@@ -174,7 +174,7 @@ class StoreStateMachine(RuleBasedStateMachine):
     Batches mix operations of every kind with expectations that hold and that do not, sync
     and async; time moves on and back; a store that can is closed and opened again. A store
     that is not `atomic_everywhere` gets batches whose writes stay in one partition, and one
-    without `compare_and_set` gets none with expectations.
+    without `compare_and_set` or `atomic_batch` none with expectations that it would refuse.
 
     Made by `store_state_machine`, or by a subclass that sets `open_store`.
     """
@@ -262,7 +262,8 @@ class StoreStateMachine(RuleBasedStateMachine):
 
     def _allowed(self, ops: list[Op]) -> list[Op]:
         capabilities = self.store.capabilities
-        if not capabilities.compare_and_set:
+        conditional = capabilities.compare_and_set and (capabilities.atomic_batch or len(ops) == 1)
+        if not conditional:
             ops = [
                 op._replace(expect=None)
                 if isinstance(op, (Put, Patch, Delete, Check)) and op.expect is not None
