@@ -19,14 +19,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from langgraph.store.base import BaseStore
 from langgraph.store.base import Op as LangGraphOp
 from langgraph.store.base import Result as LangGraphResult
 
 from threadloom.clock import Clock, now_micros
+from threadloom.closing import Closing
 from threadloom.face import batch_plan
 from threadloom.plans import Batch, Results, arun, run
 
@@ -58,7 +58,7 @@ class Capabilities:
     shared: bool = False
 
 
-class Store(BaseStore):
+class Store(Closing, BaseStore):
     """A namespaced record store: one batch of operations in, one list of results out.
 
     It is a LangGraph `BaseStore` as well (`put`, `get`, `search`, `delete`,
@@ -104,13 +104,6 @@ class Store(BaseStore):
     async def asetup(self) -> None:
         """Do nothing: stores set themselves up. Here for code that calls it."""
 
-    def close(self) -> None:
-        """Give back what the store holds. Later operations raise `StoreClosed`."""
-
-    async def aclose(self) -> None:
-        """`close`, from an event loop."""
-        self.close()
-
     def batch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
         """LangGraph's batch: all reads see the state before the batch's writes."""
         return run(batch_plan(ops), self)
@@ -118,28 +111,6 @@ class Store(BaseStore):
     async def abatch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
         """`batch`, from an event loop."""
         return await arun(batch_plan(ops), self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds open resources and cannot be pickled")

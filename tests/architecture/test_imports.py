@@ -53,7 +53,7 @@ LAYERS: dict[str, Layer] = {
     ),
     "serde": Layer(("serde",), ("errors",), frameworks=ANY),
     "port": Layer(
-        ("store", "face", "plans", "ops", "keys", "documents", "filters", "text", "clock"),
+        ("store", "face", "plans", "ops", "keys", "documents", "filters", "text", "clock", "records", "closing"),
         ("errors",),
     ),
     "errors": Layer(("errors",), ()),

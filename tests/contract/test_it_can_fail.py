@@ -192,6 +192,6 @@ def test_a_few_lines_run_the_whole_contract_without_any_plugin(tmp_path: Path) -
     assert len(names) > 100
     output = run_pytest(tmp_path, WHOLE, "--collect-only")
     assert f"{3 * len(names) + 1} tests collected" in output
-    output = run_pytest(tmp_path, WHOLE, "-k", "RecordContract or records or patch or batch")
+    output = run_pytest(tmp_path, WHOLE, "-k", "TestMine and patch")
     assert " passed" in output
     assert "failed" not in output

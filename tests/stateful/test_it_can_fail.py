@@ -13,10 +13,8 @@ from threadloom.testing import store_state_machine
 BROKEN: list[type[MemoryStore]] = [
     broken.IgnoresExpectations,
     broken.ReusesVersions,
-    broken.TakesPrefixesForStrings,
     broken.LosesAtomicity,
     broken.NeverExpires,
-    broken.CreatesAnew,
     broken.TakesEmptyForNothing,
     broken.FoldsCase,
 ]

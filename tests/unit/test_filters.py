@@ -44,7 +44,8 @@ PASS: list[dict[str, Any]] = [
     {"d": {"x": {"$contains": [1]}}},
 ]  # fmt: skip
 FAIL: list[dict[str, Any]] = [
-    {"n": True}, {"n": "5"}, {"n": 6}, {"n": None}, {"t": 1}, {"t": 1.0}, {"no": 0}, {"zero": False},
+    {"n": True}, {"n": "5"}, {"n": 6}, {"n": None}, {"t": 1}, {"t": 1.0}, {"no": 0},
+    {"zero": False},
     {"null": 0}, {"null": False}, {"null": ""}, {"missing": 0}, {"s": "B"}, {"big": float(2**60)},
     {"list": ["a", 1, [2], {"k": 1}]}, {"list": [1, "a"]}, {"list": [True, "a", [2], {"k": 1}]},
     {"list": {}}, {"n": {}}, {"missing": {}}, {"null": {}}, {"d": {"a": {"b": 2}}},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import TracebackType
-from typing import Self
 
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 from langgraph.store.base import BaseStore
@@ -12,6 +10,7 @@ from langgraph.store.base import BaseStore
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.checkpoint.values import CallerValues, SafeValues, Values
 from threadloom.clock import Clock, now_micros
+from threadloom.closing import Closing
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import Memory
 from threadloom.scope import OnConflict, Scope
@@ -23,7 +22,7 @@ from threadloom.stores.registry import open_store
 from threadloom.views import TenantStore
 
 
-class SessionManager(IndexFace, ConversationFace):
+class SessionManager(IndexFace, ConversationFace, Closing):
     """The sessions of an application: their index, chat histories, checkpoints and store.
 
     Every operation exists twice, `name` and `aname`, with one signature; both may be used on
@@ -123,28 +122,6 @@ class SessionManager(IndexFace, ConversationFace):
         """`close`, from an event loop."""
         if self._owned:
             await self._store.aclose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         tenant = "" if self._tenant is None else f", tenant={self._tenant!r}"

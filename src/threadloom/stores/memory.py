@@ -15,9 +15,6 @@ from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import StoreClosed, UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
-    ABSENT,
-    KEEP_EXPIRY,
-    PRESENT,
     Check,
     Count,
     Delete,
@@ -37,6 +34,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.plans import Batch, Results
+from threadloom.records import arranged, holds, patched, patched_expiry
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
 from threadloom.text import tokens
@@ -159,7 +157,7 @@ class _Work:
             case Scan():
                 return self._scan(op)
             case Query():
-                return self._query(op)
+                return arranged(self._filtered(op), op)
             case Count():
                 return sum(1 for _ in self._filtered(op))
             case Match():
@@ -195,13 +193,7 @@ class _Work:
         if expect is None:
             return
         entry = self._live(op.namespace, op.key)
-        if expect == ABSENT:
-            holds = entry is None
-        elif expect == PRESENT:
-            holds = entry is not None
-        else:
-            holds = entry is not None and entry.version == expect
-        if not holds:
+        if not holds(expect, None if entry is None else entry.version):
             raise ExpectationFailed(op)
 
     def _set(self, namespace: Namespace, key: str, entry: _Entry) -> int:
@@ -239,17 +231,11 @@ class _Work:
         old = self._live(op.namespace, op.key)
         if old is None:
             return None
-        doc = {} if old.doc is None else decode_doc(old.doc)
-        doc.update(op.set)
-        for name, value in op.maximum.items():
-            doc[name] = value if doc.get(name) is None else max(doc[name], value)
-        for name, value in op.increment.items():
-            doc[name] = (doc.get(name) or 0) + value
         changed = old._replace(
-            doc=encode_doc(doc),
+            doc=encode_doc(patched(None if old.doc is None else decode_doc(old.doc), op)),
             version=self._next(),
             updated_at=self.now,
-            expires_at=old.expires_at if op.expires_at == KEEP_EXPIRY else op.expires_at,
+            expires_at=patched_expiry(old.expires_at, op),
         )
         return self._set(op.namespace, op.key, changed)
 
@@ -313,23 +299,6 @@ class _Work:
                 record = _record(namespace, key, entry, blobs=False)
                 if matches(record.doc, op.filter):
                     yield record
-
-    def _query(self, op: Query) -> list[Record]:
-        def place(record: Record) -> tuple[Any, ...]:
-            value = 0 if op.order_by is None else (record.doc or {}).get(op.order_by) or 0
-            return (value, record.namespace, record.key)
-
-        found = sorted(self._filtered(op), key=place, reverse=op.descending)
-        if op.after is not None:
-            value, key = op.after
-            edge = (value, op.namespace, key)
-            found = [
-                record
-                for record in found
-                if (place(record) < edge if op.descending else place(record) > edge)
-            ]
-        end = None if op.limit is None else op.offset + op.limit
-        return found[op.offset : end]
 
     def _match(self, op: Match) -> list[Hit]:
         wanted = set(tokens(op.words))

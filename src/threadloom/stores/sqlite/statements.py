@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -11,9 +12,6 @@ from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
-    ABSENT,
-    KEEP_EXPIRY,
-    PRESENT,
     Check,
     Count,
     Delete,
@@ -32,6 +30,7 @@ from threadloom.ops import (
     Record,
     Scan,
 )
+from threadloom.records import arranged, holds, patched, patched_expiry
 from threadloom.stores.sqlite import listing, search
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
@@ -181,13 +180,7 @@ class Transaction:
                 f"SELECT r.ver FROM rec r WHERE r.ns = ? AND r.key = ? AND {_LIVE}",  # noqa: S608
                 (number, op.key, self._now),
             ).fetchone()
-        if expect == ABSENT:
-            holds = row is None
-        elif expect == PRESENT:
-            holds = row is not None
-        else:
-            holds = row is not None and row[0] == expect
-        if not holds:
+        if not holds(expect, None if row is None else row[0]):
             raise ExpectationFailed(op)
 
     def _put(self, op: Put) -> int | None:
@@ -243,19 +236,14 @@ class Transaction:
         ).fetchone()
         if row is None:
             return None
-        doc = {} if row[0] is None else decode_doc(row[0])
-        doc.update(op.set)
-        for name, value in op.maximum.items():
-            doc[name] = value if doc.get(name) is None else max(doc[name], value)
-        for name, value in op.increment.items():
-            doc[name] = (doc.get(name) or 0) + value
+        doc = patched(None if row[0] is None else decode_doc(row[0]), op)
         self._sql(
             "UPDATE rec SET doc = ?, ver = ?, updated = ?, expires = ? WHERE ns = ? AND key = ?",
             (
                 encode_doc(doc).decode(),
                 self._version,
                 self._now,
-                row[1] if op.expires_at == KEEP_EXPIRY else op.expires_at,
+                patched_expiry(row[1], op),
                 number,
                 op.key,
             ),
@@ -308,13 +296,12 @@ class Transaction:
             return []
         if keys.is_sessions(op.namespace) and not op.deep and op.order_by in listing.ORDERS:
             return self._query_sessions(op)
-        found: list[tuple[tuple[Any, ...], Record]] = []
-        spaces = [
-            (namespace, number)
-            for namespace, number in self._below(op.namespace, deep=op.deep)
-            if not op.user_only or keys.is_users(namespace, op.namespace)
-        ]
-        for namespace, number in spaces:
+        return arranged(self._filtered(op), op)
+
+    def _filtered(self, op: Query) -> Iterator[Record]:
+        for namespace, number in self._below(op.namespace, deep=op.deep):
+            if op.user_only and not keys.is_users(namespace, op.namespace):
+                continue
             rows = self._sql(
                 f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
                 f"WHERE r.ns = ? AND {_DEAD if op.expired else _LIVE}",
@@ -323,16 +310,7 @@ class Transaction:
             for row in rows:
                 record = _record(namespace, row)
                 if matches(record.doc, op.filter):
-                    value = 0 if op.order_by is None else (record.doc or {}).get(op.order_by) or 0
-                    found.append(((value, namespace, record.key), record))
-        found.sort(key=lambda pair: pair[0], reverse=op.descending)
-        if op.after is not None:
-            edge = (op.after[0], op.namespace, op.after[1])
-            found = [
-                pair for pair in found if (pair[0] < edge if op.descending else pair[0] > edge)
-            ]
-        end = None if op.limit is None else op.offset + op.limit
-        return [record for _, record in found[op.offset : end]]
+                    yield record
 
     def _query_sessions(self, op: Query) -> list[Record]:
         number = self._number(op.namespace)

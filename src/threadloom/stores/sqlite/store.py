@@ -69,9 +69,9 @@ class SQLiteStore(Store):
         try:
             if any(isinstance(op, WRITES) for op in ops):
                 return self._write(ops)
-            if any(isinstance(op, Match) for op in ops):
-                self._feed_search()
-            return self._read(ops)
+            results = self._read(ops)
+            # The index was behind: look again where it can be fed, and in one moment.
+            return self._write(ops) if results is None else results
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
 
@@ -106,10 +106,13 @@ class SQLiteStore(Store):
         """`close`, without blocking the loop."""
         await asyncio.to_thread(self.close)
 
-    def _read(self, ops: Batch) -> Results:
+    def _read(self, ops: Batch) -> Results | None:
+        searches = any(isinstance(op, Match) for op in ops)
         with self._connections.reader() as connection:
             connection.execute("BEGIN")
             try:
+                if searches and search.waiting(connection):
+                    return None
                 work = Transaction(connection, self.now())
                 return [work.apply(op) for op in ops]
             finally:

@@ -1,0 +1,39 @@
+"""`with` and `async with` for whatever can be closed."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+
+class Closing:
+    """Leaving `with` closes; leaving `async with` closes without blocking the loop."""
+
+    def close(self) -> None:
+        """Give back what is held."""
+
+    async def aclose(self) -> None:
+        """`close`, from an event loop."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
