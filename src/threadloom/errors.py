@@ -9,7 +9,7 @@
      ├── SessionBusy          (TimeoutError)         another turn holds the session
      ├── SessionDeleted       (LookupError)          a late write for something that was deleted
      ├── CheckpointNotFound   (LookupError)          no such checkpoint in the session
-     ├── InvalidKey           (ValueError)           an id, label, key or URL that cannot be used
+     ├── InvalidKey           (ValueError)           an id, key, URL or argument that cannot be used
      ├── SerializationError   (TypeError)            a value that cannot be stored
      │    └── UntrustedType                          a stored type that may not be rebuilt here
      ├── CorruptRecord        (ValueError)           stored bytes that are damaged
@@ -55,7 +55,7 @@ class CheckpointNotFound(ThreadloomError, LookupError):
 
 
 class InvalidKey(ThreadloomError, ValueError):
-    """An id, a namespace label, a key or a URL that cannot be used."""
+    """An id, a namespace label, a key, a URL or another argument that cannot be used."""
 
 
 class SerializationError(ThreadloomError, TypeError):

@@ -2,7 +2,8 @@
 
 A filter maps top-level fields to what they must equal, or to operators: ``$eq``, ``$ne``,
 ``$gt``, ``$gte``, ``$lt``, ``$lte``, and ours for lists, ``$contains`` (a list contains every
-one of several values, or one). A mapping without an
+one of several values, or one) and ``$fields`` (a mapping's fields, whose names are never
+operators). A mapping without an
 operator is matched field by field. Values are compared as JSON: ``True`` is not ``1``, a
 missing field equals ``None``, and order is defined between numbers and between strings only.
 """
@@ -15,7 +16,7 @@ from typing import Any
 from threadloom.errors import InvalidKey
 
 _ORDER = {"$gt", "$gte", "$lt", "$lte"}
-_OPERATORS = _ORDER | {"$eq", "$ne", "$contains"}
+_OPERATORS = _ORDER | {"$eq", "$ne", "$contains", "$fields"}
 
 
 def matches(doc: Mapping[str, Any] | None, filter: Mapping[str, Any] | None) -> bool:
@@ -49,6 +50,10 @@ def _operator(value: Any, name: str, operand: Any) -> bool:
         return equal(value, operand)
     if name == "$ne":
         return not equal(value, operand)
+    if name == "$fields":
+        return isinstance(value, dict) and all(
+            _matches(value.get(field), wanted) for field, wanted in operand.items()
+        )
     if name == "$contains":
         wanted = operand if isinstance(operand, (list, tuple)) else [operand]
         return isinstance(value, list) and all(

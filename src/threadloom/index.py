@@ -100,7 +100,7 @@ def touch(
         for name, value in (increment or {}).items():
             doc[name] = doc.get(name, 0) + value
         return begin(paths, doc)
-    doc = session.doc or {}
+    doc = session.body()
     ttl = doc.get("ttl")
     return [
         Patch(
@@ -164,7 +164,7 @@ def _total(doc: Mapping[str, Any], unit: str) -> int:
 
 def info(record: Record) -> SessionInfo:
     """The session that a record describes."""
-    doc = record.doc or {}
+    doc = record.body()
     origin = doc.get("origin")
     started = doc.get("turn_started_at")
     return SessionInfo(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
-from threadloom.errors import SessionConflict
+from threadloom.errors import CorruptRecord, SessionConflict
 
 Namespace = tuple[str, ...]
 Doc = dict[str, Any]
@@ -29,8 +29,9 @@ PRESENT: Final = "present"
 class Record(NamedTuple):
     """A stored record as it was read.
 
-    `version` grows with every write to the store and is never used twice, so a record that
-    was deleted and made again is not mistaken for the same. `expires_at` is None for ever.
+    `version` is above every version that the store gave out in a batch before, so a record
+    that was deleted and made again is not mistaken for the same; records that one batch
+    writes may share it. `expires_at` is None for ever.
     """
 
     namespace: Namespace
@@ -42,6 +43,16 @@ class Record(NamedTuple):
     created_at: int
     updated_at: int
     expires_at: int | None = None
+
+    def body(self) -> Doc:
+        """The document of a record that must have one.
+
+        Raises:
+            CorruptRecord: it has none.
+        """
+        if self.doc is None:
+            raise CorruptRecord(f"the record {self.namespace}/{self.key!r} lost its document")
+        return self.doc
 
 
 class Hit(NamedTuple):
@@ -136,11 +147,11 @@ class Query(NamedTuple):
     """Documents of a namespace, and of all below it if `deep`. Result: `list[Record]`.
 
     `filter` is LangGraph's (see `threadloom.filters`). The order is by `order_by`, a
-    top-level integer field of the document (or by place where it is None), then by
-    namespace and key. `after` is the place to go on behind: the field's value, and the key.
-    Blobs are left out. `expired=True` shows nothing but what has expired. `user_only`
-    leaves out what is not its user's below `namespace`: Threadloom's own records and, at the
-    root, the tenants.
+    top-level integer field of the document (0 where it is missing; by place where `order_by`
+    is None), then by namespace and key. `after` is the place to go on behind: the field's
+    value, and the key. Blobs are left out. `expired=True` shows nothing but what has expired.
+    `user_only` leaves out what is not its user's below `namespace`: Threadloom's own records
+    and, at the root, the tenants.
     """
 
     namespace: Namespace

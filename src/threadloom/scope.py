@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from threadloom.errors import InvalidKey
 from threadloom.keys import Namespace, SessionPaths, check_id, tenant_root
 
 OnConflict = Literal["branch", "raise"]
@@ -38,7 +39,7 @@ class Scope:
     ) -> Scope:
         """The scope of a tenant, or of the store's root where `tenant` is None."""
         if on_conflict not in ("branch", "raise"):
-            raise ValueError(f"on_conflict is 'branch' or 'raise', not {on_conflict!r}")
+            raise InvalidKey(f"on_conflict is 'branch' or 'raise', not {on_conflict!r}")
         return cls(tenant_root(tenant), now, implicit, on_conflict)
 
     def paths(self, id: object) -> SessionPaths:

@@ -37,7 +37,8 @@ from threadloom.serde import Codec
 _PLAIN = Codec(strict=True)
 _FORMAT = 1
 _LOWEST_INDEX = 100
-_TIPS = 16
+_TIPS = 128
+_MARKS = 16
 
 
 class Place(NamedTuple):
@@ -86,7 +87,7 @@ class Head(NamedTuple):
     def read(cls, record: Record | None) -> Head:
         if record is None:
             return cls()
-        doc = record.doc or {}
+        doc = record.body()
         return cls(
             doc.get("head"),
             int(doc.get("puts") or 0),
@@ -108,9 +109,14 @@ class Head(NamedTuple):
             "growth": [list(pair) for pair in self.growth],
         }
 
-    def with_put(self, id: str, parent: str | None) -> Head:
-        """The head after a put of a new checkpoint."""
-        tips = [tip for tip in self.tips if tip not in (id, parent)]
+    def with_put(self, id: str, parent: str | None, *, on_purpose: bool) -> Head:
+        """The head after a put of a new checkpoint.
+
+        A branch that was made on purpose takes the old head out of the tips: whoever goes on
+        from there was overtaken.
+        """
+        left = (id, parent, self.id) if on_purpose else (id, parent)
+        tips = [tip for tip in self.tips if tip not in left]
         marks = {
             marked: status
             for marked, status in self.marks.items()
@@ -133,7 +139,7 @@ class Head(NamedTuple):
         marks = dict(self.marks)
         marks.pop(id, None)
         marks[id] = status
-        while len(marks) > _TIPS:
+        while len(marks) > _MARKS:
             del marks[next(iter(marks))]
         return self._replace(marks=marks)
 
@@ -247,11 +253,11 @@ class Stored(NamedTuple):
 
     @property
     def seq(self) -> int:
-        return int((self.record.doc or {}).get("seq") or 0)
+        return int(self.record.body().get("seq") or 0)
 
     @property
     def parent(self) -> str | None:
-        return (self.record.doc or {}).get("parent")
+        return self.record.body().get("parent")
 
 
 def group(records: Iterable[Record]) -> dict[str, Stored]:

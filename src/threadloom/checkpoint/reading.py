@@ -281,7 +281,7 @@ def _places(session: SessionPaths, ns: str | None) -> Plan[list[Place]]:
     ]
     if record is None:
         return []
-    places = [Place(session, decode_id(head.key)) for head in heads if (head.doc or {}).get("head")]
+    places = [Place(session, decode_id(head.key)) for head in heads if head.body().get("head")]
     return [place for place in places if ns is None or place.ns == ns]
 
 

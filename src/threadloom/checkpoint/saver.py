@@ -281,7 +281,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             return upkeep.delete_thread(self._scope, self._scope.paths(thread_id))
         if strategy == "keep_latest":
             return upkeep.prune(self._scope, self._scope.paths(thread_id))
-        raise ValueError(f"strategy is 'keep_latest' or 'delete', not {strategy!r}")
+        raise InvalidKey(f"strategy is 'keep_latest' or 'delete', not {strategy!r}")
 
     def get_delta_channel_history(
         self, *, config: RunnableConfig, channels: Sequence[str]

@@ -59,9 +59,7 @@ def copy_thread(scope: Scope, source: SessionPaths, target: SessionPaths) -> Pla
         if session is not None and heads:
             raise SessionConflict(f"session {target.id!r} has graph state; copy onto an empty one")
         pages = yield [Scan(namespace) for namespace in namespaces]
-        fields = {
-            name: (origin.doc or {}).get(name) or default for name, default in _NO_GRAPH.items()
-        }
+        fields = {name: origin.body().get(name) or default for name, default in _NO_GRAPH.items()}
         if fields["status"] == "running":
             fields["status"] = "idle"
         if session is None:
@@ -122,9 +120,7 @@ def _delete_runs(scope: Scope, paths: SessionPaths, runs: Collection[str]) -> Pl
         fields: dict[str, object] = {}
         for thread in threads:
             doomed = {
-                id
-                for id, item in thread.stored.items()
-                if (item.record.doc or {}).get("run_id") in runs
+                id for id, item in thread.stored.items() if item.record.body().get("run_id") in runs
             }
             gone = thread.deletable(doomed)
             if not gone:
@@ -177,7 +173,7 @@ class _Thread(NamedTuple):
             Put(
                 item.record.namespace,
                 item.record.key,
-                doc={**(item.record.doc or {}), "parent": None},
+                doc={**item.record.body(), "parent": None},
                 blob=item.record.blob,
                 expect=item.record.version,
             )
@@ -192,7 +188,7 @@ class _Thread(NamedTuple):
         if not survivors:
             return dict(_NO_GRAPH)
         newest = max(survivors, key=lambda item: item.seq)
-        doc = newest.record.doc or {}
+        doc = newest.record.body()
         return {
             "status": self.head.marks.get(newest.id, "idle"),
             "graph_messages": doc.get("messages", 0),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -18,23 +17,20 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
-from threadloom.checkpoint import layout
+from threadloom.checkpoint import layout, life
 from threadloom.checkpoint.layout import Head, Header, Place
 from threadloom.checkpoint.values import Values
 from threadloom.conversation import MESSAGES, message_key, messages_in, token_total
 from threadloom.errors import SessionConflict
-from threadloom.ops import ABSENT, PRESENT, Check, Expect, Get, Op, Put, Record
-from threadloom.plans import Pause, Plan, retrying
+from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record
+from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 
 logger = logging.getLogger("threadloom.checkpoint")
 
 START = "__start__"
-_PATIENCE = 2.0
-"""Seconds that a pending write waits for the put which begins a new life of a deleted id."""
-_LOOKS = 100
-_UUID6_EPOCH = 0x01B21DD213814000
-"""100-nanosecond intervals between the Gregorian calendar (RFC 9562) and the Unix epoch."""
+_DURABILITY = "__pregel_durability"
+"""Where LangGraph tells a run's durability. With ``exit`` the root's put comes last."""
 
 
 def put(
@@ -58,6 +54,9 @@ def put(
     parent = configurable.get("checkpoint_id") or None
     id, paths = checkpoint["id"], place.paths
     merged = _metadata(config, metadata)
+    on_purpose = _on_purpose(config)
+    run = _run_of(place, config)
+    patient = configurable.get(_DURABILITY) != "exit"
     blobs = _encode_new(values, checkpoint, new_versions)
     known_values = checkpoint["channel_values"]
     kept = {
@@ -67,6 +66,11 @@ def put(
     }
 
     def attempt() -> Plan[None]:
+        guard: list[Op] = []
+        if parent is None and run is not None:
+            # The first put of a subgraph: alone it would look like the start of a new life.
+            _, grave = yield from life.check(Place(paths, ""), run, patient=patient)
+            guard.append(life.unchanged(paths, grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
             place.head(),
@@ -82,7 +86,12 @@ def put(
         if parent is not None and parent_record is None:
             raise index.deleted(paths.id, f"checkpoint {parent}, the parent of {id}, is gone")
         head = Head.read(head_record)
-        conflict = existing is None and place.is_root and _is_conflict(head, parent, config)
+        conflict = (
+            existing is None
+            and place.is_root
+            and not on_purpose
+            and _is_conflict(head, parent, merged)
+        )
         if conflict and scope.on_conflict == "raise":
             raise SessionConflict(
                 f"session {paths.id!r}: a graph run that began at checkpoint {parent} was "
@@ -108,7 +117,7 @@ def put(
         shared = yield from _shared(place, session, checkpoint, counts is not None)
         now = scope.now()
         doc = {
-            "seq": (existing.doc or {}).get("seq") if existing is not None else head.puts + 1,
+            "seq": existing.body().get("seq") if existing is not None else head.puts + 1,
             "parent": parent,
             "source": merged.get("source"),
             "step": merged.get("step"),
@@ -116,7 +125,7 @@ def put(
             **(counts or {}),
         }
         becomes_head = existing is None or head.id == id
-        new_head = head.with_put(id, parent) if existing is None else head
+        new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
         fields: dict[str, Any] = {}
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
@@ -132,7 +141,7 @@ def put(
             if conflict:
                 increments["conflicts"] = 1
         expect: Expect = PRESENT
-        if session is not None and (session.doc or {}).get("history_messages"):
+        if session is not None and session.body().get("history_messages"):
             expect = session.version
         yield [
             *index.touch(
@@ -145,6 +154,7 @@ def put(
                 set=fields,
                 increment=increments,
             ),
+            *guard,
             _put_head(place, head_record, new_head),
             Put(
                 place.records(),
@@ -210,26 +220,10 @@ def put_writes(
             mark = "interrupted"
 
     def attempt() -> Plan[None]:
-        for look in range(_LOOKS + 1):
-            session, head_record, stored, grave = yield [
-                Get(paths.sessions, paths.id),
-                place.head(),
-                Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
-                index.tombstone(paths),
-            ]
-            if session is None:
-                head_record = stored = None
-            if stored is not None or grave is None:
-                break
-            if _older(checkpoint_id, grave):
-                raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
-            if session is not None:
-                break
-            # A new life begins with a put, which this write may have overtaken. Or the write
-            # comes from a run that has outlived the deletion, and its put was refused.
-            if look == _LOOKS:
-                raise index.deleted(paths.id, f"checkpoint {checkpoint_id} never came")
-            yield Pause(_PATIENCE / _LOOKS)
+        session, grave = yield from life.check(place, checkpoint_id, patient=True)
+        (head_record,) = yield [place.head()]
+        if session is None:
+            head_record = None
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
         marking: list[Op] = []
@@ -247,12 +241,18 @@ def put_writes(
                 owner=_owner(config),
                 set=fields,
             ),
-            Check(paths.tombstones, index.TOMBSTONE, ABSENT if grave is None else grave.version),
+            life.unchanged(paths, grave),
             *marking,
             *puts,
         ]
 
     return retrying(attempt)
+
+
+def _run_of(place: Place, config: RunnableConfig) -> str | None:
+    """The root's checkpoint that a subgraph's run belongs to."""
+    ancestors = config["configurable"].get("checkpoint_map") or {}
+    return None if place.is_root else ancestors.get("")
 
 
 def _encode_new(
@@ -313,15 +313,22 @@ def _owner(config: RunnableConfig) -> str | None:
     return owner if isinstance(owner, str) and owner else None
 
 
-def _is_conflict(head: Head, parent: str | None, config: RunnableConfig) -> bool:
-    """Whether a put branches off something that is not a tip, without being told to.
+def _on_purpose(config: RunnableConfig) -> bool:
+    """Whether a run was told to go on from a checkpoint.
 
-    A run that was told to go on from an old checkpoint has its id in the config's metadata,
-    where LangGraph copies what the caller configured.
+    LangGraph copies what its caller configured into the config's metadata.
     """
-    if head.id is None or parent == head.id or parent in head.tips:
+    return bool((config.get("metadata") or {}).get("checkpoint_id"))
+
+
+def _is_conflict(head: Head, parent: str | None, metadata: CheckpointMetadata) -> bool:
+    """Whether a put that is no branch on purpose goes on from what is not the head.
+
+    A run under way may do so: the tips know where each stands.
+    """
+    if head.id is None or parent == head.id:
         return False
-    return not (config.get("metadata") or {}).get("checkpoint_id")
+    return metadata.get("source") != "loop" or parent not in head.tips
 
 
 def _counts(
@@ -335,7 +342,7 @@ def _counts(
             return {"messages": 0, "tokens": 0}
         messages = messages_in(checkpoint["channel_values"][MESSAGES])
         return {"messages": len(messages), "tokens": token_total(messages)}
-    doc = parent.doc or {}
+    doc = parent.body()
     if "messages" not in doc:
         return None
     return {"messages": int(doc["messages"]), "tokens": int(doc["tokens"])}
@@ -345,7 +352,7 @@ def _shared(
     place: Place, session: Record | None, checkpoint: Checkpoint, counted: bool
 ) -> Plan[tuple[int, int]]:
     """How many messages, with how many tokens, are in the chat history as well."""
-    doc = {} if session is None else session.doc or {}
+    doc = {} if session is None else session.body()
     if not counted or not place.is_root or not doc.get("history_messages"):
         return (0, 0)
     messages = [
@@ -371,25 +378,7 @@ def _begins_turn(
         return True
     if metadata.get("source") != "loop" or START not in new_versions:
         return False
-    return parent is None or (parent.doc or {}).get("source") != "input"
-
-
-def _older(checkpoint_id: str, grave: Record) -> bool:
-    """Whether a checkpoint that is not stored was made before the deletion, as far as known."""
-    made = _made_at(checkpoint_id)
-    return made is not None and made <= int((grave.doc or {}).get("at") or 0)
-
-
-def _made_at(checkpoint_id: str) -> int | None:
-    """When LangGraph made a checkpoint id (a version 6 UUID), in microseconds."""
-    try:
-        id = UUID(checkpoint_id)
-    except ValueError:
-        return None
-    if id.version != 6:
-        return None
-    ticks = (id.time_low << 28) | (id.time_mid << 12) | (id.time_hi_version & 0x0FFF)
-    return (ticks - _UUID6_EPOCH) // 10
+    return parent is None or parent.body().get("source") != "input"
 
 
 __all__ = ["put", "put_writes"]

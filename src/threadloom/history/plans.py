@@ -65,7 +65,7 @@ def append(
         if session is None:
             counter, places = None, [None] * len(places)
         known = {
-            id: (place.doc or {})["at"]
+            id: place.body()["at"]
             for id, place in zip(fresh, places, strict=True)
             if place is not None
         }
@@ -76,7 +76,7 @@ def append(
         )
         graph_ids = yield from _graph_ids(values, paths, session, named.given)
         change = _Change()
-        number = 0 if counter is None else int((counter.doc or {}).get("next") or 0)
+        number = 0 if counter is None else int(counter.body().get("next") or 0)
         for id, message in fresh.items():
             old = stored.get(id)
             if old is None:
@@ -134,7 +134,7 @@ def load(
         (place,) = yield [Get(paths.memory_index, message_key(before))]
         if place is None:
             return []
-        end = (place.doc or {})["at"]
+        end = place.body()["at"]
     session, records = yield [
         Get(paths.sessions, paths.id, blob=False),
         Scan(paths.memory, _FIRST, end, reverse=limit is not None, limit=limit),
@@ -217,7 +217,7 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
         ]
         if session is None:
             return 0
-        doc = session.doc or {}
+        doc = session.body()
         kept = [record for record in (state, None if summary else kept_summary) if record]
         count = int(doc.get("history_messages") or 0)
         if counter is None and (kept_summary is None or not summary):
@@ -226,7 +226,7 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
             f"{door}_{unit}": 0 for door in ("history", "shared") for unit in ("messages", "tokens")
         }
         # Positions go on counting, so that a message's place never means another message.
-        number = 0 if counter is None else (counter.doc or {}).get("next")
+        number = 0 if counter is None else counter.body().get("next")
         yield [
             *index.touch(
                 paths,
@@ -256,7 +256,7 @@ def get_summary(values: Values, paths: SessionPaths) -> Plan[str | None]:
     ]
     if session is None or record is None:
         return None
-    text = (record.doc or {}).get("text") if record.blob is None else values.loads(record.blob)
+    text = record.body().get("text") if record.blob is None else values.loads(record.blob)
     if not isinstance(text, str):
         raise CorruptRecord(f"session {paths.id!r}: its summary is damaged")
     return text
@@ -290,7 +290,7 @@ def read_message(values: Values, record: Record) -> BaseMessage:
         CorruptRecord: the record is damaged.
         UntrustedType: it holds a type that may not be rebuilt here.
     """
-    doc = record.doc or {}
+    doc = record.body()
     message = values.loads(record.blob) if record.blob is not None else None
     if not isinstance(message, BaseMessage) or (doc.get("content") and record.text is None):
         raise CorruptRecord(f"message {record.namespace}/{record.key} is damaged")
@@ -334,7 +334,7 @@ def _graph_ids(
     values: Values, paths: SessionPaths, session: Record | None, given: Sequence[BaseMessage]
 ) -> Plan[set[str]]:
     """Ids of the graph's messages, where some of the given messages might be among them."""
-    if session is None or not given or not (session.doc or {}).get("graph_messages"):
+    if session is None or not given or not session.body().get("graph_messages"):
         return set()
     messages, _ = yield from head_messages(values, paths)
     return {message.id for message in messages if message.id}

@@ -10,6 +10,7 @@ from langchain_core.messages import BaseMessage
 from threadloom.checkpoint.conversation import Growth, head_messages
 from threadloom.checkpoint.values import Values
 from threadloom.conversation import MESSAGES
+from threadloom.errors import InvalidKey
 from threadloom.history import plans as history
 from threadloom.keys import SessionPaths
 from threadloom.ops import Get
@@ -34,11 +35,11 @@ def messages(
     where the graph has it. Otherwise the order is that of time, and each door keeps its own.
     """
     if source not in ("auto", "history", "graph"):
-        raise ValueError(f"source is 'auto', 'history' or 'graph', not {source!r}")
+        raise InvalidKey(f"source is 'auto', 'history' or 'graph', not {source!r}")
     (session,) = yield [Get(paths.sessions, paths.id)]
     if session is None or (limit is not None and limit <= 0):
         return []
-    doc = session.doc or {}
+    doc = session.body()
     graph: list[BaseMessage] = []
     growth: Growth = ()
     if source != "history":

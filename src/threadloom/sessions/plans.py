@@ -14,7 +14,7 @@ import orjson
 from threadloom import index
 from threadloom.clock import to_micros
 from threadloom.documents import check_json
-from threadloom.errors import InvalidKey, SessionConflict, SessionExists
+from threadloom.errors import InvalidKey, SerializationError, SessionConflict, SessionExists
 from threadloom.keys import SESSIONS, SessionPaths, check_text
 from threadloom.models import SessionContext, SessionInfo, SessionPage, SessionStatus
 from threadloom.ops import (
@@ -42,6 +42,8 @@ class Unset:
 UNSET: Final = Unset()
 
 _ORDERS = ("created_at", "updated_at")
+_MOST = 2**31
+"""As good as no limit."""
 _STATUSES = ("idle", "running", "interrupted", "error")
 
 
@@ -60,7 +62,7 @@ def create(
 ) -> Plan[SessionInfo]:
     """Create a session; an id that is taken raises, or returns the session that has it."""
     if if_exists not in ("raise", "return"):
-        raise ValueError(f"if_exists is 'raise' or 'return', not {if_exists!r}")
+        raise InvalidKey(f"if_exists is 'raise' or 'return', not {if_exists!r}")
     paths = scope.paths(str(uuid4()) if id is None else id)
     fields = {
         "name": _text(name, "a name") or "",
@@ -100,7 +102,7 @@ def listing(
 ) -> Plan[SessionPage]:
     """Sessions in order; a page of them where `limit` is given."""
     if order_by not in _ORDERS:
-        raise ValueError(f"order_by is one of {', '.join(_ORDERS)}, not {order_by!r}")
+        raise InvalidKey(f"order_by is one of {', '.join(_ORDERS)}, not {order_by!r}")
     if descending is None:
         descending = order_by == "updated_at"
     if limit is not None and limit <= 0:
@@ -112,14 +114,14 @@ def listing(
             order_by=order_by,
             descending=descending,
             after=None if after is None else _place(after, order_by),
-            limit=None if limit is None else limit + 1,
+            limit=None if limit is None else min(limit, _MOST) + 1,
         )
     ]
     page = records if limit is None else records[:limit]
     cursor = None
     if page and len(records) > len(page):
         last = page[-1]
-        cursor = _cursor(order_by, int((last.doc or {})[order_by]), last.key)
+        cursor = _cursor(order_by, int(last.body()[order_by]), last.key)
     return SessionPage(index.infos(page), cursor)
 
 
@@ -154,7 +156,7 @@ def change(
         (record,) = yield [Get(paths.sessions, paths.id)]
         if record is None:
             raise index.not_found(paths.id)
-        fields = edit(record.doc or {})
+        fields = edit(record.body())
         touched = index.touch(
             paths, record, scope.now(), implicit=False, set=fields, expect=record.version
         )
@@ -225,7 +227,7 @@ def update(
             doc = index.new_doc(now, metadata=more, context=parts, **fields)
             yield index.begin(paths, doc)
         else:
-            doc = record.doc or {}
+            doc = record.body()
             changed = {
                 **fields,
                 "metadata": {**(doc.get("metadata") or {}), **more},
@@ -295,17 +297,25 @@ def store_filter(filters: Filters) -> dict[str, Any]:
         found["agent_name"] = _text(agent_name, "an agent's name")
     if status is not None:
         if status not in _STATUSES:
-            raise ValueError(f"status is one of {', '.join(_STATUSES)}, not {status!r}")
+            raise InvalidKey(f"status is one of {', '.join(_STATUSES)}, not {status!r}")
         found["status"] = status
     if context is not None and (parts := _context(context)):
         found["context"] = parts
     if metadata:
-        found["metadata"] = {name: {"$eq": value} for name, value in _metadata(metadata).items()}
+        found["metadata"] = {
+            "$fields": {name: {"$eq": value} for name, value in _metadata(metadata).items()}
+        }
     if created_since is not None:
-        found["created_at"] = {"$gte": to_micros(created_since)}
+        found["created_at"] = {"$gte": _moment(created_since)}
     if updated_since is not None:
-        found["updated_at"] = {"$gte": to_micros(updated_since)}
+        found["updated_at"] = {"$gte": _moment(updated_since)}
     return found
+
+
+def _moment(moment: datetime) -> int:
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise InvalidKey(f"a time is a datetime with a time zone, got {moment!r}")
+    return to_micros(moment)
 
 
 def _cursor(order_by: str, value: int, id: str) -> str:
@@ -341,8 +351,9 @@ def _tags(tags: Iterable[str]) -> list[str]:
 def _metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if metadata is None:
         return {}
-    checked = check_json(metadata, "metadata")
-    assert isinstance(checked, dict)
+    if not isinstance(metadata, Mapping):
+        raise SerializationError(f"metadata is a dict, got a {type(metadata).__qualname__}")
+    checked: dict[str, Any] = check_json(metadata, "metadata")
     return checked
 
 
@@ -355,19 +366,22 @@ def _context(context: SessionContext | Mapping[str, str | None] | None) -> dict[
             raise InvalidKey(
                 f"a context has {', '.join(SessionContext.model_fields)}, not {sorted(unknown)}"
             )
-        context = SessionContext(**context)
-    return {
+        given = dict(context)
+    else:
+        given = context.model_dump()
+    checked = {
         name: check_text(value, f"the context's {name}")
-        for name, value in context.model_dump().items()
-        if value and value.strip()
+        for name, value in given.items()
+        if value is not None
     }
+    return {name: value for name, value in checked.items() if value.strip()}
 
 
 def _ttl(ttl: timedelta | None) -> int | None:
     if ttl is None:
         return None
     if not isinstance(ttl, timedelta):
-        raise ValueError(f"ttl is a timedelta, got {ttl!r}")
+        raise InvalidKey(f"ttl is a timedelta, got {ttl!r}")
     if ttl <= timedelta(0):
-        raise ValueError(f"ttl must be positive, got {ttl!r}")
+        raise InvalidKey(f"ttl must be positive, got {ttl!r}")
     return ttl // timedelta(microseconds=1)

@@ -75,6 +75,8 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
 def _open_sqlite(url: str, clock: Clock | None) -> Store:
     parts = urlsplit(url)
     path = unquote(parts.path)
+    if "\0" in path:
+        raise InvalidKey(f"{url!r}: a file name cannot contain NUL")
     if parts.netloc or not path.startswith("/") or path == "/":
         raise InvalidKey(
             f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute/path.db"
@@ -89,7 +91,9 @@ def _open_sqlite(url: str, clock: Clock | None) -> Store:
             try:
                 options[name] = float(value)
             except ValueError:
-                raise InvalidKey(f"busy_timeout in {url!r} is not a number") from None
+                options[name] = -1.0
+            if not 0 <= options[name] < float("inf"):
+                raise InvalidKey(f"busy_timeout in {url!r} is no number of seconds")
         else:
             raise InvalidKey(f"unknown option {name!r} in {url!r}")
     return load(_BUILT_IN["sqlite"])(path[1:], clock=clock, **options)  # type: ignore[no-any-return]

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from threadloom.errors import StoreClosed, StoreUnavailable
 from threadloom.stores import forking
@@ -121,33 +120,37 @@ class Connections:
             raise StoreUnavailable(f"the folder {self.path.parent} does not exist")
         if self.path.is_dir():
             raise StoreUnavailable(f"{self.path} is a folder, not a file")
-        connection = sqlite3.connect(
-            f"file:{quote(str(self.path))}?mode=rwc",
-            uri=True,
-            timeout=self._busy_seconds,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
         try:
-            self._configure(connection)
-        except BaseException as error:
-            connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise StoreUnavailable(f"{self.path} cannot be opened: {error}") from error
-            raise
+            schema.look_first(self.path)
+            connection = sqlite3.connect(
+                f"{self.path.as_uri()}?mode=rwc",
+                uri=True,
+                timeout=self._busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+                cached_statements=256,
+            )
+            try:
+                self._configure(connection)
+            except BaseException:
+                connection.close()
+                raise
+        except (sqlite3.Error, OSError) as error:
+            if isinstance(error, StoreUnavailable):
+                raise
+            raise StoreUnavailable(
+                f"{self.path} cannot be opened for reading and writing: {error}"
+            ) from error
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
+        schema.known_format(connection, self.path)  # a foreign file stays as it is
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":
-            # Look before changing anything: a foreign file stays as it is.
-            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-                schema.prepare(connection, str(self.path))
             self._use_wal(connection)
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
-        schema.prepare(connection, str(self.path))
+        schema.prepare(connection, self.path)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         # SQLite does not wait here when several processes open a new file at once.

@@ -7,8 +7,12 @@ one transaction; a newer format is refused.
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from threadloom.errors import SchemaTooNew, StoreUnavailable
 
@@ -55,11 +59,11 @@ def _create(connection: sqlite3.Connection) -> None:
         """
         CREATE TABLE idx (
             ns INTEGER NOT NULL,
+            key TEXT NOT NULL,
             field TEXT NOT NULL,
             value TEXT NOT NULL,
             created INTEGER NOT NULL,
             updated INTEGER NOT NULL,
-            key TEXT NOT NULL,
             PRIMARY KEY (ns, key, field, value)
         ) WITHOUT ROWID
         """,
@@ -74,7 +78,7 @@ MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_create]
 """`MIGRATIONS[n]` takes a file from format n to n + 1; format 0 is an empty file."""
 
 
-def prepare(connection: sqlite3.Connection, path: str) -> None:
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the file ours if it is empty, bring it to the newest format if it is older.
 
     Safe when several processes do it at once.
@@ -83,7 +87,7 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         StoreUnavailable: the file is somebody else's database.
         SchemaTooNew: a newer Threadloom wrote it.
     """
-    if _format(connection, path) == len(MIGRATIONS):
+    if known_format(connection, path) == len(MIGRATIONS):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -98,11 +102,26 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         raise
 
 
-def _format(connection: sqlite3.Connection, path: str) -> int:
+def known_format(connection: sqlite3.Connection, path: Path) -> int:
+    """The file's format, seen at one moment; 0 where it is empty.
+
+    Raises:
+        StoreUnavailable: the file is somebody else's database.
+        SchemaTooNew: a newer Threadloom wrote it.
+    """
+    connection.execute("BEGIN")
+    try:
+        return _format(connection, path)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _format(connection: sqlite3.Connection, path: Path) -> int:
+    # Reading the schema first takes the snapshot that the pragmas then see, too.
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if mark != APPLICATION_ID:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema")}
         if tables >= {"checkpoints", "writes"}:
             raise StoreUnavailable(
                 f"{path} holds the checkpoints of LangGraph's SqliteSaver. Threadloom does not "
@@ -118,7 +137,7 @@ def _format(connection: sqlite3.Connection, path: str) -> int:
     return int(version)
 
 
-def check_version(version: int, path: str) -> None:
+def check_version(version: int, path: Path) -> None:
     """Refuse a file whose format is newer than this library knows.
 
     Raises:
@@ -129,3 +148,35 @@ def check_version(version: int, path: str) -> None:
             f"{path} has format {version}, this version of Threadloom knows up to "
             f"{len(MIGRATIONS)}. Install a newer one: pip install --upgrade threadloom"
         )
+
+
+def look_first(path: Path) -> None:
+    """Refuse a foreign database before anything is opened that could change it.
+
+    Opening and closing a database that its program left with a write-ahead log would already
+    move the log into the file.
+
+    Raises:
+        StoreUnavailable: the file is somebody else's database.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        head = file.read(100)
+    mark = int.from_bytes(head[68:72], "big")
+    if not head.startswith(b"SQLite format 3\0") or mark == APPLICATION_ID:
+        return
+    _inspect(f"{path.as_uri()}?mode=ro&immutable=1", path)
+    log = path.with_name(path.name + "-wal")
+    if log.is_file() and log.stat().st_size:
+        # The file itself is empty so far; what it will be stands in the log.
+        with TemporaryDirectory(prefix="threadloom-") as folder:
+            copy = Path(folder) / path.name
+            shutil.copyfile(path, copy)
+            shutil.copyfile(log, copy.with_name(log.name))
+            _inspect(f"{copy.as_uri()}?mode=rw", path)
+
+
+def _inspect(uri: str, path: Path) -> None:
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        known_format(connection, path)

@@ -36,6 +36,7 @@ from threadloom.stores.sqlite import listing, search
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
+_MOST = 2**53
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
 
 
@@ -159,7 +160,7 @@ class Transaction:
             where.append("r.key < ?")
             parameters.append(op.end)
         where.append(_LIVE)
-        parameters += [self._now, -1 if op.limit is None else op.limit]
+        parameters += [self._now, -1 if op.limit is None else _bounded(op.limit)]
         rows = self._sql(
             f"SELECT {_COLUMNS if op.blobs else _NO_BLOB} FROM rec r "  # noqa: S608
             f"WHERE {' AND '.join(where)} "
@@ -323,7 +324,7 @@ class Transaction:
             for record in (_record(op.namespace, row) for row in rows)
             if matches(record.doc, rest)
         )
-        end = None if op.limit is None else op.offset + op.limit
+        end = None if op.limit is None else op.offset + _bounded(op.limit)
         return list(islice(passing, op.offset, end))
 
     def _count(self, op: Count) -> int:
@@ -365,6 +366,10 @@ class Transaction:
             ),
         )
         return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+
+
+def _bounded(limit: int) -> int:
+    return max(0, min(limit, _MOST))
 
 
 def _record(namespace: Namespace, row: tuple[Any, ...]) -> Record:

@@ -15,6 +15,7 @@ from threadloom.errors import CorruptRecord, InvalidKey, StoreClosed, StoreUnava
 from threadloom.ops import WRITES, Match
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
+from threadloom.stores import forking
 from threadloom.stores.sqlite import schema, search
 from threadloom.stores.sqlite.connections import Connections
 from threadloom.stores.sqlite.statements import Transaction
@@ -61,6 +62,7 @@ class SQLiteStore(Store):
         self._threads: ThreadPoolExecutor | None = None
         self._threads_of = 0
         self._threads_lock = threading.Lock()
+        forking.register(self)
         with self._connections.reader():
             pass  # opening tells at once what is wrong with the file
 
@@ -77,7 +79,10 @@ class SQLiteStore(Store):
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute` on one of the store's own threads."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool(), self.execute, ops)
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool(), self.execute, ops)
+        except RuntimeError as error:  # closed by somebody else just now
+            raise StoreClosed(f"the store of {self.path} was closed") from error
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -106,6 +111,15 @@ class SQLiteStore(Store):
         """`close`, without blocking the loop."""
         await asyncio.to_thread(self.close)
 
+    def before_fork(self) -> None:
+        self._threads_lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._threads_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._threads_lock = threading.Lock()
+
     def _read(self, ops: Batch) -> Results | None:
         searches = any(isinstance(op, Match) for op in ops)
         with self._connections.reader() as connection:
@@ -123,7 +137,7 @@ class SQLiteStore(Store):
             connection.execute("BEGIN IMMEDIATE")
             try:
                 (known,) = connection.execute("PRAGMA user_version").fetchone()
-                schema.check_version(known, str(self.path))
+                schema.check_version(known, self.path)
                 (version,) = connection.execute(
                     "UPDATE state SET seq = seq + 1 RETURNING seq"
                 ).fetchone()
