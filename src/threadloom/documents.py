@@ -22,6 +22,9 @@ _OPTIONS = (
 def encode_doc(doc: Mapping[str, Any]) -> bytes:
     """A document as JSON bytes (UTF-8).
 
+    For documents of Threadloom's own making; what a caller brings goes through `check_json`
+    first, which is stricter about what JSON libraries let pass (NaN, UUIDs, enums).
+
     Raises:
         SerializationError: something in it is not JSON.
     """
@@ -48,13 +51,21 @@ def decode_doc(data: bytes | str) -> dict[str, Any]:
     return doc
 
 
-def check_json(value: Any, path: str = "document") -> Any:
+_DEEPEST = 200
+_LONGEST_INTEGER = 10_000
+"""Bits; a longer one has more digits than Python reads back without being told to."""
+
+
+def check_json(value: Any, path: str = "document", *, depth: int = 0) -> Any:
     """A copy of `value` with nothing but JSON in it, tuples as lists.
 
     Raises:
         SerializationError: names the path of the first value that JSON cannot hold: other
-            types, keys that are not strings, infinities and NaN, lone surrogates.
+            types, keys that are not strings, infinities and NaN, lone surrogates, integers of
+            thousands of digits, and nesting deeper than 200.
     """
+    if depth > _DEEPEST:
+        raise SerializationError(f"{path:.80} is nested deeper than {_DEEPEST}")
     if value is None or value is True or value is False:
         return value
     if isinstance(value, str):
@@ -65,6 +76,8 @@ def check_json(value: Any, path: str = "document") -> Any:
                 raise SerializationError(f"{path} holds a lone surrogate: {value!r:.60}") from None
         return str(value)
     if isinstance(value, int):
+        if value.bit_length() > _LONGEST_INTEGER:
+            raise SerializationError(f"{path} is an integer of {value.bit_length()} bits")
         return int(value)
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -75,10 +88,14 @@ def check_json(value: Any, path: str = "document") -> Any:
         for key, item in value.items():
             if not isinstance(key, str):
                 raise SerializationError(f"{path} has the key {key!r}; keys must be strings")
-            result[check_json(key, f"a key of {path}")] = check_json(item, f"{path}[{key!r}]")
+            name = check_json(key, f"a key of {path}")
+            result[name] = check_json(item, f"{path}[{key!r:.60}]", depth=depth + 1)
         return result
     if isinstance(value, (list, tuple)):
-        return [check_json(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [
+            check_json(item, f"{path}[{index}]", depth=depth + 1)
+            for index, item in enumerate(value)
+        ]
     raise SerializationError(f"{path} is a {type(value).__qualname__}, which JSON cannot hold")
 
 
