@@ -18,8 +18,8 @@ from weakref import WeakKeyDictionary
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from .format import BUILTIN, DATACLASS, ENUM, FLAG, MODEL, NAMED_TUPLE, SLOTTED
-from .opaque import Opaque
+from threadloom.serde.format import BUILTIN, DATACLASS, ENUM, FLAG, MODEL, NAMED_TUPLE, SLOTTED
+from threadloom.serde.opaque import Opaque
 
 BASES: Final[dict[type, str]] = {
     kind: kind.__name__

@@ -8,12 +8,12 @@ from typing import Any, Final, NoReturn
 
 import ormsgpack
 
-from ..errors import CorruptRecord, SerializationError
-from .classes import name_of, plan_of
-from .format import Refused, frame, pack, unframe
-from .reader import Reader
-from .resolve import find
-from .writer import Writer
+from threadloom.errors import CorruptRecord, SerializationError
+from threadloom.serde.classes import name_of, plan_of
+from threadloom.serde.format import Refused, frame, pack, unframe
+from threadloom.serde.reader import Reader
+from threadloom.serde.resolve import find
+from threadloom.serde.writer import Writer
 
 STRICT_VARIABLE: Final = "LANGGRAPH_STRICT_MSGPACK"
 _TRUE: Final = frozenset({"1", "true", "yes"})

@@ -13,7 +13,7 @@ from zlib import crc32
 
 import ormsgpack
 
-from ..errors import CorruptRecord
+from threadloom.errors import CorruptRecord
 
 VERSION: Final = 1
 """The format version this build writes, and the newest it reads."""

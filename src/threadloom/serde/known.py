@@ -10,7 +10,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Final
 
-from .classes import Plan, add_known
+from threadloom.serde.classes import Plan, add_known
 
 _TABLE: Final[dict[str, dict[int, str]]] = {
     "langchain_core.messages.base": {1: "BaseMessage", 2: "BaseMessageChunk", 3: "TextAccessor"},

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Any, Final
 
 import ormsgpack
 
-from ..errors import CorruptRecord, UntrustedType
-from . import types_numpy, types_plain, types_pydantic, types_records, types_subclasses
-from .classes import Plan, is_class, is_known, plan_of
-from .format import KIND_NAMES, MAX_DEPTH, nesting, nesting_at_most
-from .known import BY_CODE, NAMES
-from .opaque import Opaque
+from threadloom.errors import CorruptRecord, UntrustedType
+from threadloom.serde import (
+    types_numpy,
+    types_plain,
+    types_pydantic,
+    types_records,
+    types_subclasses,
+)
+from threadloom.serde.classes import Plan, is_class, is_known, plan_of
+from threadloom.serde.format import KIND_NAMES, MAX_DEPTH, nesting, nesting_at_most
+from threadloom.serde.known import BY_CODE, NAMES
+from threadloom.serde.opaque import Opaque
 
 if TYPE_CHECKING:
-    from .codec import Codec
+    from threadloom.serde.codec import Codec
 
 _LOADERS: Final[dict[int, Callable[[Reader, bytes], Any]]] = {
     **types_plain.LOADERS,

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 from weakref import WeakValueDictionary
 
-from .classes import is_class, name_of, namespace_of
+from threadloom.serde.classes import is_class, name_of, namespace_of
 
 _local: WeakValueDictionary[str, type] = WeakValueDictionary()
 _reachable: WeakValueDictionary[str, type] = WeakValueDictionary()

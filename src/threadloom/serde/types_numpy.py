@@ -7,12 +7,12 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import CorruptRecord
-from .format import ARRAY, ARRAY_SCALAR, Refused, ext
+from threadloom.errors import CorruptRecord
+from threadloom.serde.format import ARRAY, ARRAY_SCALAR, Refused, ext
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .writer import Writer
+    from threadloom.serde.reader import Reader
+    from threadloom.serde.writer import Writer
 
 _PLAIN_DTYPE = re.compile(r"[<>|=]?(?:[?bhilqpBHILQPefdgFDG]|[biufcSUV?]\d+|[mM]8(?:\[\w+\])?)")
 

@@ -20,14 +20,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import ormsgpack
 from pydantic_core import TzInfo
 
-from ..errors import CorruptRecord
-from . import format as f
-from .format import Refused, ext
-from .opaque import Opaque
+from threadloom.errors import CorruptRecord
+from threadloom.serde import format as f
+from threadloom.serde.format import Refused, ext
+from threadloom.serde.opaque import Opaque
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .writer import Writer
+    from threadloom.serde.reader import Reader
+    from threadloom.serde.writer import Writer
 
 FACTORIES: Final[dict[str, type]] = {
     kind.__name__: kind for kind in (list, dict, set, int, str, float, tuple)

@@ -8,12 +8,12 @@ import pydantic
 import pydantic_core
 from pydantic import networks
 
-from ..errors import CorruptRecord
-from .format import SECRET, URL, Refused, ext
+from threadloom.errors import CorruptRecord
+from threadloom.serde.format import SECRET, URL, Refused, ext
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .writer import Writer
+    from threadloom.serde.reader import Reader
+    from threadloom.serde.writer import Writer
 
 _SECRETS: Final[dict[type, type]] = {pydantic.SecretStr: str, pydantic.SecretBytes: bytes}
 _URL_NAMES: Final = {  # the numbers are part of the stored format

@@ -12,15 +12,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import BaseModel
 
-from ..errors import CorruptRecord
-from .classes import Plan, fresh, name_of, slots_of
-from .format import DATACLASS, MODEL, NAMED_TUPLE, SCALARS, SLOTTED, Refused, all_str, ext, trim
-from .opaque import Opaque
-from .resolve import remember
+from threadloom.errors import CorruptRecord
+from threadloom.serde.classes import Plan, fresh, name_of, slots_of
+from threadloom.serde.format import (
+    DATACLASS,
+    MODEL,
+    NAMED_TUPLE,
+    SCALARS,
+    SLOTTED,
+    Refused,
+    all_str,
+    ext,
+    trim,
+)
+from threadloom.serde.opaque import Opaque
+from threadloom.serde.resolve import remember
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .writer import Writer
+    from threadloom.serde.reader import Reader
+    from threadloom.serde.writer import Writer
 
 logger = logging.getLogger("threadloom.serde")
 _told: set[tuple[str, str]] = set()

@@ -7,16 +7,16 @@ from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import CorruptRecord
-from .classes import BASES, Plan, lookup
-from .format import BUILTIN, ENUM, FLAG, Refused, ext, trim
-from .opaque import Opaque
-from .types_plain import deque_items, factory_name, factory_of, pairs_of
-from .types_records import as_names, read_state, remember_if_ours, write_state
+from threadloom.errors import CorruptRecord
+from threadloom.serde.classes import BASES, Plan, lookup
+from threadloom.serde.format import BUILTIN, ENUM, FLAG, Refused, ext, trim
+from threadloom.serde.opaque import Opaque
+from threadloom.serde.types_plain import deque_items, factory_name, factory_of, pairs_of
+from threadloom.serde.types_records import as_names, read_state, remember_if_ours, write_state
 
 if TYPE_CHECKING:
-    from .reader import Reader
-    from .writer import Writer
+    from threadloom.serde.reader import Reader
+    from threadloom.serde.writer import Writer
 
 
 # --- enums ----------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import ormsgpack
 
-from .classes import plan_of
-from .format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, ext
-from .opaque import Opaque
-from .types_numpy import dump_numpy
-from .types_plain import DUMPERS as PLAIN_DUMPERS
-from .types_pydantic import DUMPERS as PYDANTIC_DUMPERS
-from .types_records import RECORD_DUMPERS
-from .types_subclasses import DUMPERS as SUBCLASS_DUMPERS
+from threadloom.serde.classes import plan_of
+from threadloom.serde.format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, ext
+from threadloom.serde.opaque import Opaque
+from threadloom.serde.types_numpy import dump_numpy
+from threadloom.serde.types_plain import DUMPERS as PLAIN_DUMPERS
+from threadloom.serde.types_pydantic import DUMPERS as PYDANTIC_DUMPERS
+from threadloom.serde.types_records import RECORD_DUMPERS
+from threadloom.serde.types_subclasses import DUMPERS as SUBCLASS_DUMPERS
 
 DUMPERS: Final = {**PLAIN_DUMPERS, **PYDANTIC_DUMPERS}
 _CODE: Final = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)

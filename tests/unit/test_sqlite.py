@@ -1,0 +1,187 @@
+"""What is particular to the SQLite engine: its file, its format, its search index."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from threadloom import SchemaTooNew, SQLiteStore, StoreUnavailable
+from threadloom.ops import Delete, DropTree, Match, Put, Scan
+from threadloom.stores.sqlite import schema, search
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "s.db"
+
+
+def ask(path: Path, statement: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+def add_column(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE rec ADD COLUMN extra TEXT DEFAULT 'new'")
+
+
+def fail(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE rec ADD COLUMN broken TEXT")
+    raise RuntimeError("half-way")
+
+
+@pytest.fixture
+def newer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the library one that knows further formats."""
+
+    def install(*steps: Callable[[sqlite3.Connection], None]) -> None:
+        monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS[:1], *steps])
+
+    return install
+
+
+def test_the_file_says_what_it_is(path: Path) -> None:
+    SQLiteStore(path).close()
+    assert ask(path, "PRAGMA application_id") == [(schema.APPLICATION_ID,)]
+    assert ask(path, "PRAGMA user_version") == [(len(schema.MIGRATIONS),)]
+    assert ask(path, "PRAGMA journal_mode") == [("wal",)]
+    assert ask(path, "PRAGMA integrity_check") == [("ok",)]
+    assert [file.name for file in path.parent.iterdir()] == ["s.db"]
+
+
+def test_an_older_file_is_migrated_and_keeps_its_records(
+    path: Path, newer: Callable[..., None]
+) -> None:
+    with SQLiteStore(path) as store:
+        store.execute([Put(("a",), "k", {"x": 1}, b"blob", "some text")])
+    newer(add_column)
+    with SQLiteStore(path) as store:
+        (records,) = store.execute([Scan(("a",))])
+        assert [(record.key, record.doc, record.blob) for record in records] == [
+            ("k", {"x": 1}, b"blob")
+        ]
+        store.execute([Put(("a",), "l", {"x": 2})])
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "SELECT key, extra FROM rec ORDER BY key") == [("k", "new"), ("l", "new")]
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path, newer: Callable[..., None]) -> None:
+    SQLiteStore(path).close()
+    before = ask(path, "SELECT sql FROM sqlite_schema")
+    newer(add_column, fail)
+    with pytest.raises(RuntimeError, match="half-way"):
+        SQLiteStore(path)
+    assert ask(path, "PRAGMA user_version") == [(1,)]
+    assert ask(path, "SELECT sql FROM sqlite_schema") == before
+
+
+def test_many_may_migrate_at_once(path: Path, newer: Callable[..., None]) -> None:
+    SQLiteStore(path).close()
+    newer(add_column)
+    gate, errors = threading.Barrier(6), list[BaseException]()
+
+    def open_it() -> None:
+        try:
+            gate.wait(20)
+            SQLiteStore(path).close()
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert ask(path, "PRAGMA user_version") == [(2,)]
+
+
+def test_a_newer_file_is_refused_also_while_it_is_open(
+    path: Path, newer: Callable[..., None]
+) -> None:
+    with SQLiteStore(path) as old:
+        old.execute([Put(("a",), "k", {"x": 1})])
+        newer(add_column)
+        SQLiteStore(path).close()
+        newer()
+        with pytest.raises(SchemaTooNew, match="pip install --upgrade"):
+            old.execute([Put(("a",), "k", {"x": 2})])
+        with pytest.raises(SchemaTooNew, match="format 2"):
+            SQLiteStore(path)
+    assert ask(path, "SELECT doc FROM rec") == [('{"x":1}',)]
+
+
+@pytest.mark.parametrize(("durability", "pragma"), [("normal", 1), ("full", 2)])
+def test_durability_is_what_sqlite_is_told(path: Path, durability: str, pragma: int) -> None:
+    with SQLiteStore(path, durability=durability) as store:  # type: ignore[arg-type]
+        with store._connections.writer() as connection:
+            assert connection.execute("PRAGMA synchronous").fetchone() == (pragma,)
+
+
+def found(store: SQLiteStore, words: str) -> list[str]:
+    (hits,) = store.execute([Match((), words)])
+    return sorted(hit.record.key for hit in hits)
+
+
+def test_the_search_index_is_fed_late_and_seen_by_every_process(path: Path) -> None:
+    with SQLiteStore(path) as one, SQLiteStore(path) as other:
+        one.execute([Put(("a",), str(n), {}, text=f"word{n} all") for n in range(10)])
+        assert ask(path, "SELECT fed < tid FROM state") == [(1,)]
+        assert found(other, "word3") == ["3"]
+        assert ask(path, "SELECT fed = tid FROM state") == [(1,)]
+        other.execute([Put(("a",), "3", {}, text="changed all")])
+        assert found(one, "word3") == []
+        assert found(one, "changed") == ["3"]
+        one.execute([Delete(("a",), "4")])
+        assert found(other, "all") == [str(n) for n in range(10) if n != 4]
+        other.execute([DropTree(("a",))])
+        assert found(one, "all changed") == []
+    assert ask(path, "SELECT count(*) FROM ns") == [(0,)]
+
+
+def test_a_backlog_is_fed_by_whoever_writes(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        for n in range(search.BACKLOG):
+            store.execute([Put(("a",), str(n), {}, text="word")])
+        assert ask(path, "SELECT fed FROM state") == [(search.BACKLOG,)]
+        store.execute([Put(("a",), "last", {}, text="word")])
+    assert ask(path, "SELECT fed = tid FROM state") == [(1,)]  # closing fed the rest
+
+
+def test_numbers_of_namespaces_are_never_used_again(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.execute([Put(("a",), "k", {})])
+        store.execute([DropTree(("a",))])
+        store.execute([Put(("b",), "k", {})])
+    assert ask(path, "SELECT id, name FROM ns") == [(2, "b")]
+
+
+def test_a_store_that_is_forgotten_leaves_no_warning(path: Path) -> None:
+    program = (
+        "import gc, sys; from threadloom import SQLiteStore; from threadloom.ops import Put\n"
+        f"store = SQLiteStore({str(path)!r}); store.execute([Put(('a',), 'k', {{}})])\n"
+        "del store; gc.collect()\n"
+        f"kept = SQLiteStore({str(path)!r}); kept.execute([Put(('a',), 'l', {{}})])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ask(path, "SELECT key FROM rec ORDER BY key") == [("k",), ("l",)]
+
+
+def test_a_log_cannot_be_kept_on_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="folder"):
+        SQLiteStore(tmp_path)
