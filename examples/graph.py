@@ -12,7 +12,8 @@ def suggest(state: MessagesState) -> dict:
 
 def book(state: MessagesState) -> dict:
     answer = interrupt("Shall I book it?")
-    return {"messages": [("user", answer), ("ai", "Booked." if answer == "yes" else "As you like.")]}
+    result = "Booked." if answer == "yes" else "As you like."
+    return {"messages": [("user", answer), ("ai", result)]}
 
 
 builder = StateGraph(MessagesState)

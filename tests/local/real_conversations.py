@@ -38,14 +38,17 @@ def turns(messages: list[BaseMessage]) -> list[list[BaseMessage]]:
 
 
 def through_graph(sessions: SessionManager, id: str, messages: list[BaseMessage]) -> None:
+    replies: list[BaseMessage] = []
+
     def answer(state: MessagesState) -> dict:
-        return {"messages": rest}
+        return {"messages": list(replies)}
 
     builder = StateGraph(MessagesState)
     builder.add_node("answer", answer)
     builder.add_edge(START, "answer")
     graph = builder.compile(checkpointer=sessions.checkpointer())
     for first, *rest in turns(messages):
+        replies[:] = rest
         graph.invoke({"messages": [first]}, {"configurable": {"thread_id": id}})
 
 

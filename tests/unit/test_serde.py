@@ -554,7 +554,9 @@ MESSAGES: dict[str, Any] = {
     "without-content": messages.HumanMessage.model_construct(id="1"),
     "without-extra": without_extra(),
     "other-order": reordered(),
-    "surrogate": messages.HumanMessage("").model_copy(update={"content": "a\ud800", "id": "\ud801"}),
+    "surrogate": messages.HumanMessage("").model_copy(
+        update={"content": "a\ud800", "id": "\ud801"}
+    ),
     "text-accessor": messages.AIMessage("some text").text,
 }
 
