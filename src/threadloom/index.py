@@ -10,12 +10,12 @@ the chat history), and how many messages came in by both (`shared_…`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from threadloom.clock import from_micros, now_micros
 from threadloom.errors import SessionDeleted, SessionNotFound
-from threadloom.keys import SessionPaths
+from threadloom.keys import SessionPaths, storable
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
 from threadloom.ops import (
     ABSENT,
@@ -55,15 +55,23 @@ def new_doc(now: int, **fields: Any) -> Doc:
     }
 
 
-def begin(paths: SessionPaths, doc: Doc) -> list[Op]:
-    """Create a session: nothing of an earlier life under this id is left.
+def begin(paths: SessionPaths, doc: Doc, content: Sequence[Op] = ()) -> list[Op]:
+    """Create a session with what it holds; nothing of an earlier life under this id is left.
 
     Fails with `ExpectationFailed` if the session exists.
     """
     return [
-        Put(paths.sessions, paths.id, doc=doc, expires_at=_expiry(doc), expect=ABSENT),
         DropTree(paths.memory),
         DropTree(paths.checkpoints),
+        *content,
+        Put(
+            paths.sessions,
+            paths.id,
+            doc=doc,
+            text=searchable(doc.get("name")),
+            expires_at=_expiry(doc),
+            expect=ABSENT,
+        ),
     ]
 
 
@@ -71,6 +79,7 @@ def touch(
     paths: SessionPaths,
     session: Record | None,
     now: int,
+    content: Sequence[Op] = (),
     *,
     implicit: bool,
     owner: str | None = None,
@@ -78,12 +87,16 @@ def touch(
     set: Mapping[str, Any] | None = None,
     increment: Mapping[str, int] | None = None,
 ) -> list[Op]:
-    """What goes with any write to a session: make it if it is new, else record the activity.
+    """A write to a session: what is written, and then its record, made or changed.
+
+    Content comes first and the session's record last, so that on an engine without atomic
+    batches a crash leaves what was there before, and perhaps something that nobody refers to.
 
     Args:
         paths: the session's places.
         session: its record as it was read, or None.
         now: microseconds since the epoch.
+        content: the operations of the write.
         implicit: whether a session may begin without `create_session`.
         owner: the owner of a session that begins here.
         expect: what must be true of an existing record when the batch is applied.
@@ -99,20 +112,30 @@ def touch(
         doc = new_doc(now, owner=owner, **(set or {}))
         for name, value in (increment or {}).items():
             doc[name] = doc.get(name, 0) + value
-        return begin(paths, doc)
-    doc = session.body()
-    ttl = doc.get("ttl")
+        return begin(paths, doc, content)
+    fields = set or {}
+    ttl = fields.get("ttl", session.body().get("ttl"))
+    expires_at = KEEP_EXPIRY if ttl is None else now + ttl
+    if ttl is None and "ttl" in fields:
+        expires_at = None
     return [
+        *content,
         Patch(
             paths.sessions,
             paths.id,
-            set=set or {},
+            set=fields,
             maximum={"updated_at": now},
             increment=increment or {},
-            expires_at=KEEP_EXPIRY if ttl is None else now + ttl,
+            text=searchable(fields["name"]) if "name" in fields else None,
+            expires_at=expires_at,
             expect=expect,
-        )
+        ),
     ]
+
+
+def searchable(name: str | None) -> str:
+    """What full-text search sees of a session: its name."""
+    return storable(name or "")
 
 
 def bury(paths: SessionPaths, now: int) -> Op:

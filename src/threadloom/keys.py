@@ -14,11 +14,12 @@ namespace                              key                        content
 ``("sessions", HASH)``                 ``deleted``                a tombstone, holds no id
 ``("memory", ID)``                     ``0000000012``             one message, in order
 ``("memory", ID)``                     ``summary``, ``state``     summary, the agent's own state
-``("memory", ID, "index")``            ``next``, ``id:MESSAGE``   next position, message ids
+``("memory", ID, "~index")``           ``next``, ``id:MESSAGE``   next position, message ids
+``("memory", ID, STREAM)``             (reserved)                 further streams of a session
 ``("checkpoints", ID)``                NS                         the head of a checkpoint namespace
 ``("checkpoints", ID, NS)``            ``CHECKPOINT``             one checkpoint
 ``("checkpoints", ID, NS)``            ``CHECKPOINT!TASK!INDEX``  one pending write
-``("checkpoints", ID, NS, "values")``  ``CHANNEL!VERSION``        the value of a channel
+``("checkpoints", ID, NS, "~values")`` ``CHANNEL!VERSION``        the value of a channel
 =====================================  =========================  =============================
 
 Capitals stand for `encode_id` of the thing. Everything else in a store belongs to its user.
@@ -43,6 +44,9 @@ RESERVED = frozenset({SESSIONS, MEMORY, CHECKPOINTS})
 
 TENANT_MARK = "~"
 """First character of a tenant's label; no encoded id begins with it."""
+
+OWN_MARK = "~"
+"""First character of Threadloom's own labels below a session; no encoded id begins with it."""
 
 MAX_ID = 1024
 """Longest session id, in characters."""
@@ -162,7 +166,7 @@ def partition(namespace: Namespace, key: str) -> str:
     root, rest = _split_tenant(namespace)
     if len(rest) == 1 and rest[0] == SESSIONS:
         return f"{root}/{id_hash(key)}"
-    if len(rest) == 2 and rest[0] == SESSIONS:
+    if len(rest) >= 2 and rest[0] == SESSIONS:
         return f"{root}/{rest[1]}"
     if len(rest) >= 2 and rest[0] in RESERVED:
         return f"{root}/{id_hash(decode_id(rest[1]))}"
@@ -172,7 +176,7 @@ def partition(namespace: Namespace, key: str) -> str:
 def tree_partition(namespace: Namespace) -> str | None:
     """The partition that holds a whole tree, or None where a tree spans several."""
     _, rest = _split_tenant(namespace)
-    if len(rest) >= 2 and rest[0] in (MEMORY, CHECKPOINTS):
+    if len(rest) >= 2 and rest[0] in RESERVED:
         return partition(namespace, "")
     return None
 
@@ -187,6 +191,13 @@ def is_sessions(namespace: Namespace) -> bool:
     """Whether the records of a namespace are session records, which engines index."""
     _, rest = _split_tenant(namespace)
     return rest == (SESSIONS,)
+
+
+INDEXED_FIELDS = ("owner", "agent_name", "status")
+"""Fields of session records that engines index, besides every one of `tags`."""
+
+ORDER_FIELDS = ("created_at", "updated_at")
+"""Fields of session records by which engines order listings."""
 
 
 def is_reserved(namespace: Namespace) -> bool:
@@ -225,6 +236,13 @@ def below(namespace: Namespace) -> tuple[str, str]:
     return (name + ".", name + "/")
 
 
+def message_key(message_id: str) -> str:
+    """The key under which the history's index knows a message."""
+    if is_storable(message_id):
+        return f"id:{encode_id(message_id)}"
+    return "odd:" + message_id.encode("utf-8", "surrogatepass").hex()
+
+
 class SessionPaths:
     """Every place of one session, below one tenant's root."""
 
@@ -236,7 +254,7 @@ class SessionPaths:
         self.sessions: Namespace = (*root, SESSIONS)
         self.tombstones: Namespace = (*root, SESSIONS, id_hash(id))
         self.memory: Namespace = (*root, MEMORY, label)
-        self.memory_index: Namespace = (*root, MEMORY, label, "index")
+        self.memory_index: Namespace = (*root, MEMORY, label, OWN_MARK + "index")
         self.checkpoints: Namespace = (*root, CHECKPOINTS, label)
 
     def checkpoint_ns(self, ns_label: str) -> Namespace:
@@ -245,4 +263,4 @@ class SessionPaths:
 
     def values(self, ns_label: str) -> Namespace:
         """Channel values of one checkpoint namespace."""
-        return (*self.checkpoints, ns_label, "values")
+        return (*self.checkpoints, ns_label, OWN_MARK + "values")

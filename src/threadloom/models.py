@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from langchain_core.messages import BaseMessage
+from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 SessionStatus = Literal["idle", "running", "interrupted", "error"]
@@ -75,12 +76,15 @@ class SessionInfo(BaseModel):
     version: int = 0
 
     @property
-    def config(self) -> dict[str, Any]:
+    def config(self) -> RunnableConfig:
         """A fresh config that names this session to graphs and to chains."""
         return {"configurable": {"thread_id": self.id, "session_id": self.id}}
 
     def __str__(self) -> str:
         return self.id
+
+    def __hash__(self) -> int:
+        return hash(self.id)
 
 
 SessionRef = str | SessionInfo

@@ -29,9 +29,9 @@ PRESENT: Final = "present"
 class Record(NamedTuple):
     """A stored record as it was read.
 
-    `version` is above every version that the store gave out in a batch before, so a record
-    that was deleted and made again is not mistaken for the same; records that one batch
-    writes may share it. `expires_at` is None for ever.
+    `version` is above every version that was given out in the record's partition in a batch
+    before, so a record that was deleted and made again is not mistaken for the same; records
+    that one batch writes may share it. `expires_at` is None for ever.
     """
 
     namespace: Namespace
@@ -92,7 +92,7 @@ class Patch(NamedTuple):
 
     `set` replaces fields, `maximum` raises numbers, `increment` adds to numbers (absent
     counts as 0). A record that is not there is left so (None) unless `expect` says otherwise.
-    `expires_at` is left alone when it is `KEEP_EXPIRY`.
+    `expires_at` is left alone when it is `KEEP_EXPIRY`, `text` when it is None.
     """
 
     namespace: Namespace
@@ -100,6 +100,7 @@ class Patch(NamedTuple):
     set: Mapping[str, Any] = {}
     maximum: Mapping[str, int] = {}
     increment: Mapping[str, int] = {}
+    text: str | None = None
     expires_at: int | None = -1
     expect: Expect = None
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from threadloom.errors import InvalidKey
 from threadloom.keys import Namespace, SessionPaths, check_id, tenant_root
+from threadloom.models import SessionInfo
 
 OnConflict = Literal["branch", "raise"]
 
@@ -43,9 +44,9 @@ class Scope:
         return cls(tenant_root(tenant), now, implicit, on_conflict)
 
     def paths(self, id: object) -> SessionPaths:
-        """Every place of one session.
+        """Every place of one session, by its id or its `SessionInfo`.
 
         Raises:
             InvalidKey: `id` cannot be a session id.
         """
-        return SessionPaths(self.root, check_id(id))
+        return SessionPaths(self.root, check_id(id.id if isinstance(id, SessionInfo) else id))

@@ -7,7 +7,9 @@ keeps these promises, which `threadloom.testing.StoreContract` checks:
 * a batch within one partition is applied all or nothing, in order, and is on its way to
   surviving as the engine documents when the call returns;
 * a failed expectation raises `ExpectationFailed` and changes nothing;
-* versions grow and are never used twice;
+* within a partition versions grow and are never used twice;
+* namespaces, keys and documents may be of any length: an engine whose indexes are limited
+  hashes what is too long for them;
 * records come back as they were written, ordered by code points, and never shared;
 * expired records are not seen by any read but a `Query` or `Count` for `expired`;
 * a driver's error becomes one of `threadloom.errors`, with the driver's as its cause;
@@ -25,9 +27,10 @@ from langgraph.store.base import BaseStore
 from langgraph.store.base import Op as LangGraphOp
 from langgraph.store.base import Result as LangGraphResult
 
+from threadloom.basestore import batch_plan
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
-from threadloom.face import batch_plan
+from threadloom.errors import InvalidKey
 from threadloom.plans import Batch, Results, arun, run
 
 
@@ -114,3 +117,16 @@ class Store(Closing, BaseStore):
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds open resources and cannot be pickled")
+
+
+def check_store(store: object) -> Store:
+    """Return a Threadloom store.
+
+    Raises:
+        InvalidKey: it is something else, such as a URL; says what to do.
+    """
+    if isinstance(store, Store):
+        return store
+    raise InvalidKey(
+        f"a Threadloom store is needed here, got {store!r:.80}; open_store(url) opens one"
+    )

@@ -8,7 +8,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.base import Op as LangGraphOp
 from langgraph.store.base import Result as LangGraphResult
 
-from threadloom.face import batch_plan
+from threadloom.basestore import batch_plan
 from threadloom.keys import Namespace
 from threadloom.plans import arun, run
 from threadloom.store import Store

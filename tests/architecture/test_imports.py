@@ -42,20 +42,20 @@ LAYERS: dict[str, Layer] = {
         frameworks=ANY,
     ),
     "frameworks": Layer(
-        ("checkpoint", "history", "sessions", "views"),
+        ("checkpoint", "history", "sessions", "values", "views"),
         ("logic", "registry", "serde", "port", "errors"),
         frameworks=ANY,
     ),
     "logic": Layer(
-        ("conversation", "index", "models", "scope"),
+        ("messages", "index", "models", "scope"),
         ("port", "errors"),
-        frameworks=(*STORE_ONLY, "langchain_core.messages"),
+        frameworks=(*STORE_ONLY, "langchain_core.messages", "langchain_core.runnables"),
     ),
     "serde": Layer(("serde",), ("errors",), frameworks=ANY),
     "port": Layer(
         (
             "store",
-            "face",
+            "basestore",
             "plans",
             "ops",
             "keys",

@@ -3,9 +3,8 @@
 * `saver` - `StoreCheckpointer`, the public face.
 * `writing`, `reading`, `upkeep` - what it does, as plans.
 * `life` - whether a late write belongs to a life that has ended.
-* `conversation` - the messages of a graph's newest checkpoint.
+* `head_messages` - the messages of a graph's newest checkpoint.
 * `layout` - how checkpoints lie in the store.
-* `values` - values as bytes.
 """
 
 from threadloom.checkpoint.saver import StoreCheckpointer

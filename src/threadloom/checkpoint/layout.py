@@ -10,8 +10,8 @@ table). Within a checkpoint namespace:
 * a **checkpoint** record sorts by its id, and right behind it come its **pending writes**, so
   one range holds both. Its document has what is asked of many checkpoints at once; the rest
   is in the blob.
-* a **value** record is the value of a channel at a version. It never changes its content, and
-  checkpoints share it.
+* a **value** record is the value of a channel at a version, shared by checkpoints. A second put
+  with the same channel and version writes it again, so a cache keys by the record's version.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointMetadata
 
-from threadloom.checkpoint.values import Values
-from threadloom.errors import CorruptRecord
+from threadloom.errors import CorruptRecord, SchemaTooNew
 from threadloom.keys import (
     AFTER_PARTS,
     PART_SEPARATOR,
@@ -33,12 +32,14 @@ from threadloom.keys import (
 )
 from threadloom.ops import Doc, Get, Record, Scan
 from threadloom.serde import Codec
+from threadloom.values import Values
 
 _PLAIN = Codec(strict=True)
 _FORMAT = 1
 _LOWEST_INDEX = 100
 _TIPS = 128
 _MARKS = 16
+_GROWTH = 64
 
 
 class Place(NamedTuple):
@@ -88,9 +89,11 @@ class Head(NamedTuple):
         if record is None:
             return cls()
         doc = record.body()
+        if not doc.keys() >= {"head", "puts", "tips"}:
+            raise CorruptRecord(f"the head record {record.namespace}/{record.key!r} is damaged")
         return cls(
-            doc.get("head"),
-            int(doc.get("puts") or 0),
+            doc["head"],
+            int(doc["puts"]),
             doc.get("greatest"),
             bool(doc.get("ordered", True)),
             tuple(doc.get("tips") or ()),
@@ -148,6 +151,9 @@ class Head(NamedTuple):
         growth = [pair for pair in self.growth if pair[0] <= messages]
         if messages and (not growth or growth[-1][0] < messages):
             growth.append((messages, now))
+        if len(growth) > _GROWTH:
+            # Old times get coarser; recent ones stay.
+            growth = [*growth[: -_GROWTH // 2 : 2], *growth[-_GROWTH // 2 :]]
         return self._replace(growth=tuple(growth))
 
 
@@ -201,6 +207,11 @@ def decode_header(record: Record) -> Header:
         if record.blob is None:
             raise CorruptRecord("it has no content")
         form, body, absent, metadata = _PLAIN.loads(record.blob)
+        if isinstance(form, int) and form > _FORMAT:
+            raise SchemaTooNew(
+                f"checkpoint {record.namespace}/{record.key!r} was written by a newer Threadloom: "
+                "pip install --upgrade threadloom"
+            )
         if form != _FORMAT:
             raise CorruptRecord(f"unknown form {form!r}")
         if not isinstance(body["channel_versions"], dict) or not isinstance(metadata, bytes):

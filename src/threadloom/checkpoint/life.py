@@ -24,10 +24,11 @@ _UUID6_EPOCH = 0x01B21DD213814000
 
 def check(
     place: Place, checkpoint_id: str, *, patient: bool
-) -> Plan[tuple[Record | None, Record | None]]:
+) -> Plan[tuple[Record | None, Record | None, Record | None]]:
     """Make sure that a write for a checkpoint is not of a life that has ended.
 
-    Returns the records of the session and of its tombstone, as far as they are there.
+    Returns the records of the session, of its tombstone and of the head of the checkpoint's
+    namespace, as far as they are there.
 
     A new life of a deleted id begins with a put of the root, which other writes may overtake.
     A `patient` one waits for it; a run that has outlived the deletion waits in vain, for its
@@ -35,17 +36,20 @@ def check(
     """
     paths = place.paths
     for look in range(_LOOKS + 1):
-        session, stored, grave = yield [
+        session, stored, grave, head = yield [
             Get(paths.sessions, paths.id),
             Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
             index.tombstone(paths),
+            place.head(),
         ]
+        if session is None:
+            head = None  # of an expired life
         if grave is None or (session is not None and stored is not None):
-            return session, grave
+            return session, grave, head
         if _older(checkpoint_id, grave):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
         if session is not None or not patient:
-            return session, grave
+            return session, grave, head
         if look < _LOOKS:
             yield Pause(_PATIENCE / _LOOKS)
     raise index.deleted(paths.id, f"checkpoint {checkpoint_id} never came")

@@ -11,12 +11,12 @@ from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, Pend
 from threadloom import keys
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Head, Header, Place, Stored
-from threadloom.checkpoint.values import Values
 from threadloom.errors import CorruptRecord
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, encode_id, is_plain
 from threadloom.ops import Get, ListNamespaces, Op, Record, Scan
 from threadloom.plans import Plan
 from threadloom.scope import Scope
+from threadloom.values import Values
 
 _PAGE = 200
 _TRIES = 20

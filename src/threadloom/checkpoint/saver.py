@@ -21,13 +21,12 @@ from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_
 
 from threadloom.checkpoint import reading, upkeep, writing
 from threadloom.checkpoint.layout import Place
-from threadloom.checkpoint.values import CallerValues, SafeValues, Values
 from threadloom.errors import InvalidKey
 from threadloom.keys import SessionPaths, check_text
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import OnConflict, Scope
-from threadloom.serde import Codec
-from threadloom.store import Store
+from threadloom.store import Store, check_store
+from threadloom.values import CallerValues, SafeValues, Values, values_for
 
 
 class StoreCheckpointer(BaseCheckpointSaver[str]):
@@ -62,18 +61,14 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         on_conflict: OnConflict = "branch",
     ) -> None:
         super().__init__(serde=serde)
-        self.store = store
+        self.store = check_store(store)
         self._scope = Scope.of(
             tenant, store.now, implicit=implicit_sessions, on_conflict=on_conflict
         )
-        self._values: Values
-        if serde is None:
-            self._values = SafeValues(Codec(allow=allow, aliases=aliases))
-        else:
-            self._values = CallerValues(maybe_add_typed_methods(serde))
+        self._values = values_for(serde, allow, aliases)
 
     @classmethod
-    def bound(cls, store: Store, scope: Scope, values: Values) -> StoreCheckpointer:
+    def _bound(cls, store: Store, scope: Scope, values: Values) -> StoreCheckpointer:
         """A checkpointer in a scope that exists already."""
         saver = cls(store, serde=values.serde if isinstance(values, CallerValues) else None)
         saver._scope, saver._values = scope, values
@@ -223,6 +218,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         task_id: str,
         task_path: str,
     ) -> Plan[None]:
+        if not config["configurable"].get("checkpoint_id"):
+            raise InvalidKey("pending writes belong to a checkpoint: the config names none")
         return writing.put_writes(
             self._scope, self._values, self._place(config), config, writes, task_id, task_path
         )
@@ -237,11 +234,11 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints that some runs made, but nothing others are rebuilt from."""
-        run(upkeep.delete_for_runs(self._scope, run_ids), self.store)
+        run(upkeep.delete_for_runs(self._scope, self._values, run_ids), self.store)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """`delete_for_runs`, from an event loop."""
-        await arun(upkeep.delete_for_runs(self._scope, run_ids), self.store)
+        await arun(upkeep.delete_for_runs(self._scope, self._values, run_ids), self.store)
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
         """Copy a session's graph state onto a session that has none.
@@ -257,7 +254,9 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         await arun(self._copy(source_thread_id, target_thread_id), self.store)
 
     def _copy(self, source: str, target: str) -> Plan[None]:
-        return upkeep.copy_thread(self._scope, self._scope.paths(source), self._scope.paths(target))
+        return upkeep.copy_thread(
+            self._scope, self._values, self._scope.paths(source), self._scope.paths(target)
+        )
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
         """Remove old checkpoints of sessions.

@@ -7,12 +7,25 @@ from typing import NamedTuple
 
 from threadloom import index
 from threadloom.checkpoint import layout
+from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head, Header, Place, Stored
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
-from threadloom.ops import ABSENT, Delete, DropTree, Get, ListNamespaces, Op, Put, Record, Scan
+from threadloom.ops import (
+    ABSENT,
+    Delete,
+    DropTree,
+    Get,
+    ListNamespaces,
+    Op,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
+from threadloom.values import Values
 
 _NO_GRAPH = {
     "status": "idle",
@@ -32,12 +45,14 @@ def delete_thread(scope: Scope, paths: SessionPaths) -> Plan[None]:
         touched: list[Op] = []
         if session is not None:
             touched = index.touch(paths, session, now, implicit=False, set=_NO_GRAPH)
-        yield [*touched, DropTree(paths.checkpoints), index.bury(paths, now)]
+        yield [DropTree(paths.checkpoints), index.bury(paths, now), *touched]
 
     return retrying(attempt)
 
 
-def copy_thread(scope: Scope, source: SessionPaths, target: SessionPaths) -> Plan[None]:
+def copy_thread(
+    scope: Scope, values: Values, source: SessionPaths, target: SessionPaths
+) -> Plan[None]:
     """Copy a session's graph state onto one that has none; the two share nothing.
 
     Raises:
@@ -62,24 +77,27 @@ def copy_thread(scope: Scope, source: SessionPaths, target: SessionPaths) -> Pla
         fields = {name: origin.body().get(name) or default for name, default in _NO_GRAPH.items()}
         if fields["status"] == "running":
             fields["status"] = "idle"
+        fields["shared_messages"] = fields["shared_tokens"] = 0
         if session is None:
             fields |= {"origin": {"session_id": source.id}}
+        elif session.body().get("history_messages"):
+            messages, _ = yield from head_messages(values, source, opaque=True)
+            shared = yield from shared_with_history(target, session, messages)
+            fields["shared_messages"], fields["shared_tokens"] = shared
         depth = len(source.checkpoints)
-        yield [
-            *index.touch(target, session, scope.now(), implicit=True, set=fields),
-            *(
-                Put(
-                    (*target.checkpoints, *record.namespace[depth:]),
-                    record.key,
-                    doc=record.doc,
-                    blob=record.blob,
-                    text=record.text,
-                    expect=ABSENT,
-                )
-                for page in pages
-                for record in page
-            ),
+        copies: list[Op] = [
+            Put(
+                (*target.checkpoints, *record.namespace[depth:]),
+                record.key,
+                doc=record.doc,
+                blob=record.blob,
+                text=record.text,
+                expect=ABSENT,
+            )
+            for page in pages
+            for record in page
         ]
+        yield index.touch(target, session, scope.now(), copies, implicit=True, set=fields)
 
     return retrying(attempt)
 
@@ -88,6 +106,9 @@ def prune(scope: Scope, paths: SessionPaths) -> Plan[None]:
     """Keep the newest checkpoint of each namespace, and what it is rebuilt from."""
 
     def attempt() -> Plan[None]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        if session is None:
+            return
         threads = yield from _read(paths)
         ops: list[Op] = []
         for thread in threads:
@@ -95,26 +116,31 @@ def prune(scope: Scope, paths: SessionPaths) -> Plan[None]:
                 gone = thread.deletable(set(thread.stored) - {thread.head.id})
                 ops += thread.without(gone) if gone else []
         if ops:
-            yield ops
+            yield index.touch(paths, session, scope.now(), ops, implicit=False)
 
     return retrying(attempt)
 
 
-def delete_for_runs(scope: Scope, run_ids: Sequence[str]) -> Plan[None]:
+def delete_for_runs(scope: Scope, values: Values, run_ids: Sequence[str]) -> Plan[None]:
     """Delete the checkpoints that some runs made, in every session.
 
     What a surviving checkpoint is rebuilt from stays.
     """
     runs = set(run_ids)
-    (namespaces,) = yield [ListNamespaces((*scope.root, CHECKPOINTS))]
-    depth = len(scope.root) + 1
-    for label in sorted({namespace[depth] for namespace in namespaces}):
-        yield from _delete_runs(scope, scope.paths(decode_id(label)), runs)
+    root = (*scope.root, CHECKPOINTS)
+    found = yield [Query(root, deep=True, filter={"run_id": run}) for run in sorted(runs)]
+    labels = {record.namespace[len(root)] for records in found for record in records}
+    for label in sorted(labels):
+        yield from _delete_runs(scope, values, scope.paths(decode_id(label)), runs)
 
 
-def _delete_runs(scope: Scope, paths: SessionPaths, runs: Collection[str]) -> Plan[None]:
+def _delete_runs(
+    scope: Scope, values: Values, paths: SessionPaths, runs: Collection[str]
+) -> Plan[None]:
     def attempt() -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
+        if session is None:
+            return
         threads = yield from _read(paths)
         ops: list[Op] = []
         fields: dict[str, object] = {}
@@ -127,10 +153,16 @@ def _delete_runs(scope: Scope, paths: SessionPaths, runs: Collection[str]) -> Pl
                 continue
             ops += thread.without(gone)
             if thread.place.is_root:
-                fields = thread.session_fields(gone)
-        if ops and session is not None:
-            touched = index.touch(paths, session, scope.now(), implicit=False, set=fields)
-            yield [*touched, *ops]
+                newest = thread.newest_without(gone)
+                fields = thread.session_fields(newest)
+                if newest is not None and session.body().get("history_messages"):
+                    messages, _ = yield from head_messages(
+                        values, paths, checkpoint_id=newest.id, opaque=True
+                    )
+                    shared = yield from shared_with_history(paths, session, messages)
+                    fields["shared_messages"], fields["shared_tokens"] = shared
+        if ops:
+            yield index.touch(paths, session, scope.now(), ops, implicit=False, set=fields)
 
     return retrying(attempt)
 
@@ -182,12 +214,17 @@ class _Thread(NamedTuple):
         ]
         return ops
 
-    def session_fields(self, gone: set[str]) -> dict[str, object]:
-        """What the session's record says once checkpoints of the root are gone."""
-        survivors = [item for id, item in self.stored.items() if id not in gone]
-        if not survivors:
+    def newest_without(self, gone: set[str]) -> Stored | None:
+        """The head once some checkpoints are gone."""
+        left = [item for id, item in self.stored.items() if id not in gone]
+        if self.head.id is not None and any(item.id == self.head.id for item in left):
+            return self.stored[self.head.id]
+        return max(left, key=lambda item: item.seq, default=None)
+
+    def session_fields(self, newest: Stored | None) -> dict[str, object]:
+        """What the session's record says where `newest` is the root's head."""
+        if newest is None:
             return dict(_NO_GRAPH)
-        newest = max(survivors, key=lambda item: item.seq)
         doc = newest.record.body()
         return {
             "status": self.head.marks.get(newest.id, "idle"),
@@ -200,9 +237,8 @@ class _Thread(NamedTuple):
         version = self.head_record.version
         if not left:
             return Delete(get.namespace, get.key, expect=version)
-        head = self.head
-        if head.id in gone:
-            head = head._replace(id=max(left, key=lambda item: item.seq).id)
+        newest = self.newest_without(gone)
+        head = self.head._replace(id=None if newest is None else newest.id)
         tips = tuple(tip for tip in head.tips if tip not in gone)
         if head.id is not None and head.id not in tips:
             tips = (*tips, head.id)

@@ -18,13 +18,14 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
 from threadloom.checkpoint import layout, life
+from threadloom.checkpoint.head_messages import shared_with_history
 from threadloom.checkpoint.layout import Head, Header, Place
-from threadloom.checkpoint.values import Values
-from threadloom.conversation import MESSAGES, message_key, messages_in, token_total
 from threadloom.errors import SessionConflict
+from threadloom.messages import MESSAGES, messages_in, token_total
 from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
+from threadloom.values import Values
 
 logger = logging.getLogger("threadloom.checkpoint")
 
@@ -69,7 +70,7 @@ def put(
         guard: list[Op] = []
         if parent is None and run is not None:
             # The first put of a subgraph: alone it would look like the start of a new life.
-            _, grave = yield from life.check(Place(paths, ""), run, patient=patient)
+            _, grave, _ = yield from life.check(Place(paths, ""), run, patient=patient)
             guard.append(life.unchanged(paths, grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
@@ -114,7 +115,10 @@ def put(
                 else:
                     absent.add(channel)
         counts = _counts(checkpoint, new_versions, parent_record)
-        shared = yield from _shared(place, session, checkpoint, counts is not None)
+        shared = (0, 0)
+        if counts is not None and place.is_root:
+            messages = messages_in(known_values.get(MESSAGES))
+            shared = yield from shared_with_history(paths, session, messages)
         now = scope.now()
         doc = {
             "seq": existing.body().get("seq") if existing is not None else head.puts + 1,
@@ -143,31 +147,32 @@ def put(
         expect: Expect = PRESENT
         if session is not None and session.body().get("history_messages"):
             expect = session.version
-        yield [
-            *index.touch(
-                paths,
-                session,
-                now,
-                implicit=scope.implicit,
-                owner=_owner(config),
-                expect=expect,
-                set=fields,
-                increment=increments,
-            ),
+        content: list[Op] = [
             *guard,
-            _put_head(place, head_record, new_head),
+            *(
+                Put(place.values(), layout.value_key(channel, version), blob=blob)
+                for (channel, version), blob in blobs.items()
+            ),
+            *extra,
             Put(
                 place.records(),
                 layout.checkpoint_key(id),
                 doc=doc,
                 blob=layout.encode_header(checkpoint, absent, merged, values),
             ),
-            *(
-                Put(place.values(), layout.value_key(channel, version), blob=blob)
-                for (channel, version), blob in blobs.items()
-            ),
-            *extra,
+            _put_head(place, head_record, new_head),
         ]
+        yield index.touch(
+            paths,
+            session,
+            now,
+            content,
+            implicit=scope.implicit,
+            owner=_owner(config),
+            expect=expect,
+            set=fields,
+            increment=increments,
+        )
         if conflict:
             logger.warning(
                 "session %r: a graph run that began at checkpoint %s was overtaken by %s; both "
@@ -220,10 +225,7 @@ def put_writes(
             mark = "interrupted"
 
     def attempt() -> Plan[None]:
-        session, grave = yield from life.check(place, checkpoint_id, patient=True)
-        (head_record,) = yield [place.head()]
-        if session is None:
-            head_record = None
+        session, grave, head_record = yield from life.check(place, checkpoint_id, patient=True)
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
         marking: list[Op] = []
@@ -232,19 +234,15 @@ def put_writes(
             marking.append(_put_head(place, head_record, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
-        yield [
-            *index.touch(
-                paths,
-                session,
-                scope.now(),
-                implicit=scope.implicit,
-                owner=_owner(config),
-                set=fields,
-            ),
-            life.unchanged(paths, grave),
-            *marking,
-            *puts,
-        ]
+        yield index.touch(
+            paths,
+            session,
+            scope.now(),
+            [life.unchanged(paths, grave), *puts, *marking],
+            implicit=scope.implicit,
+            owner=_owner(config),
+            set=fields,
+        )
 
     return retrying(attempt)
 
@@ -346,24 +344,6 @@ def _counts(
     if "messages" not in doc:
         return None
     return {"messages": int(doc["messages"]), "tokens": int(doc["tokens"])}
-
-
-def _shared(
-    place: Place, session: Record | None, checkpoint: Checkpoint, counted: bool
-) -> Plan[tuple[int, int]]:
-    """How many messages, with how many tokens, are in the chat history as well."""
-    doc = {} if session is None else session.body()
-    if not counted or not place.is_root or not doc.get("history_messages"):
-        return (0, 0)
-    messages = [
-        message for message in messages_in(checkpoint["channel_values"].get(MESSAGES)) if message.id
-    ]
-    found = yield [
-        Get(place.paths.memory_index, message_key(message.id or ""), blob=False)
-        for message in messages
-    ]
-    both = [message for message, record in zip(messages, found, strict=True) if record is not None]
-    return (len(both), token_total(both))
 
 
 def _begins_turn(

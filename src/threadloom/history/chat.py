@@ -6,17 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
-from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.base import SerializerProtocol
 
-from threadloom.checkpoint.values import CallerValues, SafeValues, Values
 from threadloom.clock import from_micros
 from threadloom.history import plans
 from threadloom.keys import SessionPaths
 from threadloom.models import SessionRef, TimestampedMessage, id_of
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
-from threadloom.serde import Codec
-from threadloom.store import Store
+from threadloom.store import Store, check_store
+from threadloom.values import Values, values_for
 
 if TYPE_CHECKING:
     from langchain_core.chat_history import BaseChatMessageHistory as _Base
@@ -47,7 +46,7 @@ class StoreChatMessageHistory(_Base):
     def __init__(
         self,
         store: Store,
-        session_id: str,
+        session_id: SessionRef,
         *,
         tenant: str | None = None,
         serde: SerializerProtocol | None = None,
@@ -55,14 +54,12 @@ class StoreChatMessageHistory(_Base):
         aliases: Mapping[str, type] | None = None,
         implicit_sessions: bool = True,
     ) -> None:
-        scope = Scope.of(tenant, store.now, implicit=implicit_sessions)
-        values: Values = SafeValues(Codec(allow=allow, aliases=aliases))
-        if serde is not None:
-            values = CallerValues(maybe_add_typed_methods(serde))
+        scope = Scope.of(tenant, check_store(store).now, implicit=implicit_sessions)
+        values = values_for(serde, allow, aliases)
         self._bind(store, scope, values, scope.paths(session_id))
 
     @classmethod
-    def bound(
+    def _bound(
         cls, store: Store, scope: Scope, values: Values, session_id: str
     ) -> StoreChatMessageHistory:
         """A history in a scope that exists already."""
@@ -232,7 +229,7 @@ class Memory:
 
     def __call__(self, session_id: SessionRef) -> StoreChatMessageHistory:
         """The history of a session, by its id or its `SessionInfo`."""
-        return StoreChatMessageHistory.bound(
+        return StoreChatMessageHistory._bound(
             self._store, self._scope, self._values, id_of(session_id)
         )
 

@@ -1,7 +1,7 @@
 """Plans of the chat history: one record a message, constant cost an append.
 
 The record of a message lies in ``("memory", ID)`` under its position, ten digits long. Its
-document says type and id, its text is what search sees, its blob is the message. Where the
+document says type, id and time, its text is what search sees, its blob is the message. Where the
 content is plain text it is stored once, as the text. Beside it, ``("memory", ID, "index")``
 knows the next position and, by message id, where each message is.
 """
@@ -16,14 +16,14 @@ from uuid import uuid4
 from langchain_core.messages import BaseMessage
 
 from threadloom import index
-from threadloom.checkpoint.conversation import head_messages
-from threadloom.checkpoint.values import Values
-from threadloom.conversation import message_key, text_of, token_total, tokens_of
-from threadloom.errors import CorruptRecord, SerializationError
-from threadloom.keys import SessionPaths, is_storable, storable
+from threadloom.checkpoint.head_messages import head_messages
+from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
+from threadloom.keys import SessionPaths, is_storable, message_key, storable
+from threadloom.messages import text_of, token_total, tokens_of
 from threadloom.ops import ABSENT, Delete, DropTree, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
+from threadloom.values import Values
 
 NEXT = "next"
 SUMMARY = "summary"
@@ -76,39 +76,40 @@ def append(
         )
         graph_ids = yield from _graph_ids(values, paths, session, named.given)
         change = _Change()
-        number = 0 if counter is None else int(counter.body().get("next") or 0)
+        now = scope.now()
+        number = 0 if counter is None else _next(counter)
         for id, message in fresh.items():
             old = stored.get(id)
             if old is None:
                 key = _position(number)
                 number += 1
                 change.add(message, shared=id in graph_ids)
-                change.ops.append(_put(values, paths, key, message, ABSENT))
+                change.ops.append(_put(values, paths, key, message, now, ABSENT))
                 change.ops.append(Put(paths.memory_index, message_key(id), doc={"at": key}))
                 continue
-            put = _put(values, paths, old.key, message, old.version)
+            put = _put(values, paths, old.key, message, _time(old), old.version)
             before = read_message(values, old)
             if not _same(values, old, put, before, message):
                 change.replace(before, message, shared=id in graph_ids)
                 change.ops.append(put)
         if not change.ops:
             return
-        yield [
-            *index.touch(
-                paths,
-                session,
-                scope.now(),
-                implicit=scope.implicit,
-                increment=change.increments(),
-            ),
+        change.ops.append(
             Put(
                 paths.memory_index,
                 NEXT,
                 doc={"next": number},
                 expect=ABSENT if counter is None else counter.version,
-            ),
-            *change.ops,
-        ]
+            )
+        )
+        yield index.touch(
+            paths,
+            session,
+            now,
+            change.ops,
+            implicit=scope.implicit,
+            increment=change.increments(),
+        )
 
     return retrying(attempt)
 
@@ -143,7 +144,7 @@ def load(
         return []
     if limit is not None:
         records.reverse()
-    return [(read_message(values, record), record.created_at) for record in records]
+    return [(read_message(values, record), _time(record)) for record in records]
 
 
 def update_last(
@@ -160,22 +161,25 @@ def update_last(
         if message.id is None:
             message.id = before.id
         change = _Change()
-        change.replace(before, message, shared=False)
-        change.ops.append(_put(values, paths, last.key, message, last.version))
+        change.ops.append(_put(values, paths, last.key, message, _time(last), last.version))
         if message.id != before.id:
+            new_key = message_key(message.id or "")
+            (taken,) = yield [Get(paths.memory_index, new_key)]
+            if taken is not None:
+                raise InvalidKey(f"message {message.id!r} stands elsewhere in the history already")
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
-            change.ops.append(
-                Put(
-                    paths.memory_index,
-                    message_key(message.id or ""),
-                    doc={"at": last.key},
-                    expect=ABSENT,
-                )
-            )
-        touched = index.touch(
-            paths, session, scope.now(), implicit=False, increment=change.increments()
+            change.ops.append(Put(paths.memory_index, new_key, doc={"at": last.key}, expect=ABSENT))
+        graph_ids = yield from _graph_ids(values, paths, session, [before, message])
+        change.remove(before, shared=before.id in graph_ids)
+        change.add(message, shared=message.id in graph_ids)
+        yield index.touch(
+            paths,
+            session,
+            scope.now(),
+            change.ops,
+            implicit=False,
+            increment=change.increments(),
         )
-        yield [*touched, *change.ops]
         return True
 
     return retrying(attempt)
@@ -192,14 +196,16 @@ def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]
         graph_ids = yield from _graph_ids(values, paths, session, [message])
         change = _Change()
         change.remove(message, shared=message.id in graph_ids)
-        touched = index.touch(
-            paths, session, scope.now(), implicit=False, increment=change.increments()
+        change.ops.append(Delete(paths.memory_index, message_key(message.id or "")))
+        change.ops.append(Delete(paths.memory, last.key, expect=last.version))
+        yield index.touch(
+            paths,
+            session,
+            scope.now(),
+            change.ops,
+            implicit=False,
+            increment=change.increments(),
         )
-        yield [
-            *touched,
-            Delete(paths.memory, last.key, expect=last.version),
-            Delete(paths.memory_index, message_key(message.id or "")),
-        ]
         return True
 
     return retrying(attempt)
@@ -226,23 +232,23 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
             f"{door}_{unit}": 0 for door in ("history", "shared") for unit in ("messages", "tokens")
         }
         # Positions go on counting, so that a message's place never means another message.
-        number = 0 if counter is None else counter.body().get("next")
-        yield [
-            *index.touch(
-                paths,
-                session,
-                scope.now(),
-                implicit=False,
-                expect=session.version,
-                set=fields,
-            ),
-            DropTree(paths.memory),
-            Put(paths.memory_index, NEXT, doc={"next": number}),
-            *(
-                Put(record.namespace, record.key, doc=record.doc, blob=record.blob)
-                for record in kept
-            ),
-        ]
+        number = 0 if counter is None else _next(counter)
+        yield index.touch(
+            paths,
+            session,
+            scope.now(),
+            [
+                DropTree(paths.memory),
+                Put(paths.memory_index, NEXT, doc={"next": number}),
+                *(
+                    Put(record.namespace, record.key, doc=record.doc, blob=record.blob)
+                    for record in kept
+                ),
+            ],
+            implicit=False,
+            expect=session.version,
+            set=fields,
+        )
         return count
 
     return retrying(attempt)
@@ -270,15 +276,13 @@ def set_summary(scope: Scope, values: Values, paths: SessionPaths, text: str) ->
 
     def attempt() -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
-        yield [
-            *index.touch(paths, session, scope.now(), implicit=scope.implicit),
-            Put(
-                paths.memory,
-                SUMMARY,
-                doc={"text": text} if plain else {},
-                blob=None if plain else values.dumps(text, where="the summary"),
-            ),
-        ]
+        put = Put(
+            paths.memory,
+            SUMMARY,
+            doc={"text": text} if plain else {},
+            blob=None if plain else values.dumps(text, where="the summary"),
+        )
+        yield index.touch(paths, session, scope.now(), [put], implicit=scope.implicit)
 
     return retrying(attempt)
 
@@ -300,10 +304,10 @@ def read_message(values: Values, record: Record) -> BaseMessage:
 
 
 def _put(
-    values: Values, paths: SessionPaths, key: str, message: BaseMessage, expect: Expect
+    values: Values, paths: SessionPaths, key: str, message: BaseMessage, at: int, expect: Expect
 ) -> Put:
     where = f"message {message.id}"
-    doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or "")}
+    doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or ""), "at": at}
     if not values.readable:
         return Put(paths.memory, key, doc, values.dumps(message, where=where), expect=expect)
     text = text_of(message)
@@ -313,6 +317,22 @@ def _put(
         message = message.model_copy(update={"content": ""})
     blob = values.dumps(message, where=where)
     return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
+
+
+def _time(record: Record) -> int:
+    """When a message was added, in microseconds since the epoch."""
+    at = record.body().get("at")
+    if not isinstance(at, int):
+        raise CorruptRecord(f"message {record.namespace}/{record.key} lost its time")
+    return at
+
+
+def _next(counter: Record) -> int:
+    """The next position of a history."""
+    number = counter.body().get("next")
+    if not isinstance(number, int):
+        raise CorruptRecord(f"the counter {counter.namespace}/{counter.key} is damaged")
+    return number
 
 
 def _same(values: Values, old: Record, put: Put, before: BaseMessage, message: BaseMessage) -> bool:
@@ -336,7 +356,7 @@ def _graph_ids(
     """Ids of the graph's messages, where some of the given messages might be among them."""
     if session is None or not given or not session.body().get("graph_messages"):
         return set()
-    messages, _ = yield from head_messages(values, paths)
+    messages, _ = yield from head_messages(values, paths, opaque=True)
     return {message.id for message in messages if message.id}
 
 

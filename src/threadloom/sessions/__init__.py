@@ -1,7 +1,7 @@
 """Sessions.
 
 * `manager` - `SessionManager`, the public face: what it is made of, opening and closing.
-* `index_face`, `conversation_face` - its operations, by subject; `face` is what they share.
+* `index_face`, `conversation_face` - its operations, by subject; `base` is what they share.
 * `plans` - what the operations on the index do.
 * `conversation` - the conversation of a session over both doors.
 """

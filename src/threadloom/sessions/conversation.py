@@ -7,14 +7,14 @@ from typing import Literal
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.checkpoint.conversation import Growth, head_messages
-from threadloom.checkpoint.values import Values
-from threadloom.conversation import MESSAGES
+from threadloom.checkpoint.head_messages import Growth, head_messages
 from threadloom.errors import InvalidKey
 from threadloom.history import plans as history
 from threadloom.keys import SessionPaths
+from threadloom.messages import MESSAGES
 from threadloom.ops import Get
 from threadloom.plans import Plan
+from threadloom.values import Values
 
 Source = Literal["auto", "history", "graph"]
 Timed = tuple[int, BaseMessage]

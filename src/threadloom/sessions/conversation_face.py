@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.conversation import MESSAGES
+from threadloom.messages import MESSAGES
 from threadloom.models import SessionRef
 from threadloom.plans import Plan
 from threadloom.sessions import conversation
+from threadloom.sessions.base import Face
 from threadloom.sessions.conversation import Source
-from threadloom.sessions.face import Face
 
 
 class ConversationFace(Face):
@@ -17,7 +17,7 @@ class ConversationFace(Face):
 
     def messages(
         self,
-        session: SessionRef,
+        id: SessionRef,
         *,
         limit: int | None = None,
         before: str | None = None,
@@ -27,7 +27,7 @@ class ConversationFace(Face):
         """The conversation of a session, whichever door it came in by.
 
         Args:
-            session: which one; an unknown id has no messages.
+            id: which one; an unknown id has no messages.
             limit: only the newest so many; they come oldest first.
             before: only what stands before the message with this id.
             source: ``"history"`` for the chat history, ``"graph"`` for the graph's channel,
@@ -38,11 +38,11 @@ class ConversationFace(Face):
             UntrustedType: a message holds a type that may not be rebuilt here.
             UnsupportedByStore: the channel is a delta channel, which only its graph rebuilds.
         """
-        return self._run(self._messages(session, limit, before, source, messages_key))
+        return self._run(self._messages(id, limit, before, source, messages_key))
 
     async def amessages(
         self,
-        session: SessionRef,
+        id: SessionRef,
         *,
         limit: int | None = None,
         before: str | None = None,
@@ -50,11 +50,11 @@ class ConversationFace(Face):
         messages_key: str = MESSAGES,
     ) -> list[BaseMessage]:
         """`messages`, from an event loop."""
-        return await self._arun(self._messages(session, limit, before, source, messages_key))
+        return await self._arun(self._messages(id, limit, before, source, messages_key))
 
     def _messages(
         self,
-        session: SessionRef,
+        id: SessionRef,
         limit: int | None,
         before: str | None,
         source: Source,
@@ -62,7 +62,7 @@ class ConversationFace(Face):
     ) -> Plan[list[BaseMessage]]:
         return conversation.messages(
             self._values,
-            self._paths(session),
+            self._paths(id),
             limit=limit,
             before=before,
             source=source,

@@ -9,7 +9,7 @@ from typing import Any, Literal, Unpack
 from threadloom.models import SessionContext, SessionInfo, SessionPage, SessionRef
 from threadloom.plans import Plan
 from threadloom.sessions import plans
-from threadloom.sessions.face import Face
+from threadloom.sessions.base import Face
 from threadloom.sessions.plans import UNSET, Filters, Unset
 
 Context = SessionContext | Mapping[str, str | None]
@@ -93,13 +93,13 @@ class IndexFace(Face):
             )
         )
 
-    def get_session(self, session: SessionRef) -> SessionInfo | None:
+    def get_session(self, id: SessionRef) -> SessionInfo | None:
         """A session as it is now, or None."""
-        return self._run(plans.get(self._paths(session)))
+        return self._run(plans.get(self._paths(id)))
 
-    async def aget_session(self, session: SessionRef) -> SessionInfo | None:
+    async def aget_session(self, id: SessionRef) -> SessionInfo | None:
         """`get_session`, from an event loop."""
-        return await self._arun(plans.get(self._paths(session)))
+        return await self._arun(plans.get(self._paths(id)))
 
     def list_sessions(
         self,
@@ -163,57 +163,57 @@ class IndexFace(Face):
         """`count_sessions`, from an event loop."""
         return await self._arun(plans.count(self._scope, filters))
 
-    def delete_session(self, session: SessionRef) -> bool:
+    def delete_session(self, id: SessionRef) -> bool:
         """Delete a session: its record, messages, summary, state, checkpoints, all or nothing.
 
         A graph run that is still under way cannot bring it back: its next write raises
         `SessionDeleted`. Returns whether the session existed.
         """
-        return self._run(plans.delete(self._scope, self._paths(session)))
+        return self._run(plans.delete(self._scope, self._paths(id)))
 
-    async def adelete_session(self, session: SessionRef) -> bool:
+    async def adelete_session(self, id: SessionRef) -> bool:
         """`delete_session`, from an event loop."""
-        return await self._arun(plans.delete(self._scope, self._paths(session)))
+        return await self._arun(plans.delete(self._scope, self._paths(id)))
 
-    def rename_session(self, session: SessionRef, name: str) -> SessionInfo:
+    def rename_session(self, id: SessionRef, name: str) -> SessionInfo:
         """Give a session another name; an empty one clears it.
 
         Raises:
             SessionNotFound: there is no such session.
         """
-        return self._run(plans.rename(self._scope, self._paths(session), name))
+        return self._run(plans.rename(self._scope, self._paths(id), name))
 
-    async def arename_session(self, session: SessionRef, name: str) -> SessionInfo:
+    async def arename_session(self, id: SessionRef, name: str) -> SessionInfo:
         """`rename_session`, from an event loop."""
-        return await self._arun(plans.rename(self._scope, self._paths(session), name))
+        return await self._arun(plans.rename(self._scope, self._paths(id), name))
 
-    def tag_session(self, session: SessionRef, *tags: str) -> SessionInfo:
+    def tag_session(self, id: SessionRef, *tags: str) -> SessionInfo:
         """Add tags; they are case-sensitive, keep their order, and never double.
 
         Raises:
             SessionNotFound: there is no such session.
         """
-        return self._run(plans.tag(self._scope, self._paths(session), tags))
+        return self._run(plans.tag(self._scope, self._paths(id), tags))
 
-    async def atag_session(self, session: SessionRef, *tags: str) -> SessionInfo:
+    async def atag_session(self, id: SessionRef, *tags: str) -> SessionInfo:
         """`tag_session`, from an event loop."""
-        return await self._arun(plans.tag(self._scope, self._paths(session), tags))
+        return await self._arun(plans.tag(self._scope, self._paths(id), tags))
 
-    def untag_session(self, session: SessionRef, *tags: str) -> SessionInfo:
+    def untag_session(self, id: SessionRef, *tags: str) -> SessionInfo:
         """Take tags away; one that is not there is no error.
 
         Raises:
             SessionNotFound: there is no such session.
         """
-        return self._run(plans.untag(self._scope, self._paths(session), tags))
+        return self._run(plans.untag(self._scope, self._paths(id), tags))
 
-    async def auntag_session(self, session: SessionRef, *tags: str) -> SessionInfo:
+    async def auntag_session(self, id: SessionRef, *tags: str) -> SessionInfo:
         """`untag_session`, from an event loop."""
-        return await self._arun(plans.untag(self._scope, self._paths(session), tags))
+        return await self._arun(plans.untag(self._scope, self._paths(id), tags))
 
     def update_session(
         self,
-        session: SessionRef,
+        id: SessionRef,
         *,
         metadata: Mapping[str, Any] | None = None,
         context: Context | None = None,
@@ -226,7 +226,7 @@ class IndexFace(Face):
         """Change a session. What is not given stays.
 
         Args:
-            session: which one.
+            id: which one.
             metadata: merged into what is there, top-level key by key.
             context: added to what is there; None and blank parts change nothing.
             owner: the new owner.
@@ -242,7 +242,7 @@ class IndexFace(Face):
         return self._run(
             plans.update(
                 self._scope,
-                self._paths(session),
+                self._paths(id),
                 metadata=metadata,
                 context=context,
                 owner=owner,
@@ -255,7 +255,7 @@ class IndexFace(Face):
 
     async def aupdate_session(
         self,
-        session: SessionRef,
+        id: SessionRef,
         *,
         metadata: Mapping[str, Any] | None = None,
         context: Context | None = None,
@@ -269,7 +269,7 @@ class IndexFace(Face):
         return await self._arun(
             plans.update(
                 self._scope,
-                self._paths(session),
+                self._paths(id),
                 metadata=metadata,
                 context=context,
                 owner=owner,

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
 
 from threadloom.checkpoint import StoreCheckpointer
-from threadloom.checkpoint.values import CallerValues, SafeValues, Values
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import Memory
 from threadloom.scope import OnConflict, Scope
-from threadloom.serde import Codec
 from threadloom.sessions.conversation_face import ConversationFace
 from threadloom.sessions.index_face import IndexFace
 from threadloom.store import Store
 from threadloom.stores.registry import open_store
+from threadloom.values import values_for
 from threadloom.views import TenantStore
 
 
@@ -64,10 +63,7 @@ class SessionManager(IndexFace, ConversationFace, Closing):
         on_conflict: OnConflict = "branch",
         implicit_sessions: bool = True,
     ) -> None:
-        values: Values = SafeValues(Codec(allow=allow, aliases=aliases))
-        if serde is not None:
-            values = CallerValues(maybe_add_typed_methods(serde))
-        self._values = values
+        self._values = values_for(serde, allow, aliases)
         self._tenant = tenant
         self._scope = Scope.of(
             tenant, self._now, implicit=implicit_sessions, on_conflict=on_conflict
@@ -93,7 +89,7 @@ class SessionManager(IndexFace, ConversationFace, Closing):
 
     def checkpointer(self) -> StoreCheckpointer:
         """The checkpoint saver: pass it to `compile(checkpointer=…)`."""
-        return StoreCheckpointer.bound(self._store, self._scope, self._values)
+        return StoreCheckpointer._bound(self._store, self._scope, self._values)
 
     @property
     def memory(self) -> Memory:

@@ -19,13 +19,11 @@ from threadloom.keys import SESSIONS, SessionPaths, check_text
 from threadloom.models import SessionContext, SessionInfo, SessionPage, SessionStatus
 from threadloom.ops import (
     ABSENT,
-    KEEP_EXPIRY,
     PRESENT,
     Count,
     Expect,
     ExpectationFailed,
     Get,
-    Patch,
     Query,
 )
 from threadloom.plans import Plan, retrying
@@ -233,20 +231,9 @@ def update(
                 "metadata": {**(doc.get("metadata") or {}), **more},
                 "context": {**(doc.get("context") or {}), **parts},
             }
-            lifetime = fields.get("ttl", doc.get("ttl"))
-            expiry = KEEP_EXPIRY if lifetime is None else now + lifetime
-            if lifetime is None and "ttl" in fields:
-                expiry = None
-            yield [
-                Patch(
-                    paths.sessions,
-                    paths.id,
-                    set=changed,
-                    maximum={"updated_at": now},
-                    expires_at=expiry,
-                    expect=record.version,
-                )
-            ]
+            yield index.touch(
+                paths, record, now, implicit=False, set=changed, expect=record.version
+            )
         (after,) = yield [Get(paths.sessions, paths.id)]
         if after is None:
             raise index.not_found(paths.id)

@@ -233,6 +233,7 @@ class _Work:
             return None
         changed = old._replace(
             doc=encode_doc(patched(None if old.doc is None else decode_doc(old.doc), op)),
+            text=old.text if op.text is None else op.text,
             version=self._next(),
             updated_at=self.now,
             expires_at=patched_expiry(old.expires_at, op),

@@ -144,13 +144,12 @@ class Connections:
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
-        schema.known_format(connection, self.path)  # a foreign file stays as it is
+        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
+        connection.execute("PRAGMA secure_delete = ON")
+        schema.prepare(connection, self.path)  # before there is a log; see look_first
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":
             self._use_wal(connection)
-        connection.execute(f"PRAGMA synchronous = {self._synchronous}")
-        connection.execute("PRAGMA secure_delete = ON")
-        schema.prepare(connection, self.path)
 
     def _use_wal(self, connection: sqlite3.Connection) -> None:
         # SQLite does not wait here when several processes open a new file at once.

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from threadloom.filters import matches
+from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
 from threadloom.ops import Doc, Query
 
-ORDERS = {"created_at": "created", "updated_at": "updated"}
+ORDERS = {field: field.removesuffix("_at") for field in ORDER_FIELDS}
 """Fields that the index orders by, with their columns."""
 
 _BOUNDS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
-_FIELDS = ("owner", "agent_name", "status")
 _PAGE = 500
 
 
@@ -90,7 +90,7 @@ def rows(
 
 def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield ("", "")
-    for field in _FIELDS:
+    for field in INDEXED_FIELDS:
         value = doc.get(field)
         if isinstance(value, str):
             yield (field, value)
@@ -108,7 +108,7 @@ def _split(
     bounds: list[tuple[str, int]] = []
     rest: dict[str, Any] = {}
     for name, wanted in filter.items():
-        if name in _FIELDS and isinstance(wanted, str) and not field:
+        if name in INDEXED_FIELDS and isinstance(wanted, str) and not field:
             field, value = name, wanted
         elif name == "tags" and not field and (tags := _contained(wanted)):
             field, value = "tag", tags[0]

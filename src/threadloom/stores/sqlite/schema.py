@@ -7,12 +7,10 @@ one transaction; a newer format is refused.
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from threadloom.errors import SchemaTooNew, StoreUnavailable
 
@@ -154,29 +152,29 @@ def look_first(path: Path) -> None:
     """Refuse a foreign database before anything is opened that could change it.
 
     Opening and closing a database that its program left with a write-ahead log would already
-    move the log into the file.
+    move the log into the file. A file of ours is marked before its first log is written.
+
+    The file is looked at through SQLite alone: closing any other handle of it would drop every
+    lock that this process holds on it, and with them the writes of open stores.
 
     Raises:
         StoreUnavailable: the file is somebody else's database.
+        SchemaTooNew: a newer Threadloom wrote it.
     """
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:
         return
-    with path.open("rb") as file:
-        head = file.read(100)
-    mark = int.from_bytes(head[68:72], "big")
-    if not head.startswith(b"SQLite format 3\0") or mark == APPLICATION_ID:
-        return
-    _inspect(f"{path.as_uri()}?mode=ro&immutable=1", path)
+    uri = f"{path.as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
+        try:
+            (mark,) = connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.DatabaseError:
+            return  # no database, or one that is being written: opening it will tell
+        if mark == APPLICATION_ID:
+            return
+        known_format(connection, path)
     log = path.with_name(path.name + "-wal")
     if log.is_file() and log.stat().st_size:
-        # The file itself is empty so far; what it will be stands in the log.
-        with TemporaryDirectory(prefix="threadloom-") as folder:
-            copy = Path(folder) / path.name
-            shutil.copyfile(path, copy)
-            shutil.copyfile(log, copy.with_name(log.name))
-            _inspect(f"{copy.as_uri()}?mode=rw", path)
-
-
-def _inspect(uri: str, path: Path) -> None:
-    with closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as connection:
-        known_format(connection, path)
+        raise StoreUnavailable(
+            f"{path} is a database of another program, which has not finished writing it. "
+            "Threadloom does not write into it: give it a file of its own"
+        )

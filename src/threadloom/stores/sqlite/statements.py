@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from itertools import groupby, islice
 from typing import Any
 
 from threadloom import keys
@@ -37,6 +38,7 @@ _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
 _MOST = 2**53
+_MOST_PARAMETERS = 900
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
 
 
@@ -56,11 +58,22 @@ class Transaction:
         self._version = version
         self._numbers: dict[Namespace, int | None] = {}
 
+    def apply_all(self, ops: Sequence[Op]) -> list[Any]:
+        """Run a batch; neighbouring `Get`s of one namespace are one statement."""
+        results: list[Any] = []
+        for kind, run in groupby(ops, key=_together):
+            if kind is None:
+                results += [self.apply(op) for op in run]
+            else:
+                namespace, blob = kind
+                results += self._get_all(namespace, [op.key for op in run], blob=blob)  # type: ignore[union-attr]
+        return results
+
     def apply(self, op: Op) -> Any:
         """Run one operation and return its result."""
         match op:
             case Get():
-                return self._get(op)
+                return self._get_all(op.namespace, [op.key], blob=op.blob)[0]
             case Scan():
                 return self._scan(op)
             case Put():
@@ -124,28 +137,41 @@ class Transaction:
         return found
 
     def _list_namespaces(self, op: ListNamespaces) -> list[Namespace]:
+        rows = self._sql(
+            "SELECT n.name FROM ns n WHERE (n.name = ? OR (n.name >= ? AND n.name < ?)) "  # noqa: S608
+            f"AND EXISTS (SELECT 1 FROM rec r WHERE r.ns = n.id AND {_LIVE})",
+            (keys.encode_namespace(op.namespace), *keys.below(op.namespace), self._now),
+        )
+        found = (keys.decode_namespace(name) for (name,) in rows)
         return sorted(
             namespace
-            for namespace, number in self._below(op.namespace, deep=True)
-            if (not op.user_only or keys.is_users(namespace, op.namespace))
-            and self._sql(
-                f"SELECT 1 FROM rec r WHERE r.ns = ? AND {_LIVE} LIMIT 1",  # noqa: S608
-                (number, self._now),
-            ).fetchone()
+            for namespace in found
+            if not op.user_only or keys.is_users(namespace, op.namespace)
         )
 
     # Reading
 
-    def _get(self, op: Get) -> Record | None:
-        number = self._number(op.namespace)
+    def _get_all(self, namespace: Namespace, names: list[str], *, blob: bool) -> list[Any]:
+        number = self._number(namespace)
         if number is None:
-            return None
-        row = self._sql(
-            f"SELECT {_COLUMNS if op.blob else _NO_BLOB} FROM rec r "  # noqa: S608
-            f"WHERE r.ns = ? AND r.key = ? AND {_LIVE}",
-            (number, op.key, self._now),
-        ).fetchone()
-        return None if row is None else _record(op.namespace, row)
+            return [None] * len(names)
+        found: dict[str, Record] = {}
+        for start in range(0, len(names), _MOST_PARAMETERS):
+            part = names[start : start + _MOST_PARAMETERS]
+            rows = self._sql(
+                f"SELECT {_COLUMNS if blob else _NO_BLOB} FROM rec r WHERE r.ns = ? "  # noqa: S608
+                f"AND r.key IN ({','.join('?' * len(part))}) AND {_LIVE}",
+                [number, *part, self._now],
+            )
+            found.update((row[0], _record(namespace, row)) for row in rows)
+        # A key that is asked for twice is handed out twice, never shared.
+        handed: list[Record | None] = []
+        seen: set[str] = set()
+        for name in names:
+            record = found.get(name)
+            handed.append(deepcopy(record) if record is not None and name in seen else record)
+            seen.add(name)
+        return handed
 
     def _scan(self, op: Scan) -> list[Record]:
         number = self._number(op.namespace)
@@ -197,14 +223,8 @@ class Transaction:
         elif op.expect is not None:
             self._expect(op, op.expect)
         created = old[1] if live else self._now
-        tid = None
-        if old is not None and old[3] is not None:
-            if old[4] == op.text:
-                tid = old[3]
-            else:
-                search.forget(self._connection, old[3], old[4])
-        if op.text is not None and tid is None:
-            (tid,) = self._sql("UPDATE state SET tid = tid + 1 RETURNING tid").fetchone()
+        tid, text = (None, None) if old is None else (old[3], old[4])
+        tid = self._text_number(tid, text, op.text)
         self._sql(
             "INSERT OR REPLACE INTO rec "
             "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
@@ -226,22 +246,38 @@ class Transaction:
             listing.enter(self._connection, number, op.key, dict(op.doc or {}))
         return self._version
 
+    def _text_number(self, tid: int | None, old: str | None, new: str | None) -> int | None:
+        """The number of a record's text after it changes from `old`, numbered `tid`."""
+        if tid is not None and old == new:
+            return tid
+        if tid is not None and old is not None:
+            search.forget(self._connection, tid, old)
+        if new is None:
+            return None
+        (number,) = self._sql("UPDATE state SET tid = tid + 1 RETURNING tid").fetchone()
+        return int(number)
+
     def _patch(self, op: Patch) -> int | None:
         self._expect(op, op.expect)
         number = self._number(op.namespace)
         if number is None:
             return None
         row = self._sql(
-            f"SELECT r.doc, r.expires FROM rec r WHERE r.ns = ? AND r.key = ? AND {_LIVE}",  # noqa: S608
+            "SELECT r.doc, r.expires, r.tid, r.text FROM rec r "  # noqa: S608
+            f"WHERE r.ns = ? AND r.key = ? AND {_LIVE}",
             (number, op.key, self._now),
         ).fetchone()
         if row is None:
             return None
         doc = patched(None if row[0] is None else decode_doc(row[0]), op)
+        text = row[3] if op.text is None else op.text
         self._sql(
-            "UPDATE rec SET doc = ?, ver = ?, updated = ?, expires = ? WHERE ns = ? AND key = ?",
+            "UPDATE rec SET doc = ?, text = ?, tid = ?, ver = ?, updated = ?, expires = ? "
+            "WHERE ns = ? AND key = ?",
             (
                 encode_doc(doc).decode(),
+                text,
+                self._text_number(row[2], row[3], text),
                 self._version,
                 self._now,
                 patched_expiry(row[1], op),
@@ -366,6 +402,10 @@ class Transaction:
             ),
         )
         return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+
+
+def _together(op: Op) -> tuple[Namespace, bool] | None:
+    return (op.namespace, op.blob) if isinstance(op, Get) else None
 
 
 def _bounded(limit: int) -> int:

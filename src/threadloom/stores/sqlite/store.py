@@ -128,7 +128,7 @@ class SQLiteStore(Store):
                 if searches and search.waiting(connection):
                     return None
                 work = Transaction(connection, self.now())
-                return [work.apply(op) for op in ops]
+                return work.apply_all(ops)
             finally:
                 connection.execute("ROLLBACK")
 
@@ -142,7 +142,7 @@ class SQLiteStore(Store):
                     "UPDATE state SET seq = seq + 1 RETURNING seq"
                 ).fetchone()
                 work = Transaction(connection, self.now(), version)
-                results = [work.apply(op) for op in ops]
+                results = work.apply_all(ops)
                 search.feed(connection, at_least=search.BACKLOG)
                 connection.execute("COMMIT")
             except BaseException:

@@ -1,4 +1,4 @@
-"""Channel values, pending writes and metadata as bytes.
+"""Channel values, pending writes, metadata and messages as bytes.
 
 Two ways in, one face: our own `Codec`, or a serializer that the caller brought (LangGraph's
 `SerializerProtocol`, such as `EncryptedSerializer`), which then gets every value whole.
@@ -6,11 +6,11 @@ Two ways in, one face: our own `Codec`, or a serializer that the caller brought 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import ormsgpack
-from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
 from threadloom.serde import Codec
@@ -37,6 +37,13 @@ class Values(Protocol):
             CorruptRecord: the bytes are damaged.
         """
 
+    def loads_opaque(self, data: bytes) -> Any:
+        """The value, with `Opaque` in the place of what may not be rebuilt here.
+
+        Raises:
+            CorruptRecord: the bytes are damaged.
+        """
+
 
 class SafeValues:
     """Values by Threadloom's own codec."""
@@ -51,6 +58,9 @@ class SafeValues:
 
     def loads(self, data: bytes) -> Any:
         return self.codec.loads(data)
+
+    def loads_opaque(self, data: bytes) -> Any:
+        return self.codec.loads_opaque(data)
 
     def narrowed(self, extra: Collection[tuple[str, ...] | type]) -> SafeValues:
         """The same, for a list of types only."""
@@ -88,3 +98,17 @@ class CallerValues:
             raise CorruptRecord(
                 f"{type(self.serde).__name__} cannot read a stored value: {error}"
             ) from error
+
+    def loads_opaque(self, data: bytes) -> Any:
+        return self.loads(data)
+
+
+def values_for(
+    serde: SerializerProtocol | None,
+    allow: Iterable[type | tuple[str, str]] = (),
+    aliases: Mapping[str, type] | None = None,
+) -> Values:
+    """Values by a caller's serializer, or by our own codec where there is none."""
+    if serde is not None:
+        return CallerValues(maybe_add_typed_methods(serde))
+    return SafeValues(Codec(allow=allow, aliases=aliases))

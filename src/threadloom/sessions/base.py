@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from threadloom.checkpoint.values import Values
 from threadloom.keys import SessionPaths
-from threadloom.models import SessionRef, id_of
+from threadloom.models import SessionRef
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.store import Store
+from threadloom.values import Values
 
 T = TypeVar("T")
 
@@ -21,8 +21,8 @@ class Face:
     _scope: Scope
     _values: Values
 
-    def _paths(self, session: SessionRef) -> SessionPaths:
-        return self._scope.paths(id_of(session))
+    def _paths(self, id: SessionRef) -> SessionPaths:
+        return self._scope.paths(id)
 
     def _run(self, plan: Plan[T]) -> T:
         return run(plan, self._store)

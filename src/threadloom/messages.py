@@ -7,8 +7,6 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.keys import encode_id, is_storable
-
 MESSAGES = "messages"
 """The channel in which LangGraph graphs keep a conversation."""
 
@@ -44,10 +42,3 @@ def text_of(message: BaseMessage) -> str:
         elif isinstance(block, dict) and isinstance(block.get("text"), str):
             parts.append(block["text"])
     return "\n".join(parts)
-
-
-def message_key(message_id: str) -> str:
-    """The key under which the history's index knows a message."""
-    if is_storable(message_id):
-        return f"id:{encode_id(message_id)}"
-    return "odd:" + message_id.encode("utf-8", "surrogatepass").hex()

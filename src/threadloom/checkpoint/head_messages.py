@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Head, Place
-from threadloom.checkpoint.values import Values
-from threadloom.conversation import MESSAGES, messages_in
 from threadloom.errors import CorruptRecord, UnsupportedByStore
-from threadloom.keys import SessionPaths
-from threadloom.ops import Get
+from threadloom.keys import SessionPaths, message_key
+from threadloom.messages import MESSAGES, messages_in, token_total
+from threadloom.ops import Get, Record
 from threadloom.plans import Plan
+from threadloom.values import Values
 
 Growth = tuple[tuple[int, int], ...]
 """Pairs of a length of the conversation and the time when it was reached (microseconds)."""
@@ -20,21 +22,35 @@ _TRIES = 20
 
 
 def head_messages(
-    values: Values, paths: SessionPaths, channel: str = MESSAGES
+    values: Values,
+    paths: SessionPaths,
+    channel: str = MESSAGES,
+    *,
+    checkpoint_id: str | None = None,
+    opaque: bool = False,
 ) -> Plan[tuple[list[BaseMessage], Growth]]:
     """The messages of the graph's head, in order, and when they came.
+
+    Args:
+        values: how values are stored.
+        paths: the session's places.
+        channel: the channel of the conversation.
+        checkpoint_id: another checkpoint than the head.
+        opaque: do not rebuild types of the application; enough for ids and counts.
 
     Raises:
         UnsupportedByStore: the channel is a delta channel, which only its graph can rebuild.
         CorruptRecord: what is stored is damaged.
     """
     place = Place(paths, "")
+    load = values.loads_opaque if opaque else values.loads
     for _ in range(_TRIES):
         (record,) = yield [place.head()]
         head = Head.read(record)
-        if head.id is None:
+        id = checkpoint_id or head.id
+        if id is None:
             return [], ()
-        (stored,) = yield [Get(place.records(), layout.checkpoint_key(head.id))]
+        (stored,) = yield [Get(place.records(), layout.checkpoint_key(id))]
         if stored is None:
             continue
         header = layout.decode_header(stored)
@@ -50,10 +66,24 @@ def head_messages(
         key = layout.value_key(channel, header.versions[channel])
         (value,) = yield [Get(place.values(), key)]
         if value is not None and value.blob is not None:
-            return messages_in(values.loads(value.blob)), head.growth
+            return messages_in(load(value.blob)), head.growth
     raise CorruptRecord(f"session {paths.id!r}: the value of channel {channel!r} is missing")
 
 
+def shared_with_history(
+    paths: SessionPaths, session: Record | None, messages: Sequence[BaseMessage]
+) -> Plan[tuple[int, int]]:
+    """How many of the graph's messages, with how many tokens, the chat history has, too."""
+    named = {message.id: message for message in messages if message.id}
+    if session is None or not named or not session.body().get("history_messages"):
+        return (0, 0)
+    found = yield [Get(paths.memory_index, message_key(id), blob=False) for id in named]
+    both = [
+        message for message, record in zip(named.values(), found, strict=True) if record is not None
+    ]
+    return (len(both), token_total(both))
+
+
 def _delta_channels(values: Values, header: layout.Header) -> frozenset[str]:
-    metadata = values.loads(header.metadata)
+    metadata = values.loads_opaque(header.metadata)
     return frozenset(metadata.get("counters_since_delta_snapshot") or ())
