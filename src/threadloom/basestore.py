@@ -6,7 +6,7 @@ the caller cannot leave, and gives LangGraph's results.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from langgraph.store.base import (
@@ -26,7 +26,7 @@ from langgraph.store.base import Result as LangGraphResult
 from threadloom import keys
 from threadloom.clock import from_micros
 from threadloom.documents import check_json
-from threadloom.errors import InvalidKey, UnsupportedByStore
+from threadloom.errors import InvalidKey, SerializationError, UnsupportedByStore
 from threadloom.ops import Delete, Get, ListNamespaces, Namespace, Op, Put, Query, Record
 from threadloom.plans import Plan
 
@@ -66,9 +66,43 @@ def batch_plan(
     if not reads and not writes:
         return results
     found = yield [*reads, *writes.values()]
-    for index, value in zip(readers, found, strict=False):
+    values = yield from _living(found[: len(reads)])
+    for index, value in zip(readers, values, strict=True):
         results[index] = _result(asked[index], value, root)
     return results
+
+
+def _living(found: Sequence[Any]) -> Plan[list[Any]]:
+    """Results without what is Threadloom's own, or of a session that has expired."""
+    records = [item for value in found for item in _records(value)]
+    owners = {owner for record in records if (owner := keys.session_of(record.namespace))}
+    gone: set[Any] = set()
+    if owners:
+        asked = sorted(owners)
+        sessions = yield [Get(*owner, blob=False) for owner in asked]
+        gone = {owner for owner, record in zip(asked, sessions, strict=True) if record is None}
+
+    def shown(record: Record) -> bool:
+        namespace = record.namespace
+        return keys.session_of(namespace) not in gone and not keys.is_own(namespace)
+
+    results: list[Any] = []
+    for value in found:
+        if isinstance(value, Record):
+            results.append(value if shown(value) else None)
+        elif _records(value):
+            results.append([record for record in value if shown(record)])
+        else:
+            results.append(value)
+    return results
+
+
+def _records(value: Any) -> list[Record]:
+    if isinstance(value, Record):
+        return [value]
+    if isinstance(value, list) and value and isinstance(value[0], Record):
+        return value
+    return []
 
 
 def _write(op: PutOp, root: Namespace, tenants: bool) -> Put | Delete:
@@ -85,6 +119,10 @@ def _write(op: PutOp, root: Namespace, tenants: bool) -> Put | Delete:
         raise UnsupportedByStore("this store does not support a time to live for its items yet")
     if op.value is None:
         return Delete(namespace, key)
+    if not isinstance(op.value, Mapping):
+        raise SerializationError(
+            f"the value of {key!r} is a {type(op.value).__qualname__}; a store keeps dicts"
+        )
     return Put(namespace, key, doc=check_json(op.value, f"the value of {key!r}"))
 
 
@@ -97,7 +135,7 @@ def _read(op: LangGraphOp, root: Namespace, tenants: bool) -> Op:
             raise InvalidKey(f"limit and offset must not be negative: {op.limit}, {op.offset}")
         return Query(
             namespace,
-            deep=True,
+            deep=not keys.is_sessions(namespace),  # below are tombstones only
             filter=op.filter,
             limit=op.limit,
             offset=op.offset,
@@ -132,14 +170,15 @@ def _result(op: LangGraphOp, value: Any, root: Namespace) -> LangGraphResult:
     shown = {
         namespace[len(root) :][: op.max_depth]
         for namespace in value
-        if all(_fits(condition, namespace[len(root) :]) for condition in op.match_conditions or ())
+        if not keys.is_own(namespace)
+        and all(_fits(condition, namespace[len(root) :]) for condition in op.match_conditions or ())
     }
     return sorted(shown)[op.offset : op.offset + op.limit]
 
 
 def _fields(record: Record, root: Namespace) -> dict[str, Any]:
     doc = record.doc or {}
-    if record.text is not None and "text" not in doc:
+    if record.text is not None and "text" not in doc and not keys.is_sessions(record.namespace):
         doc["text"] = record.text
     return {
         "value": doc,

@@ -200,6 +200,25 @@ ORDER_FIELDS = ("created_at", "updated_at")
 """Fields of session records by which engines order listings."""
 
 
+def is_own(namespace: Namespace) -> bool:
+    """Whether a namespace holds nothing but what Threadloom keeps for itself."""
+    _, rest = _split_tenant(namespace)
+    if len(rest) >= 2 and rest[0] == SESSIONS:
+        return True
+    return len(rest) > 2 and rest[0] in RESERVED and rest[-1].startswith(OWN_MARK)
+
+
+def session_of(namespace: Namespace) -> tuple[Namespace, str] | None:
+    """Namespace and key of the record of the session that a record's namespace belongs to.
+
+    None for what belongs to no session, and for session records themselves.
+    """
+    tenant, rest = _split_tenant(namespace)
+    if len(rest) < 2 or rest[0] not in (MEMORY, CHECKPOINTS):
+        return None
+    return ((*((tenant,) if tenant else ()), SESSIONS), decode_id(rest[1]))
+
+
 def is_reserved(namespace: Namespace) -> bool:
     """Whether a namespace lies below one of the reserved words."""
     _, rest = _split_tenant(namespace)

@@ -15,6 +15,7 @@ import textwrap
 import types
 from collections import defaultdict
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import ormsgpack
 import pydantic
@@ -22,7 +23,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.types import Command, Send
 
-from threadloom.errors import CorruptRecord, SerializationError, UntrustedType
+from threadloom.errors import CorruptRecord, SchemaTooNew, SerializationError, UntrustedType
 from threadloom.serde import Codec, Opaque
 from threadloom.serde import format as f
 
@@ -529,7 +530,10 @@ def test_cut_or_lengthened_or_flipped_bytes_are_damage() -> None:
 
 
 def test_a_newer_format_is_named() -> None:
-    with pytest.raises(CorruptRecord, match="version 2"):
+    newer = b"\x02" + CODEC.dumps(1)[1:-4]
+    with pytest.raises(SchemaTooNew, match=r"version 2.*upgrade"):
+        CODEC.loads(newer + crc32(newer).to_bytes(4, "little"))
+    with pytest.raises(CorruptRecord):
         CODEC.loads(b"\x02" + CODEC.dumps(1)[1:])
     for other in ("text", None, 3):
         with pytest.raises(CorruptRecord):

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import START, MessagesState, StateGraph
 
-from threadloom import SchemaTooNew, SQLiteStore, StoreUnavailable
+from threadloom import SchemaTooNew, SQLiteStore, StoreCheckpointer, StoreUnavailable
 from threadloom.ops import Delete, DropTree, Match, Put, Scan
 from threadloom.stores.sqlite import schema, search
 
@@ -185,3 +187,75 @@ def test_a_store_that_is_forgotten_leaves_no_warning(path: Path) -> None:
 def test_a_log_cannot_be_kept_on_a_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="folder"):
         SQLiteStore(tmp_path)
+
+
+OTHER = """
+import sys
+from threadloom import SQLiteStore
+with SQLiteStore(sys.argv[1]) as store:
+    store.execute([])
+"""
+
+WRITER = """
+import os, signal, sys
+from threadloom import SQLiteStore
+from threadloom.ops import Put
+store = SQLiteStore(sys.argv[1])
+store.execute([Put(("a",), "first", {})])
+second = SQLiteStore(sys.argv[1])  # opening once more must not cost the locks of the first
+second.close()
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(50):
+    store.execute([Put(("a",), str(number), {})])
+print("written", flush=True)
+sys.stdin.readline()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_writes_survive_others_opening_and_closing_and_a_kill(path: Path) -> None:
+    """Closing any handle of a file drops a process's locks on it, and then its log is lost."""
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    try:
+        assert writer.stdout.readline() == "ready\n"
+        subprocess.run([sys.executable, "-c", OTHER, str(path)], check=True, timeout=60)
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+        assert writer.stdout.readline() == "written\n"
+        with SQLiteStore(path) as store:
+            assert len(store.execute([Scan(("a",))])[0]) == 51
+    finally:
+        writer.kill()
+        writer.communicate(timeout=30)
+    with SQLiteStore(path) as store:
+        assert len(store.execute([Scan(("a",))])[0]) == 51
+
+
+def test_a_listing_of_checkpoints_costs_a_constant_number_of_statements(path: Path) -> None:
+    statements: list[str] = []
+    with SQLiteStore(path) as store:
+        saver = StoreCheckpointer(store)
+        builder = StateGraph(MessagesState)
+        builder.add_node("a", lambda state: {"messages": [("ai", "answer")]})
+        builder.add_edge(START, "a")
+        graph = builder.compile(checkpointer=saver)
+        config: RunnableConfig = {"configurable": {"thread_id": "x"}}
+        for _ in range(20):
+            graph.invoke({"messages": [("user", "question")]}, config)
+        with store._connections.reader() as connection:
+            connection.set_trace_callback(statements.append)
+        costs = []
+        for limit in (1, 10, 50):
+            statements.clear()
+            assert len(list(saver.list(config, limit=limit))) == limit
+            costs.append(len(statements))
+    assert len(set(costs)) == 1
+    assert costs[0] < 20

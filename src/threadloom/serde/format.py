@@ -13,7 +13,7 @@ from zlib import crc32
 
 import ormsgpack
 
-from threadloom.errors import CorruptRecord
+from threadloom.errors import CorruptRecord, SchemaTooNew
 
 VERSION: Final = 1
 """The format version this build writes, and the newest it reads."""
@@ -85,15 +85,19 @@ def unframe(data: bytes) -> bytes:
 
     Raises:
         CorruptRecord: either is wrong.
+        SchemaTooNew: a newer Threadloom wrote it.
     """
     if len(data) < 6:
         raise CorruptRecord(f"a stored value of {len(data)} bytes is too short")
-    if data[0] != VERSION:
-        raise CorruptRecord(
-            f"a stored value has format version {data[0]}; this Threadloom reads {VERSION}"
-        )
     if crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise CorruptRecord("a stored value does not match its checksum: truncated or damaged")
+    if data[0] > VERSION:
+        raise SchemaTooNew(
+            f"a stored value has format version {data[0]}, this Threadloom reads {VERSION}. "
+            "Install a newer one: pip install --upgrade threadloom"
+        )
+    if data[0] != VERSION:
+        raise CorruptRecord(f"a stored value has the unknown format version {data[0]}")
     return data[1:-4]
 
 

@@ -175,6 +175,7 @@ def look_first(path: Path) -> None:
     log = path.with_name(path.name + "-wal")
     if log.is_file() and log.stat().st_size:
         raise StoreUnavailable(
-            f"{path} is a database of another program, which has not finished writing it. "
-            "Threadloom does not write into it: give it a file of its own"
+            f"{path} is a database of another program (LangGraph's SqliteSaver, for example), "
+            "which has not finished writing it. Threadloom does not write into it: give it a "
+            "file of its own"
         )
