@@ -45,4 +45,4 @@ with SessionManager("sqlite:///sessions.db") as sessions:
         print(f"{session.id}: {session.turn_count} turn, {session.message_count} messages")
 
     sessions.delete_session(trip)
-    print("left:", sessions.list_sessions(), sessions.messages("oslo"))
+    print("left:", sessions.get_session("oslo"), sessions.messages("oslo"))

@@ -168,8 +168,8 @@ def not_found(id: str) -> SessionNotFound:
 def deleted(id: str, what: str) -> SessionDeleted:
     """The error for a late write."""
     return SessionDeleted(
-        f"session {id!r}: {what}. It was deleted or pruned while something was still writing "
-        "to it; the late write was refused"
+        f"session {id!r} was deleted or pruned while something was still writing to it, and the "
+        f"late write was refused: {what}"
     )
 
 

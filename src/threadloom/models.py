@@ -43,12 +43,18 @@ class SessionInfo(BaseModel):
 
     Attributes:
         id: the session's id, which is LangGraph's `thread_id`.
+        name, owner, tags, agent_name: what it was given to be found by.
         metadata: the user's own dict.
+        context: the channel, room and sender it takes place in.
+        created_at, updated_at: aware UTC; any activity moves the second.
+        expires_at: when it ends without further activity; None for never.
         message_count: how many messages `SessionManager.messages` shows.
         turn_count: how many turns it has had.
         total_tokens: `usage_metadata` of its AI messages, summed up.
         status: computed from what is stored: ``interrupted`` or ``error`` if the graph's
             head says so, ``running`` inside a turn, else ``idle``.
+        turn_id, turn_started_at: the turn that is running.
+        origin: what it was copied from.
         conflicts: how often a graph run branched off because another was faster.
         version: grows with every change; hand it to `update_session` as `expected_version`.
     """

@@ -115,6 +115,9 @@ class Store(Closing, BaseStore):
         """`batch`, from an event loop."""
         return await arun(batch_plan(ops), self)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds open resources and cannot be pickled")
 

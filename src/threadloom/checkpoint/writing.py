@@ -175,8 +175,8 @@ def put(
         )
         if conflict:
             logger.warning(
-                "session %r: a graph run that began at checkpoint %s was overtaken by %s; both "
-                "are kept, checkpoint %s is a branch and now the head",
+                "session %r: a graph run that began at checkpoint %s was overtaken, %s had become "
+                "the head meanwhile; both are kept as branches, and %s is the head now",
                 paths.id,
                 parent,
                 head.id,

@@ -375,11 +375,16 @@ def _with_ids(messages: Sequence[BaseMessage]) -> _Named:
     return _Named(found, given)
 
 
-def _only_messages(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+def _only_messages(messages: Any) -> list[BaseMessage]:
+    if isinstance(messages, (BaseMessage, str)):
+        raise SerializationError(
+            f"add_messages takes a list of messages, got a {type(messages).__qualname__}"
+        )
     for message in messages:
         if not isinstance(message, BaseMessage):
             raise SerializationError(
-                f"a chat history takes messages, got a {type(message).__qualname__}"
+                "a chat history takes messages such as HumanMessage(text), got a "
+                f"{type(message).__qualname__}"
             )
         if message.id is not None and not isinstance(message.id, str):
             raise SerializationError(f"a message's id is a string, got {message.id!r}")

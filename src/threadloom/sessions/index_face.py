@@ -166,8 +166,9 @@ class IndexFace(Face):
     def delete_session(self, id: SessionRef) -> bool:
         """Delete a session: its record, messages, summary, state, checkpoints, all or nothing.
 
-        A graph run that is still under way cannot bring it back: its next write raises
-        `SessionDeleted`. Returns whether the session existed.
+        A graph run that has stored a checkpoint and is still under way cannot bring it back: its
+        next write raises `SessionDeleted`. A run or a chain whose first write is still to come
+        begins a new session under the same id. Returns whether the session existed.
         """
         return self._run(plans.delete(self._scope, self._paths(id)))
 

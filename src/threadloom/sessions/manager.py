@@ -76,11 +76,14 @@ class SessionManager(IndexFace, ConversationFace, Closing):
             self._store = store
         elif isinstance(store, BaseStore):
             raise UnsupportedByStore(
-                f"{type(store).__name__} is a LangGraph store that is not Threadloom's; use a "
-                "URL, a MemoryStore or an SQLiteStore"
+                f"a SessionManager cannot be built on a {type(store).__name__}: hand it a URL, or "
+                "the store that open_store(url) returns"
             )
         else:
-            raise InvalidKey(f"a store is a URL or a store object, got {type(store).__name__}")
+            raise InvalidKey(
+                f"a store is a URL such as 'sqlite:///sessions.db' or a store such as "
+                f"SQLiteStore(path), got a {type(store).__name__}"
+            )
         self._memory = Memory(self._store, self._scope, self._values)
         self._view = TenantStore(self._store, self._scope.root)
 

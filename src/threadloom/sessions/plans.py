@@ -270,7 +270,10 @@ def store_filter(filters: Filters) -> dict[str, Any]:
     """`Filters` as the filter of a query."""
     unknown = filters.keys() - Filters.__annotations__.keys()
     if unknown:
-        raise TypeError(f"unknown filters: {', '.join(sorted(unknown))}")
+        raise TypeError(
+            f"unknown filters: {', '.join(sorted(unknown))}; there are "
+            f"{', '.join(Filters.__annotations__)}"
+        )
     owner, agent_name = filters.get("owner"), filters.get("agent_name")
     tags, status = filters.get("tags"), filters.get("status")
     context, metadata = filters.get("context"), filters.get("metadata")

@@ -50,7 +50,10 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
         SchemaTooNew: a newer Threadloom wrote the data.
     """
     if not isinstance(url, str) or "://" not in url:
-        raise InvalidKey(f"not a store's URL: {url!r}; try 'sqlite:///sessions.db'")
+        raise InvalidKey(
+            f"not a store's URL: {url!r:.200}; write memory://, sqlite:///relative.db or "
+            "sqlite:////absolute/path.db"
+        )
     scheme = url.split("://", 1)[0].lower()
     if scheme == "memory":
         if url.split("://", 1)[1]:

@@ -66,6 +66,9 @@ class SQLiteStore(Store):
         with self._connections.reader():
             pass  # opening tells at once what is wrong with the file
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch in one transaction. See `Store.execute`."""
         try:
