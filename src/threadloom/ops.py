@@ -63,11 +63,15 @@ class Hit(NamedTuple):
 
 
 class Get(NamedTuple):
-    """One record. Result: `Record | None`; without `blob` it comes with `blob=None`."""
+    """One record. Result: `Record | None`; without `blob` it comes with `blob=None`.
+
+    `expired` gives it also when it has expired and is still there.
+    """
 
     namespace: Namespace
     key: str
     blob: bool = True
+    expired: bool = False
 
 
 class Put(NamedTuple):

@@ -11,7 +11,7 @@ keeps these promises, which `threadloom.testing.StoreContract` checks:
 * namespaces, keys and documents may be of any length: an engine whose indexes are limited
   hashes what is too long for them;
 * records come back as they were written, ordered by code points, and never shared;
-* expired records are not seen by any read but a `Query` or `Count` for `expired`;
+* expired records are not seen by any read that does not ask for `expired` ones;
 * a driver's error becomes one of `threadloom.errors`, with the driver's as its cause;
 * any thread and any event loop may call either method, at any time, on one object.
 """

@@ -965,3 +965,18 @@ def test_an_opaque_value_is_readable() -> None:
     assert hash(value) != hash(Opaque("shop:Order", {"lines": [2], "id": 3}))
     with pytest.raises(dataclasses.FrozenInstanceError):
         value.value = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(("width", "depth"), [(1, 100), (20, 60), (40, 30), (60, 20), (150, 10)])
+def test_what_was_stored_can_be_read_however_it_nests(width: int, depth: int) -> None:
+    value: Any = None
+    for _ in range(width):
+        inner: Any = 1
+        for _ in range(depth):
+            inner = [inner]
+        value = (value, inner)
+    if width == 1:
+        assert CODEC.loads(CODEC.dumps(value)) == value
+    else:
+        with pytest.raises(SerializationError, match="deep"):
+            CODEC.dumps(value)

@@ -6,6 +6,10 @@ session back, while a new life under the same id may begin at any time.
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
 from threadloom import index
@@ -16,10 +20,33 @@ from threadloom.ops import ABSENT, Check, Expect, Get, Record
 from threadloom.plans import Pause, Plan
 
 _PATIENCE = 2.0
-"""Seconds that a write waits for the put which begins a new life of a deleted id."""
+"""Seconds that a write waits for a put to begin, where it would begin a new life of an id."""
 _LOOKS = 100
 _UUID6_EPOCH = 0x01B21DD213814000
 """100-nanosecond intervals between the Gregorian calendar (RFC 9562) and the Unix epoch."""
+
+
+_under_way: Counter[tuple[str, ...]] = Counter()
+_lock = threading.Lock()
+
+
+@contextmanager
+def under_way(paths: SessionPaths) -> Iterator[None]:
+    """While a put of a session is under way in this process, writes for it wait with patience."""
+    place = _place(paths)
+    with _lock:
+        _under_way[place] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _under_way[place] -= 1
+            if _under_way[place] <= 0:
+                del _under_way[place]
+
+
+def _place(paths: SessionPaths) -> tuple[str, ...]:
+    return (*paths.sessions, paths.id)
 
 
 def check(
@@ -31,27 +58,33 @@ def check(
     namespace, as far as they are there.
 
     A new life of a deleted id begins with a put of the root, which other writes may overtake.
-    A `patient` one waits for it; a run that has outlived the deletion waits in vain, for its
-    put is refused.
+    A `patient` one waits for it, for as long as a put is under way here and then two seconds
+    more; a run that has outlived the deletion waits in vain, for its put is refused.
     """
     paths = place.paths
-    for look in range(_LOOKS + 1):
-        session, stored, grave, head = yield [
+    look = 0
+    while look <= _LOOKS:
+        session, remains, stored, grave, head = yield [
             Get(paths.sessions, paths.id),
+            Get(paths.sessions, paths.id, blob=False, expired=True),
             Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
             index.tombstone(paths),
             place.head(),
         ]
         if session is None:
-            head = None  # of an expired life
-        if grave is None or (session is not None and stored is not None):
+            head = None
+            if stored is not None:
+                raise index.deleted(paths.id, f"it expired, and checkpoint {checkpoint_id} with it")
+        ended = grave is not None or (session is None and remains is not None)
+        if not ended or (session is not None and stored is not None):
             return session, grave, head
-        if _older(checkpoint_id, grave):
+        if grave is not None and _older(checkpoint_id, grave):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
         if session is not None or not patient:
             return session, grave, head
-        if look < _LOOKS:
-            yield Pause(_PATIENCE / _LOOKS)
+        if not _under_way.get(_place(paths)):
+            look += 1
+        yield Pause(_PATIENCE / _LOOKS)
     raise index.deleted(paths.id, f"checkpoint {checkpoint_id} never came")
 
 

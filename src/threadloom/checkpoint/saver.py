@@ -19,7 +19,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
-from threadloom.checkpoint import reading, upkeep, writing
+from threadloom.checkpoint import life, reading, upkeep, writing
 from threadloom.checkpoint.layout import Place
 from threadloom.errors import InvalidKey
 from threadloom.keys import SessionPaths, check_text
@@ -159,7 +159,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             SerializationError: a value cannot be stored; names its channel and type.
         """
         place = self._place(config)
-        run(self._put(place, config, checkpoint, metadata, new_versions), self.store)
+        with life.under_way(place.paths):
+            run(self._put(place, config, checkpoint, metadata, new_versions), self.store)
         return _named(place, checkpoint["id"])
 
     async def aput(
@@ -171,7 +172,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
     ) -> RunnableConfig:
         """`put`, from an event loop."""
         place = self._place(config)
-        await arun(self._put(place, config, checkpoint, metadata, new_versions), self.store)
+        with life.under_way(place.paths):
+            await arun(self._put(place, config, checkpoint, metadata, new_versions), self.store)
         return _named(place, checkpoint["id"])
 
     def _put(

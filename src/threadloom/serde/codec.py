@@ -18,6 +18,9 @@ from threadloom.serde.writer import Writer
 STRICT_VARIABLE: Final = "LANGGRAPH_STRICT_MSGPACK"
 _TRUE: Final = frozenset({"1", "true", "yes"})
 
+_SURELY_READABLE: Final = 20
+"""Levels of nesting that stay within a reader's budget whatever they are."""
+
 
 class Codec:
     """Stores values so that what was put is what is read, type for type.
@@ -121,13 +124,19 @@ class Codec:
                 ``where``, the place inside the value, and the type.
         """
         try:
+            writer = Writer()
             try:
-                return frame(pack(Writer().encode(value)))
+                body = pack(writer.encode(value))
             except ormsgpack.MsgpackEncodeError:  # a lone surrogate: look at every string
-                return frame(pack(Writer(careful=True).encode(value)))
+                writer = Writer(careful=True)
+                body = pack(writer.encode(value))
+            if writer.deepest > _SURELY_READABLE:
+                # Reading has a budget for nesting. What would exceed it is refused here.
+                Reader(self, opaque=True).read(body)
+            return frame(body)
         except Refused as error:
             raise SerializationError(error.describe(where)) from error.__cause__
-        except RecursionError as error:
+        except (RecursionError, CorruptRecord) as error:
             raise SerializationError(f"cannot store {where}: it nests too deeply") from error
         except (KeyboardInterrupt, SystemExit, MemoryError):
             raise

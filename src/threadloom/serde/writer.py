@@ -32,21 +32,25 @@ class Writer:
     """Makes one value plain. Not shared: it counts how deep it is.
 
     Attributes:
+        deepest: how deep the value nests.
         careful: look for lone surrogates in every string, which costs time; the first
             attempt does without and fails if there are any.
     """
 
-    __slots__ = ("careful", "depth")
+    __slots__ = ("careful", "deepest", "depth")
 
     def __init__(self, *, careful: bool = False) -> None:
         self.careful = careful
         self.depth = 0
+        self.deepest = 0
 
     def encode(self, value: Any) -> Any:
         kind = type(value)
         if kind in SCALARS:
             return self.text(value) if self.careful and kind is str else value
         self.depth += 1
+        if self.depth > self.deepest:
+            self.deepest = self.depth
         if self.depth > MAX_DEPTH:
             raise Refused(None, f"it contains itself, or nests deeper than {MAX_DEPTH} levels")
         if kind is list:

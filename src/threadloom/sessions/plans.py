@@ -40,6 +40,8 @@ class Unset:
 UNSET: Final = Unset()
 
 _ORDERS = ("created_at", "updated_at")
+_TRIES = 20
+_LONGEST_TTL = timedelta(days=36_500)
 _MOST = 2**31
 """As good as no limit."""
 _STATUSES = ("idle", "running", "interrupted", "error")
@@ -71,16 +73,23 @@ def create(
         "context": _context(context),
         "ttl": _ttl(ttl),
     }
-    while True:
-        now = scope.now()
+    for _ in range(_TRIES):
+        ops = index.begin(paths, index.new_doc(scope.now(), **fields))
         try:
-            yield index.begin(paths, index.new_doc(now, **fields))
+            *_, record = yield [*ops, Get(paths.sessions, paths.id)]
         except ExpectationFailed:
             if if_exists == "raise":
                 raise SessionExists(f"session {paths.id!r} exists already") from None
-        (record,) = yield [Get(paths.sessions, paths.id)]
+            (record,) = yield [Get(paths.sessions, paths.id)]
+        else:
+            if record is None:
+                raise InvalidKey(
+                    f"session {paths.id!r} would have expired already: its ttl is {ttl}, and the "
+                    "clocks of the manager and of its store disagree"
+                )
         if record is not None:
             return index.info(record)
+    raise SessionConflict(f"session {paths.id!r} comes and goes faster than it can be read")
 
 
 def get(paths: SessionPaths) -> Plan[SessionInfo | None]:
@@ -374,4 +383,6 @@ def _ttl(ttl: timedelta | None) -> int | None:
         raise InvalidKey(f"ttl is a timedelta, got {ttl!r}")
     if ttl <= timedelta(0):
         raise InvalidKey(f"ttl must be positive, got {ttl!r}")
+    if ttl > _LONGEST_TTL:
+        raise InvalidKey(f"ttl is a hundred years at most, got {ttl!r}; None is for ever")
     return ttl // timedelta(microseconds=1)

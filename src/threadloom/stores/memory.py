@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from threadloom import keys
 from threadloom.clock import Clock
 from threadloom.documents import decode_doc, encode_doc
-from threadloom.errors import StoreClosed, UnsupportedByStore
+from threadloom.errors import StoreClosed, StoreUnavailable, UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
     Check,
@@ -89,23 +89,35 @@ class MemoryStore(Store):
         self._spaces: dict[Namespace, _Space] = {}
         self._version = 0
         self._closed = False
+        self._working_thread = 0
         self._lock = threading.Lock()
         forking.register(self)
 
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch, all or nothing. See `Store.execute`."""
+        if self._working_thread == threading.get_ident():
+            raise StoreUnavailable(
+                "this MemoryStore is at work in this very thread: a signal handler cannot use a "
+                "store that it has interrupted"
+            )
         with self._lock:
             if self._closed:
                 raise StoreClosed("this MemoryStore was closed")
-            work = _Work(self._spaces, self.now(), self._version)
+            self._working_thread = threading.get_ident()
             try:
-                results = [work.apply(op) for op in ops]
-            except BaseException:
-                work.undo()
-                raise
+                return self._apply(ops)
             finally:
-                self._version = work.version
-            return results
+                self._working_thread = 0
+
+    def _apply(self, ops: Batch) -> Results:
+        work = _Work(self._spaces, self.now(), self._version)
+        try:
+            return [work.apply(op) for op in ops]
+        except BaseException:
+            work.undo()
+            raise
+        finally:
+            self._version = work.version
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute`; memory needs no thread."""
@@ -125,6 +137,7 @@ class MemoryStore(Store):
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.Lock()
+        self._working_thread = 0
 
 
 class _Work:
@@ -139,7 +152,8 @@ class _Work:
     def apply(self, op: Op) -> Any:
         match op:
             case Get():
-                entry = self._live(op.namespace, op.key)
+                find = self._stored if op.expired else self._live
+                entry = find(op.namespace, op.key)
                 if entry is None:
                     return None
                 return _record(op.namespace, op.key, entry, blobs=op.blob)

@@ -37,6 +37,7 @@ class Connections:
         self._synchronous = synchronous
         self._busy_seconds = busy_seconds
         self._closed = False
+        self._identity: tuple[int, int] | None = None
         forking.register(self)
 
     def _renew(self) -> None:
@@ -46,6 +47,7 @@ class Connections:
         self._writer: sqlite3.Connection | None = None
         self._busy = 0
         self._forking = False
+        self._writing_thread = 0
 
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
@@ -62,29 +64,57 @@ class Connections:
 
     @contextmanager
     def writer(self) -> Iterator[sqlite3.Connection]:
-        """The connection for writing; one thread at a time has it."""
+        """The connection for writing; one thread at a time has it.
+
+        A transaction that is still open at the end, for whatever reason, is rolled back.
+        """
+        if self._writing_thread == threading.get_ident():
+            raise StoreUnavailable(
+                f"{self.path} is being written by this very thread: a signal handler cannot use "
+                "a store that it has interrupted"
+            )
         self._enter()
         try:
             with self._write_lock:
-                if self._closed:
-                    raise StoreClosed(f"the store of {self.path} was closed")
-                if self._writer is None:
-                    self._writer = self.open()
+                self._writing_thread = threading.get_ident()
                 try:
-                    yield self._writer
+                    yield self._fresh_writer()
                 except sqlite3.Error:
                     # Whatever state it is in, the next writer starts afresh.
                     broken, self._writer = self._writer, None
-                    broken.close()
+                    if broken is not None:
+                        broken.close()
                     raise
+                finally:
+                    self._writing_thread = 0
+                    if self._writer is not None and self._writer.in_transaction:
+                        self._writer.rollback()
         finally:
             self._leave()
+
+    def _fresh_writer(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreClosed(f"the store of {self.path} was closed")
+        self._check_identity()
+        if self._writer is None:
+            self._writer = self.open()
+        elif self._writer.in_transaction:
+            self._writer.rollback()
+        return self._writer
+
+    def _check_identity(self) -> None:
+        """The file is still the one that was opened first."""
+        if self._identity is not None and self._identity != _identity(self.path):
+            raise StoreUnavailable(
+                f"{self.path} was deleted or replaced while it was open; close this store and "
+                "open it again"
+            )
 
     def close(self) -> None:
         """Wait for what is under way, then close every connection for good."""
         with self._state:
             self._closed = True
-            self._state.wait_for(lambda: self._busy == 0)
+            self._rest()
             self._close_all()
 
     def __del__(self) -> None:
@@ -94,8 +124,12 @@ class Connections:
     def before_fork(self) -> None:
         self._state.acquire()
         self._forking = True
-        self._state.wait_for(lambda: self._busy == 0)
+        self._rest()
         self._close_all()
+
+    def _rest(self) -> None:
+        # Bounded, for an interrupt may come between counting a user in and counting it out.
+        self._state.wait_for(lambda: self._busy == 0, timeout=self._busy_seconds + 5)
 
     def after_fork_in_parent(self) -> None:
         self._forking = False
@@ -120,6 +154,7 @@ class Connections:
             raise StoreUnavailable(f"the folder {self.path.parent} does not exist")
         if self.path.is_dir():
             raise StoreUnavailable(f"{self.path} is a folder, not a file")
+        self._check_identity()
         try:
             schema.look_first(self.path)
             connection = sqlite3.connect(
@@ -141,6 +176,7 @@ class Connections:
             raise StoreUnavailable(
                 f"{self.path} cannot be opened for reading and writing: {error}"
             ) from error
+        self._identity = self._identity or _identity(self.path)
         return connection
 
     def _configure(self, connection: sqlite3.Connection) -> None:
@@ -203,3 +239,11 @@ class Connections:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino)

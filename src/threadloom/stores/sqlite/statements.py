@@ -65,15 +65,14 @@ class Transaction:
             if kind is None:
                 results += [self.apply(op) for op in run]
             else:
-                namespace, blob = kind
-                results += self._get_all(namespace, [op.key for op in run], blob=blob)  # type: ignore[union-attr]
+                results += self._get_all(kind, [op.key for op in run])  # type: ignore[union-attr]
         return results
 
     def apply(self, op: Op) -> Any:
         """Run one operation and return its result."""
         match op:
             case Get():
-                return self._get_all(op.namespace, [op.key], blob=op.blob)[0]
+                return self._get_all(op._replace(key=""), [op.key])[0]
             case Scan():
                 return self._scan(op)
             case Put():
@@ -151,7 +150,8 @@ class Transaction:
 
     # Reading
 
-    def _get_all(self, namespace: Namespace, names: list[str], *, blob: bool) -> list[Any]:
+    def _get_all(self, like: Get, names: list[str]) -> list[Any]:
+        namespace = like.namespace
         number = self._number(namespace)
         if number is None:
             return [None] * len(names)
@@ -159,9 +159,9 @@ class Transaction:
         for start in range(0, len(names), _MOST_PARAMETERS):
             part = names[start : start + _MOST_PARAMETERS]
             rows = self._sql(
-                f"SELECT {_COLUMNS if blob else _NO_BLOB} FROM rec r WHERE r.ns = ? "  # noqa: S608
-                f"AND r.key IN ({','.join('?' * len(part))}) AND {_LIVE}",
-                [number, *part, self._now],
+                f"SELECT {_COLUMNS if like.blob else _NO_BLOB} FROM rec r WHERE r.ns = ? "  # noqa: S608
+                f"AND r.key IN ({','.join('?' * len(part))}) AND (? OR {_LIVE})",
+                [number, *part, like.expired, self._now],
             )
             found.update((row[0], _record(namespace, row)) for row in rows)
         # A key that is asked for twice is handed out twice, never shared.
@@ -404,8 +404,9 @@ class Transaction:
         return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
 
 
-def _together(op: Op) -> tuple[Namespace, bool] | None:
-    return (op.namespace, op.blob) if isinstance(op, Get) else None
+def _together(op: Op) -> Get | None:
+    """What neighbouring reads of one statement have in common."""
+    return op._replace(key="") if isinstance(op, Get) else None
 
 
 def _bounded(limit: int) -> int:

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from threadloom.clock import Clock
-from threadloom.errors import CorruptRecord, InvalidKey, StoreClosed, StoreUnavailable
+from threadloom.errors import (
+    CorruptRecord,
+    InvalidKey,
+    SchemaTooNew,
+    StoreClosed,
+    StoreUnavailable,
+)
 from threadloom.ops import WRITES, Match
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
@@ -20,7 +26,7 @@ from threadloom.stores.sqlite import schema, search
 from threadloom.stores.sqlite.connections import Connections
 from threadloom.stores.sqlite.statements import Transaction
 
-_ASYNC_THREADS = 4
+_READ_THREADS = 4
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 
 
@@ -59,7 +65,7 @@ class SQLiteStore(Store):
         self._connections = Connections(
             self.path, synchronous=_SYNCHRONOUS[durability], busy_seconds=busy_timeout
         )
-        self._threads: ThreadPoolExecutor | None = None
+        self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
         self._threads_of = 0
         self._threads_lock = threading.Lock()
         forking.register(self)
@@ -83,7 +89,7 @@ class SQLiteStore(Store):
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute` on one of the store's own threads."""
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._pool(), self.execute, ops)
+            future = asyncio.get_running_loop().run_in_executor(self._pool(ops), self.execute, ops)
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self.path} was closed") from error
         try:
@@ -102,13 +108,14 @@ class SQLiteStore(Store):
         """Wait for what is under way, bring the search index up to date, close the file."""
         try:
             self._feed_search()
-        except (StoreClosed, sqlite3.Error):
+        except (StoreUnavailable, SchemaTooNew, sqlite3.Error):
             pass  # the texts stay in the file and are fed at the next search
         self._connections.close()
         with self._threads_lock:
             threads, self._threads = self._threads, None
         if threads is not None and self._threads_of == os.getpid():
-            threads.shutdown(wait=True)
+            for pool in threads:
+                pool.shutdown(wait=True)
 
     async def aclose(self) -> None:
         """`close`, without blocking the loop."""
@@ -138,20 +145,15 @@ class SQLiteStore(Store):
     def _write(self, ops: Batch) -> Results:
         with self._connections.writer() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                (known,) = connection.execute("PRAGMA user_version").fetchone()
-                schema.check_version(known, self.path)
-                (version,) = connection.execute(
-                    "UPDATE state SET seq = seq + 1 RETURNING seq"
-                ).fetchone()
-                work = Transaction(connection, self.now(), version)
-                results = work.apply_all(ops)
-                search.feed(connection, at_least=search.BACKLOG)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            (known,) = connection.execute("PRAGMA user_version").fetchone()
+            schema.check_version(known, self.path)
+            (version,) = connection.execute(
+                "UPDATE state SET seq = seq + 1 RETURNING seq"
+            ).fetchone()
+            work = Transaction(connection, self.now(), version)
+            results = work.apply_all(ops)
+            search.feed(connection, at_least=search.BACKLOG)
+            connection.execute("COMMIT")
             return results
 
     def _feed_search(self) -> None:
@@ -160,20 +162,19 @@ class SQLiteStore(Store):
                 return
         with self._connections.writer() as connection:
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                search.feed(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
+            search.feed(connection)
+            connection.execute("COMMIT")
 
-    def _pool(self) -> ThreadPoolExecutor:
+    def _pool(self, ops: Batch) -> ThreadPoolExecutor:
+        """Threads for asynchronous calls: reads never queue behind writes that wait."""
         with self._threads_lock:
             if self._threads is None or self._threads_of != os.getpid():
-                self._threads = ThreadPoolExecutor(_ASYNC_THREADS, "threadloom-sqlite")
+                self._threads = (
+                    ThreadPoolExecutor(_READ_THREADS, "threadloom-sqlite-read"),
+                    ThreadPoolExecutor(1, "threadloom-sqlite-write"),
+                )
                 self._threads_of = os.getpid()
-            return self._threads
+            return self._threads[any(isinstance(op, WRITES) for op in ops)]
 
 
 def _translated(error: sqlite3.Error, path: Path) -> Exception:

@@ -49,6 +49,7 @@ class ExpiryContract(ContractBase):
             assert type(db.one(Put(NS, "k", doc={}, expires_at=expires_at))) is int
             assert db.one(Get(NS, "k")) is None
             assert db.keys(Query(NS, expired=True)) == ["k"]
+            assert db.one(Get(NS, "k", expired=True)).key == "k"
 
     def test_no_read_sees_what_has_expired(self, db: Driver) -> None:
         _expired(db)
