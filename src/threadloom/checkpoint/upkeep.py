@@ -256,19 +256,22 @@ class _Thread(NamedTuple):
     def _needed_for(self, id: str, channel: str) -> set[str]:
         """Walk back from a checkpoint that has a version of a channel but no value.
 
-        Where the version changes between a parent and its child, and the parent's pending
-        writes hold a write to the channel, the child's value is that write on top of the
-        parent's: a delta channel. Without such a write the channel was emptied there.
+        LangGraph's metadata names the delta channels that have moved on since their last
+        snapshot; of these everything back to a stored value is needed. Others may be delta
+        channels all the same, where checkpoints come without that metadata: where the version
+        changes between a parent and its child, and the parent's pending writes hold a write to
+        the channel, the child's value is that write on top of the parent's: a delta channel.
+        Without such a write the channel was emptied there.
         """
         passed: list[str] = []
-        written = False
+        written = known = channel in (self.stored[id].record.body().get("delta") or ())
         child = self.headers[id]
         parent = self.stored[id].parent
         while parent is not None and parent in self.stored:
             header = self.headers[parent]
             changed = header.versions.get(channel) != child.versions.get(channel)
             wrote = any(write.channel == channel for write in self.stored[parent].writes)
-            if changed and not wrote:
+            if changed and not wrote and not known:
                 break
             passed.append(parent)
             written = written or wrote

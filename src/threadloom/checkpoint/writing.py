@@ -128,6 +128,8 @@ def put(
             "run_id": merged.get("run_id"),
             **(counts or {}),
         }
+        if delta := merged.get("counters_since_delta_snapshot"):
+            doc["delta"] = sorted(delta)  # what only the ancestors can rebuild; see upkeep
         becomes_head = existing is None or head.id == id
         new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
         fields: dict[str, Any] = {}
