@@ -4,7 +4,7 @@ import operator
 from typing import Annotated, Any, TypedDict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from langgraph.channels import DeltaChannel
 from langgraph.errors import InvalidUpdateError
@@ -92,7 +92,10 @@ def test_a_prune_changes_nothing_that_the_head_shows(
         graph.invoke({"log": ["first"], "mode": ""}, CONFIG)
         for number, (step, durability) in enumerate(steps):
             play(graph, step, number, durability)
-        before = shown(graph, CONFIG)
+        try:
+            before = shown(graph, CONFIG)
+        except InvalidUpdateError:
+            reject()  # LangGraph cannot show this state, with any saver
         kept = len(list(saver.list(CONFIG)))
         saver.prune(["t"])
         assert shown(graph, CONFIG) == before

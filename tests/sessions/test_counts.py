@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from typing import Any
 
@@ -93,6 +94,32 @@ def test_counts_are_what_messages_shows(steps: list[tuple[str, Any]]) -> None:
                     shown = sessions.messages(known)
                     assert info.message_count == len(shown), (step, what)
                     assert info.total_tokens == token_total(shown), (step, what)
+
+
+def test_a_message_that_comes_in_by_both_doors_at_once_is_counted_once(store: Store) -> None:
+    sessions = SessionManager(store)
+    graph = build(sessions)
+    for number in range(15):
+        id = f"s{number}"
+        sessions.create_session(id=id)
+        gate = threading.Barrier(2)
+
+        def by_graph(id: str = id, gate: threading.Barrier = gate) -> None:
+            gate.wait(20)
+            graph.invoke({"messages": [message("m1")]}, {"configurable": {"thread_id": id}})
+
+        def by_chain(id: str = id, gate: threading.Barrier = gate) -> None:
+            gate.wait(20)
+            sessions.memory(id).append(message("m1"))
+
+        threads = [threading.Thread(target=door) for door in (by_graph, by_chain)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        info = sessions.get_session(id)
+        assert info is not None
+        assert info.message_count == len(sessions.messages(id)) == 1
 
 
 def test_a_message_cannot_take_the_id_of_another(sessions: SessionManager) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from langgraph.checkpoint.base import CheckpointMetadata
+from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom.errors import CorruptRecord, SchemaTooNew
 from threadloom.keys import (
@@ -265,6 +266,14 @@ class Stored(NamedTuple):
     @property
     def seq(self) -> int:
         return int(self.record.body().get("seq") or 0)
+
+    @property
+    def status(self) -> str:
+        """What the pending writes say of the run: error, interrupted or idle."""
+        channels = {write.channel for write in self.writes}
+        if ERROR in channels:
+            return "error"
+        return "interrupted" if INTERRUPT in channels else "idle"
 
     @property
     def parent(self) -> str | None:

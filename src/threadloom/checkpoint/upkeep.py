@@ -13,8 +13,10 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
 from threadloom.ops import (
     ABSENT,
+    Check,
     Delete,
     DropTree,
+    ExpectationFailed,
     Get,
     ListNamespaces,
     Op,
@@ -73,7 +75,13 @@ def copy_thread(
             raise index.not_found(source.id)
         if session is not None and heads:
             raise SessionConflict(f"session {target.id!r} has graph state; copy onto an empty one")
-        pages = yield [Scan(namespace) for namespace in namespaces]
+        # One moment for all of it: every write to a session moves its record's version.
+        *pages, again = yield [
+            *(Scan(namespace) for namespace in namespaces),
+            Get(source.sessions, source.id, blob=False),
+        ]
+        if again is None or again.version != origin.version:
+            raise ExpectationFailed(Check(source.sessions, source.id, origin.version))
         fields = {name: origin.body().get(name) or default for name, default in _NO_GRAPH.items()}
         if fields["status"] == "running":
             fields["status"] = "idle"
@@ -162,7 +170,15 @@ def _delete_runs(
                     shared = yield from shared_with_history(paths, session, messages)
                     fields["shared_messages"], fields["shared_tokens"] = shared
         if ops:
-            yield index.touch(paths, session, scope.now(), ops, implicit=False, set=fields)
+            yield index.touch(
+                paths,
+                session,
+                scope.now(),
+                ops,
+                implicit=False,
+                expect=session.version,
+                set=fields,
+            )
 
     return retrying(attempt)
 
@@ -227,7 +243,7 @@ class _Thread(NamedTuple):
             return dict(_NO_GRAPH)
         doc = newest.record.body()
         return {
-            "status": self.head.marks.get(newest.id, "idle"),
+            "status": newest.status,
             "graph_messages": doc.get("messages", 0),
             "graph_tokens": doc.get("tokens", 0),
         }
@@ -239,6 +255,8 @@ class _Thread(NamedTuple):
             return Delete(get.namespace, get.key, expect=version)
         newest = self.newest_without(gone)
         head = self.head._replace(id=None if newest is None else newest.id)
+        if newest is not None and newest.status != "idle":
+            head = head.with_mark(newest.id, newest.status)
         tips = tuple(tip for tip in head.tips if tip not in gone)
         if head.id is not None and head.id not in tips:
             tips = (*tips, head.id)

@@ -146,9 +146,9 @@ def put(
                 increments["turn_count"] = 1
             if conflict:
                 increments["conflicts"] = 1
-        expect: Expect = PRESENT
-        if session is not None and session.body().get("history_messages"):
-            expect = session.version
+        # What both doors hold is counted by each against the other, so neither may miss a write.
+        counted = place.is_root and MESSAGES in new_versions
+        expect: Expect = session.version if session is not None and counted else PRESENT
         content: list[Op] = [
             *guard,
             *(

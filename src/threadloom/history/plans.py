@@ -20,7 +20,7 @@ from threadloom.checkpoint.head_messages import head_messages
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
 from threadloom.keys import SessionPaths, is_storable, message_key, storable
 from threadloom.messages import text_of, token_total, tokens_of
-from threadloom.ops import ABSENT, Delete, DropTree, Expect, Get, Op, Put, Record, Scan
+from threadloom.ops import ABSENT, PRESENT, Delete, DropTree, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -102,12 +102,14 @@ def append(
                 expect=ABSENT if counter is None else counter.version,
             )
         )
+        expect: Expect = session.version if session is not None and named.given else PRESENT
         yield index.touch(
             paths,
             session,
             now,
             change.ops,
             implicit=scope.implicit,
+            expect=expect,
             increment=change.increments(),
         )
 
