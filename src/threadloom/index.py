@@ -19,7 +19,6 @@ from threadloom.keys import SessionPaths, storable
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
 from threadloom.ops import (
     ABSENT,
-    KEEP_EXPIRY,
     PRESENT,
     Delete,
     DropTree,
@@ -114,10 +113,6 @@ def touch(
             doc[name] = doc.get(name, 0) + value
         return begin(paths, doc, content)
     fields = set or {}
-    ttl = fields.get("ttl", session.body().get("ttl"))
-    expires_at = KEEP_EXPIRY if ttl is None else now + ttl
-    if ttl is None and "ttl" in fields:
-        expires_at = None
     return [
         *content,
         Patch(
@@ -127,8 +122,8 @@ def touch(
             maximum={"updated_at": now},
             increment=increment or {},
             text=searchable(fields["name"]) if "name" in fields else None,
-            expires_at=expires_at,
             expect=expect,
+            life="ttl",
         ),
     ]
 

@@ -97,6 +97,10 @@ class Patch(NamedTuple):
     `set` replaces fields, `maximum` raises numbers, `increment` adds to numbers (absent
     counts as 0). A record that is not there is left so (None) unless `expect` says otherwise.
     `expires_at` is left alone when it is `KEEP_EXPIRY`, `text` when it is None.
+
+    `life` names a field of the document with the record's life in microseconds: from this
+    write on, as the field stands after it, the record lives so long, and for ever where the
+    field is None or missing. With it, `expires_at` is not looked at.
     """
 
     namespace: Namespace
@@ -107,6 +111,7 @@ class Patch(NamedTuple):
     text: str | None = None
     expires_at: int | None = -1
     expect: Expect = None
+    life: str | None = None
 
 
 KEEP_EXPIRY: Final = -1

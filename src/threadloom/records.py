@@ -30,8 +30,11 @@ def patched(doc: Doc | None, op: Patch) -> Doc:
     return changed
 
 
-def patched_expiry(expires_at: int | None, op: Patch) -> int | None:
-    """When a record expires after a patch."""
+def patched_expiry(expires_at: int | None, op: Patch, doc: Doc, now: int) -> int | None:
+    """When a record expires after a patch that left `doc` behind."""
+    if op.life is not None:
+        life = doc.get(op.life)
+        return now + life if isinstance(life, int) else None
     return expires_at if op.expires_at == KEEP_EXPIRY else op.expires_at
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -25,8 +28,13 @@ from threadloom import (
     StoreUnavailable,
 )
 from threadloom.ops import Get, Put
+from threadloom.serde import Codec
+from threadloom.serde.reader import Reader
 from threadloom.store import Store
-from threadloom.testing import FrozenClock
+from threadloom.stores import memory
+from threadloom.testing import FaultyStore, FrozenClock
+
+from .helpers import Door, checkpoint, config, put, run_program
 
 
 def make(kind: str, folder: Path, clock: FrozenClock | None = None) -> Store:
@@ -53,7 +61,11 @@ def test_a_run_that_outlives_its_sessions_expiry_brings_nothing_back(
         builder.add_edge(START, "slow")
         graph = builder.compile(checkpointer=sessions.checkpointer())
         with pytest.raises(SessionDeleted, match=r"expired|parent"):
-            graph.invoke({"messages": [("user", "hi")]}, {"configurable": {"thread_id": "x"}})
+            graph.invoke(
+                {"messages": [("user", "hi")]},
+                {"configurable": {"thread_id": "x"}},
+                durability="sync",
+            )
         assert sessions.get_session("x") is None
         assert sessions.list_sessions() == []
 
@@ -125,6 +137,69 @@ def test_an_interrupted_write_leaves_nothing_and_no_lock(kind: str, tmp_path: Pa
         store.execute([Put(("a",), "k", {"n": 3})])
 
 
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.soak(full=20_000)
+def test_interrupts_at_any_moment_leave_a_store_that_works(
+    kind: str, tmp_path: Path, rounds: int
+) -> None:
+    url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/s.db"
+    counted, verdict = run_program("interrupted", url, rounds)
+    assert int(counted.split()[1]) > rounds / 100
+    assert verdict == "whole"
+
+
+@pytest.mark.parametrize("line", range(1, 8))
+def test_an_interrupt_between_any_two_lines_of_a_change_in_memory(line: int) -> None:
+    with SessionManager("memory://") as sessions:
+        sessions.memory("t").append(HumanMessage("one"))
+        changes = 0
+
+        def interrupting(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal changes
+            if frame.f_code is memory._Space.set.__code__ and event == "call":
+                changes += 1
+                if changes == line:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return interrupting
+
+        try:
+            sys.settrace(interrupting)
+            sessions.memory("t").append(HumanMessage("two"))
+        except KeyboardInterrupt:
+            assert changes == line
+        finally:
+            sys.settrace(None)
+        info = sessions.get_session("t")
+        assert info is not None
+        assert info.message_count == len(sessions.messages("t")) == (1 if changes == line else 2)
+
+
+def test_an_interrupt_while_a_value_is_read_is_no_damage() -> None:
+    value = Codec().dumps([HumanMessage("hi")])
+    interrupted = 0
+    for moment in range(1, 30):
+        calls = 0
+
+        def interrupting(frame: Any, event: str, argument: Any, moment: int = moment) -> Any:
+            nonlocal calls
+            if frame.f_code is Reader._hook.__code__:
+                calls += 1
+                if calls == moment:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return interrupting
+
+        try:
+            sys.settrace(interrupting)
+            Codec().loads(value)
+        except KeyboardInterrupt:
+            interrupted += 1
+        finally:
+            sys.settrace(None)
+    assert interrupted >= 8
+
+
 class _Interrupting:
     """A clock that does something when a store asks for the time, in the middle of its work."""
 
@@ -174,6 +249,77 @@ async def test_async_reads_do_not_wait_behind_writes_that_wait(tmp_path: Path) -
         lock.close()
         await asyncio.gather(*writes)
         assert len(await sessions.amessages("x")) == 9
+
+
+def _slow_put(store: FaultyStore, seconds: float) -> threading.Thread:
+    """A put of session t that is under way for so long."""
+    store.latency = seconds
+    sessions = SessionManager(store)
+
+    def work() -> None:
+        with contextlib.suppress(SessionDeleted):
+            put(Door("sync"), sessions.checkpointer(), "t", "c1", foo=1)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    time.sleep(0.2)
+    store.latency = 0.0
+    return thread
+
+
+def _refused_after(sessions: SessionManager) -> float:
+    began = time.monotonic()
+    with pytest.raises(SessionDeleted):
+        sessions.checkpointer().put_writes(config("t", checkpoint_id="c9"), [("x", 1)], "task")
+    return time.monotonic() - began
+
+
+def test_a_late_write_waits_for_puts_of_its_own_store_only() -> None:
+    with FaultyStore(MemoryStore()) as store, SessionManager("memory://") as others:
+        others.create_session(id="t")
+        others.delete_session("t")
+        thread = _slow_put(store, 3.0)
+        assert _refused_after(others) < 2.9
+        thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_late_write_in_a_child_does_not_wait_for_its_parents_puts() -> None:
+    with FaultyStore(MemoryStore()) as store:
+        sessions = SessionManager(store)
+        sessions.create_session(id="t")
+        sessions.delete_session("t")
+        thread = _slow_put(store, 3.0)
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            took = 99.0
+            try:
+                took = _refused_after(sessions)
+            finally:
+                os._exit(0 if took < 2.9 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        thread.join()
+
+
+def test_a_late_write_that_blocks_the_loop_of_its_put_is_refused(tmp_path: Path) -> None:
+    async def both() -> float:
+        with SessionManager(SQLiteStore(tmp_path / "s.db")) as sessions:
+            sessions.create_session(id="t")
+            sessions.delete_session("t")
+            made = checkpoint("c1", foo=1)
+            metadata: Any = {"source": "input", "step": -1, "parents": {}}
+            saver = sessions.checkpointer()
+            going = asyncio.create_task(
+                saver.aput(config("t"), made, metadata, made["channel_versions"])
+            )
+            await asyncio.sleep(0)
+            took = _refused_after(sessions)  # nothing else runs on this loop meanwhile
+            await going
+            return took
+
+    assert asyncio.run(both()) < 10
 
 
 def test_a_rightful_run_waits_for_its_own_slow_put(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from langgraph.errors import InvalidUpdateError
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, interrupt
 
-from threadloom import MemoryStore, StoreCheckpointer
+from threadloom import MemoryStore, SessionManager, StoreCheckpointer
 
 CONFIG: Any = {"configurable": {"thread_id": "t"}}
 
@@ -145,3 +145,35 @@ def test_a_prune_in_the_middle_of_three_interrupts_keeps_what_was_answered() -> 
         result = graph.invoke(Command(resume={pay.id: "yes"}), CONFIG)
         assert sorted(calls) == ["mail", "pay", "safe"]
         assert sorted(result["done"]) == ["mail: yes", "pay: yes", "safe: at once"]
+
+
+@pytest.mark.parametrize("words", range(3, 8))
+@pytest.mark.parametrize("frequency", [2, 3, 4])
+def test_a_checkpoint_that_stays_for_anothers_sake_stays_whole(frequency: int, words: int) -> None:
+    class State(TypedDict):
+        a: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=frequency)]
+        b: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=1000)]
+
+    with SessionManager("memory://") as sessions:
+        builder = StateGraph(State)
+        last = START
+        for number in range(words):
+            channel = "ab"[number % 2]
+            builder.add_node(f"n{number}", lambda _, c=channel, n=number: {c: [str(n)]})
+            builder.add_edge(last, f"n{number}")
+            last = f"n{number}"
+        graph: Any = builder.compile(checkpointer=sessions.checkpointer())
+        graph.invoke({"a": ["x"], "b": ["x"]}, {**CONFIG, "metadata": {"run_id": "r1"}})
+        graph.invoke({"a": ["y"]}, {**CONFIG, "metadata": {"run_id": "r2"}})
+
+        def history() -> dict[str, Any]:
+            return {
+                item.config["configurable"]["checkpoint_id"]: item.values
+                for item in graph.get_state_history(CONFIG)
+            }
+
+        before = history()
+        sessions.checkpointer().delete_for_runs(["r1"])
+        after = history()
+        assert 0 < len(after) <= len(before)
+        assert after == {id: before[id] for id in after}

@@ -6,7 +6,9 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -124,8 +126,40 @@ def test_a_newer_file_is_refused_also_while_it_is_open(
 @pytest.mark.parametrize(("durability", "pragma"), [("normal", 1), ("full", 2)])
 def test_durability_is_what_sqlite_is_told(path: Path, durability: str, pragma: int) -> None:
     with SQLiteStore(path, durability=durability) as store:  # type: ignore[arg-type]
-        with store._connections.writer() as connection:
-            assert connection.execute("PRAGMA synchronous").fetchone() == (pragma,)
+        said = store._connections.write(
+            lambda connection: connection.execute("PRAGMA synchronous").fetchone(),
+            time.monotonic(),
+        )
+        assert said == (pragma,)
+
+
+def test_waits_for_another_process_do_not_add_up(path: Path) -> None:
+    waited: list[float] = []
+
+    def write() -> None:
+        began = time.monotonic()
+        with pytest.raises(StoreUnavailable, match="locked"):
+            store.execute([Put(("a",), "k", {})])
+        waited.append(time.monotonic() - began)
+
+    with (
+        SQLiteStore(path, busy_timeout=1.0) as store,
+        closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other,
+    ):
+        other.execute("BEGIN IMMEDIATE")
+        threads = [threading.Thread(target=write) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(waited) == 6
+        assert max(waited) < 2.5
+        other.rollback()
+        store.execute([Put(("a",), "k", {})])
+        # Once somebody has got through, patience is whole again.
+        other.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.5, other.rollback).start()
+        store.execute([Put(("a",), "k", {})])
 
 
 def found(store: SQLiteStore, words: str) -> list[str]:
@@ -250,8 +284,7 @@ def test_a_listing_of_checkpoints_costs_a_constant_number_of_statements(path: Pa
         config: RunnableConfig = {"configurable": {"thread_id": "x"}}
         for _ in range(20):
             graph.invoke({"messages": [("user", "question")]}, config)
-        with store._connections.reader() as connection:
-            connection.set_trace_callback(statements.append)
+        store._connections.read(lambda found: found.set_trace_callback(statements.append))
         costs = []
         for limit in (1, 10, 50):
             statements.clear()

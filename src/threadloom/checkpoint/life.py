@@ -6,11 +6,12 @@ session back, while a new life under the same id may begin at any time.
 
 from __future__ import annotations
 
+import os
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from threadloom import index
 from threadloom.checkpoint import layout
@@ -18,39 +19,85 @@ from threadloom.checkpoint.layout import Place
 from threadloom.keys import SessionPaths
 from threadloom.ops import ABSENT, Check, Expect, Get, Record
 from threadloom.plans import Pause, Plan
+from threadloom.store import Store
 
 _PATIENCE = 2.0
 """Seconds that a write waits for a put to begin, where it would begin a new life of an id."""
-_LOOKS = 100
+_LOOK_EVERY = 0.02
+_LONGEST = 60.0
+"""Seconds that it waits at most, however long a put is under way."""
 _UUID6_EPOCH = 0x01B21DD213814000
 """100-nanosecond intervals between the Gregorian calendar (RFC 9562) and the Unix epoch."""
 
 
-_under_way: Counter[tuple[str, ...]] = Counter()
-_lock = threading.Lock()
+class PutsUnderWay:
+    """The puts that are under way in this process on one store.
 
+    Needs no lock, for a fork or an interrupt may come at any moment: what it does are single
+    operations on one dict, and a child does not see what its parent was doing.
+    """
 
-@contextmanager
-def under_way(paths: SessionPaths) -> Iterator[None]:
-    """While a put of a session is under way in this process, writes for it wait with patience."""
-    place = _place(paths)
-    with _lock:
-        _under_way[place] += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _under_way[place] -= 1
-            if _under_way[place] <= 0:
-                del _under_way[place]
+    def __init__(self) -> None:
+        self._puts: dict[object, tuple[int, int, tuple[str, ...]]] = {}
+
+    @contextmanager
+    def one(self, paths: SessionPaths) -> Iterator[None]:
+        """While a put of a session is under way, writes for it wait with patience."""
+        token = object()
+        try:
+            self._puts[token] = (os.getpid(), threading.get_ident(), _place(paths))
+            yield
+        finally:
+            self._puts.pop(token, None)
+
+    def any(self, paths: SessionPaths, *, blocked: int | None) -> bool:
+        """Whether a put of a session is under way.
+
+        Those that a thread drives which is `blocked` for as long as this one waits do not count.
+        """
+        here, place = os.getpid(), _place(paths)
+        return any(
+            process == here and thread != blocked and where == place
+            for process, thread, where in list(self._puts.values())
+        )
 
 
 def _place(paths: SessionPaths) -> tuple[str, ...]:
     return (*paths.sessions, paths.id)
 
 
+_by_store: WeakKeyDictionary[Store, PutsUnderWay] = WeakKeyDictionary()
+
+
+def puts_under_way(store: Store) -> PutsUnderWay:
+    """The one account of the puts under way on a store."""
+    return _by_store.setdefault(store, PutsUnderWay())
+
+
+class Patience:
+    """How a write waits for a put that it has overtaken.
+
+    Args:
+        puts: the puts under way on the store.
+        blocked: the thread that waits, where waiting blocks it.
+    """
+
+    def __init__(self, puts: PutsUnderWay, *, blocked: int | None) -> None:
+        self._puts = puts
+        self._blocked = blocked
+
+    def waits(self, paths: SessionPaths) -> Iterator[Pause]:
+        """The pauses between looks: while a put is under way, and a little longer."""
+        calm = whole = 0.0
+        while calm <= _PATIENCE and whole <= _LONGEST:
+            yield Pause(_LOOK_EVERY)
+            whole += _LOOK_EVERY
+            if not self._puts.any(paths, blocked=self._blocked):
+                calm += _LOOK_EVERY
+
+
 def check(
-    place: Place, checkpoint_id: str, *, patient: bool
+    place: Place, checkpoint_id: str, patience: Patience | None
 ) -> Plan[tuple[Record | None, Record | None, Record | None]]:
     """Make sure that a write for a checkpoint is not of a life that has ended.
 
@@ -58,12 +105,13 @@ def check(
     namespace, as far as they are there.
 
     A new life of a deleted id begins with a put of the root, which other writes may overtake.
-    A `patient` one waits for it, for as long as a put is under way here and then two seconds
-    more; a run that has outlived the deletion waits in vain, for its put is refused.
+    One with `patience` waits for it, for as long as a put is under way here and then two
+    seconds more, a minute at most; a run that has outlived the deletion waits in vain, for its
+    put is refused.
     """
     paths = place.paths
-    look = 0
-    while look <= _LOOKS:
+    pauses = None
+    while True:
         session, remains, stored, grave, head = yield [
             Get(paths.sessions, paths.id),
             Get(paths.sessions, paths.id, blob=False, expired=True),
@@ -80,11 +128,13 @@ def check(
             return session, grave, head
         if grave is not None and _older(checkpoint_id, grave):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
-        if session is not None or not patient:
+        if session is not None or patience is None:
             return session, grave, head
-        if not _under_way.get(_place(paths)):
-            look += 1
-        yield Pause(_PATIENCE / _LOOKS)
+        pauses = pauses or patience.waits(paths)
+        pause = next(pauses, None)
+        if pause is None:
+            break
+        yield pause
     raise index.deleted(paths.id, f"checkpoint {checkpoint_id} never came")
 
 

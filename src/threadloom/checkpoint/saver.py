@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import secrets
+import threading
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             tenant, store.now, implicit=implicit_sessions, on_conflict=on_conflict
         )
         self._values = values_for(serde, allow, aliases)
+        self._puts = life.puts_under_way(self.store)
 
     @classmethod
     def _bound(cls, store: Store, scope: Scope, values: Values) -> StoreCheckpointer:
@@ -159,8 +161,9 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             SerializationError: a value cannot be stored; names its channel and type.
         """
         place = self._place(config)
-        with life.under_way(place.paths):
-            run(self._put(place, config, checkpoint, metadata, new_versions), self.store)
+        patience = self._patience(blocking=True)
+        with self._puts.one(place.paths):
+            run(self._put(place, config, checkpoint, metadata, new_versions, patience), self.store)
         return _named(place, checkpoint["id"])
 
     async def aput(
@@ -172,8 +175,10 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
     ) -> RunnableConfig:
         """`put`, from an event loop."""
         place = self._place(config)
-        with life.under_way(place.paths):
-            await arun(self._put(place, config, checkpoint, metadata, new_versions), self.store)
+        patience = self._patience(blocking=False)
+        with self._puts.one(place.paths):
+            plan = self._put(place, config, checkpoint, metadata, new_versions, patience)
+            await arun(plan, self.store)
         return _named(place, checkpoint["id"])
 
     def _put(
@@ -183,10 +188,14 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         checkpoint: Checkpoint,
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
+        patience: life.Patience,
     ) -> Plan[None]:
         return writing.put(
-            self._scope, self._values, place, config, checkpoint, metadata, new_versions
+            self._scope, self._values, place, config, checkpoint, metadata, new_versions, patience
         )
+
+    def _patience(self, *, blocking: bool) -> life.Patience:
+        return life.Patience(self._puts, blocked=threading.get_ident() if blocking else None)
 
     def put_writes(
         self,
@@ -201,7 +210,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             SessionDeleted: the checkpoint is older than the session's deletion.
             SerializationError: a value cannot be stored; names its channel and type.
         """
-        run(self._put_writes(config, writes, task_id, task_path), self.store)
+        patience = self._patience(blocking=True)
+        run(self._put_writes(config, writes, task_id, task_path, patience), self.store)
 
     async def aput_writes(
         self,
@@ -211,7 +221,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         task_path: str = "",
     ) -> None:
         """`put_writes`, from an event loop."""
-        await arun(self._put_writes(config, writes, task_id, task_path), self.store)
+        patience = self._patience(blocking=False)
+        await arun(self._put_writes(config, writes, task_id, task_path, patience), self.store)
 
     def _put_writes(
         self,
@@ -219,11 +230,19 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         writes: Sequence[tuple[str, Any]],
         task_id: str,
         task_path: str,
+        patience: life.Patience,
     ) -> Plan[None]:
         if not config["configurable"].get("checkpoint_id"):
             raise InvalidKey("pending writes belong to a checkpoint: the config names none")
         return writing.put_writes(
-            self._scope, self._values, self._place(config), config, writes, task_id, task_path
+            self._scope,
+            self._values,
+            self._place(config),
+            config,
+            writes,
+            task_id,
+            task_path,
+            patience,
         )
 
     def delete_thread(self, thread_id: str) -> None:

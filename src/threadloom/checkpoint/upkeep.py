@@ -45,7 +45,9 @@ def delete_thread(scope: Scope, paths: SessionPaths) -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
         now = scope.now()
         touched: list[Op] = []
-        if session is not None:
+        if session is None:
+            touched.append(Check(paths.sessions, paths.id, ABSENT))
+        else:
             touched = index.touch(paths, session, now, implicit=False, set=_NO_GRAPH)
         yield [DropTree(paths.checkpoints), index.bury(paths, now), *touched]
 
@@ -193,8 +195,15 @@ class _Thread(NamedTuple):
     headers: dict[str, Header]
 
     def deletable(self, doomed: set[str]) -> set[str]:
-        """Of some checkpoints those that no other one is rebuilt from."""
-        return doomed - self._needed(set(self.stored) - doomed)
+        """Of some checkpoints those that no other one is rebuilt from.
+
+        What stays for another's sake stays whole: it is still a checkpoint that can be read.
+        """
+        kept = fresh = set(self.stored) - doomed
+        while fresh:
+            fresh = self._needed(fresh) - kept
+            kept = kept | fresh
+        return set(self.stored) - kept
 
     def without(self, gone: set[str]) -> list[Op]:
         """What removes checkpoints, and the values that only they used."""

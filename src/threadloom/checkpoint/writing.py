@@ -18,7 +18,7 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
 from threadloom.checkpoint import layout, life
-from threadloom.checkpoint.head_messages import shared_with_history
+from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head, Header, Place
 from threadloom.errors import SessionConflict
 from threadloom.messages import MESSAGES, messages_in, token_total
@@ -42,6 +42,7 @@ def put(
     checkpoint: Checkpoint,
     metadata: CheckpointMetadata,
     new_versions: ChannelVersions,
+    patience: life.Patience,
 ) -> Plan[None]:
     """Store a checkpoint; on return it is committed, and the index knows.
 
@@ -57,7 +58,7 @@ def put(
     merged = _metadata(config, metadata)
     on_purpose = _on_purpose(config)
     run = _run_of(place, config)
-    patient = configurable.get(_DURABILITY) != "exit"
+    waits = patience if configurable.get(_DURABILITY) != "exit" else None
     blobs = _encode_new(values, checkpoint, new_versions)
     known_values = checkpoint["channel_values"]
     kept = {
@@ -70,7 +71,7 @@ def put(
         guard: list[Op] = []
         if parent is None and run is not None:
             # The first put of a subgraph: alone it would look like the start of a new life.
-            _, grave, _ = yield from life.check(Place(paths, ""), run, patient=patient)
+            _, grave, _ = yield from life.check(Place(paths, ""), run, waits)
             guard.append(life.unchanged(paths, grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
@@ -118,6 +119,10 @@ def put(
         shared = (0, 0)
         if counts is not None and place.is_root:
             messages = messages_in(known_values.get(MESSAGES))
+            if MESSAGES not in known_values and parent is not None and counts["messages"]:
+                messages, _ = yield from head_messages(
+                    values, paths, checkpoint_id=parent, opaque=True
+                )
             shared = yield from shared_with_history(paths, session, messages)
         now = scope.now()
         doc = {
@@ -196,6 +201,7 @@ def put_writes(
     writes: Sequence[tuple[str, Any]],
     task_id: str,
     task_path: str,
+    patience: life.Patience,
 ) -> Plan[None]:
     """Store pending writes of a task; writes that are stored already stay as they are.
 
@@ -227,7 +233,7 @@ def put_writes(
             mark = "interrupted"
 
     def attempt() -> Plan[None]:
-        session, grave, head_record = yield from life.check(place, checkpoint_id, patient=True)
+        session, grave, head_record = yield from life.check(place, checkpoint_id, patience)
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
         marking: list[Op] = []

@@ -152,16 +152,18 @@ def load(
 def update_last(
     scope: Scope, values: Values, paths: SessionPaths, message: BaseMessage
 ) -> Plan[bool]:
-    """Put a message in the place of the last one; False where there is none."""
-    (message,) = _only_messages([message])
+    """Put a message in the place of the last one; False where there is none.
+
+    A message without an id gets the last one's, on the object itself, once it is stored.
+    """
+    (given,) = _only_messages([message])
 
     def attempt() -> Plan[bool]:
         session, last = yield from _last(paths)
         if session is None or last is None:
             return False
         before = read_message(values, last)
-        if message.id is None:
-            message.id = before.id
+        message = given if given.id else given.model_copy(update={"id": before.id})
         change = _Change()
         change.ops.append(_put(values, paths, last.key, message, _time(last), last.version))
         if message.id != before.id:
@@ -180,8 +182,10 @@ def update_last(
             scope.now(),
             change.ops,
             implicit=False,
+            expect=_counted(session),
             increment=change.increments(),
         )
+        given.id = message.id
         return True
 
     return retrying(attempt)
@@ -206,6 +210,7 @@ def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]
             scope.now(),
             change.ops,
             implicit=False,
+            expect=_counted(session),
             increment=change.increments(),
         )
         return True
@@ -350,6 +355,14 @@ def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
         Scan(paths.memory, _FIRST, _LAST, reverse=True, limit=1),
     ]
     return session, records[0] if records else None
+
+
+def _counted(session: Record) -> Expect:
+    """What must hold where a message goes that the graph may have, too.
+
+    Both doors count what they share against each other, so neither may miss a write.
+    """
+    return session.version if session.body().get("graph_messages") else PRESENT
 
 
 def _graph_ids(

@@ -33,6 +33,7 @@ _LOADERS: Final[dict[int, Callable[[Reader, bytes], Any]]] = {
 
 _FREE_LEVELS: Final = 3
 _CHEAP: Final = 4
+_HOOK_FAILED: Final = "ext_hook failed"
 _STACK_BUDGET: Final = 1000
 """ormsgpack recurses up to 1,024 levels an extension, and extensions nest: unchecked, a forged
 record overflows the C stack. Below the first levels all containers share this many levels."""
@@ -65,6 +66,9 @@ class Reader:
             return ormsgpack.unpackb(body, ext_hook=self._hook)
         except Exception as error:
             cause = self.error or error
+            if self.error is None and str(error) == _HOOK_FAILED:
+                # The hook notes every error but one: an interrupt before its first line.
+                raise KeyboardInterrupt from None
             if isinstance(cause, (CorruptRecord, UntrustedType)):
                 raise cause from None
             if isinstance(cause, MemoryError) or not isinstance(cause, Exception):

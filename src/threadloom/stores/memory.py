@@ -95,7 +95,7 @@ class MemoryStore(Store):
 
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch, all or nothing. See `Store.execute`."""
-        if self._working_thread == threading.get_ident():
+        if self._working_thread == threading.get_ident() and self._lock.locked():
             raise StoreUnavailable(
                 "this MemoryStore is at work in this very thread: a signal handler cannot use a "
                 "store that it has interrupted"
@@ -113,8 +113,11 @@ class MemoryStore(Store):
         work = _Work(self._spaces, self.now(), self._version)
         try:
             return [work.apply(op) for op in ops]
-        except BaseException:
+        except Exception:
             work.undo()
+            raise
+        except BaseException:
+            work.undo_interrupted()
             raise
         finally:
             self._version = work.version
@@ -187,10 +190,17 @@ class _Work:
 
     def undo(self) -> None:
         for namespace, key, entry in reversed(self._done):
-            if entry is None:
-                self._take_out(namespace, key)
-            else:
+            if entry is not None:
                 self.spaces.setdefault(namespace, _Space()).set(key, entry)
+            elif self._stored(namespace, key) is not None:
+                self._take_out(namespace, key)
+
+    def undo_interrupted(self) -> None:
+        """`undo`, where a change may have been left half done by an interrupt."""
+        for namespace in {place[0] for place in self._done}:
+            if space := self.spaces.get(namespace):
+                space.order = sorted(space.entries)
+        self.undo()
 
     def _alive(self, entry: _Entry) -> bool:
         return entry.expires_at is None or entry.expires_at > self.now
@@ -245,12 +255,13 @@ class _Work:
         old = self._live(op.namespace, op.key)
         if old is None:
             return None
+        doc = patched(None if old.doc is None else decode_doc(old.doc), op)
         changed = old._replace(
-            doc=encode_doc(patched(None if old.doc is None else decode_doc(old.doc), op)),
+            doc=encode_doc(doc),
             text=old.text if op.text is None else op.text,
             version=self._next(),
             updated_at=self.now,
-            expires_at=patched_expiry(old.expires_at, op),
+            expires_at=patched_expiry(old.expires_at, op, doc, self.now),
         )
         return self._set(op.namespace, op.key, changed)
 

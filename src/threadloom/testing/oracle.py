@@ -177,6 +177,9 @@ class Oracle:
         for name, value in op.increment.items():
             doc[name] = (doc.get(name) or 0) + value
         expires = old.expires if op.expires_at == -1 else op.expires_at
+        if op.life is not None:
+            life = doc.get(op.life)
+            expires = None if life is None else now + life
         self.rows[op.namespace, op.key] = old._replace(
             doc=json.dumps(doc), version=version, updated=now, expires=expires
         )

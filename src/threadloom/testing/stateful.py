@@ -118,6 +118,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
                 increment=draw(fields),
                 expires_at=draw(st.just(-1) | expiries),
                 expect=draw(expects),
+                life=draw(st.sampled_from([None, None, *_FIELDS])),
             )
         case 7:
             return Delete(*place, expect=draw(expects))

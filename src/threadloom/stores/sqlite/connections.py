@@ -8,18 +8,23 @@ sides open anew at their next operation.
 from __future__ import annotations
 
 import sqlite3
+import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from threadloom.errors import StoreClosed, StoreUnavailable
 from threadloom.stores import forking
 from threadloom.stores.sqlite import schema
 
+T = TypeVar("T")
+
 OLDEST_SQLITE = (3, 35, 0)
 _IDLE_READERS = 4
+_never_closed: list[sqlite3.Connection] = []
+"""A writer that a fork caught at work: closed in the child it would spoil the parent's file."""
 
 
 class Connections:
@@ -41,66 +46,89 @@ class Connections:
         forking.register(self)
 
     def _renew(self) -> None:
-        self._state = threading.Condition()
+        self._gate = threading.Lock()
         self._write_lock = threading.Lock()
         self._readers: list[sqlite3.Connection] = []
         self._writer: sqlite3.Connection | None = None
-        self._busy = 0
-        self._forking = False
+        self._users: set[int] = set()
+        self._resting = False
         self._writing_thread = 0
+        self._blocked = False
+        self._hurried = False
 
-    @contextmanager
-    def reader(self) -> Iterator[sqlite3.Connection]:
-        """A connection for reading, the caller's alone."""
-        connection = self._borrow()
+    # Work is handed in rather than connections handed out: between a context manager's last
+    # line and the first of its caller an interrupt would leave the lock locked.
+
+    def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Run `work` with a connection for reading, which is its alone."""
+        connection: sqlite3.Connection | None = None
+        whole = False
         try:
-            if connection is None:
-                connection = self.open()
-            yield connection
-        except BaseException:
-            self._give_back(connection, reuse=False)
-            raise
-        self._give_back(connection, reuse=True)
+            self._enter()
+            connection = self._idle_reader() or self.open()
+            result = work(connection)
+            whole = True
+            return result
+        finally:
+            if connection is not None:
+                self._give_back(connection, reuse=whole)
+            self._leave()
 
-    @contextmanager
-    def writer(self) -> Iterator[sqlite3.Connection]:
-        """The connection for writing; one thread at a time has it.
+    def write(self, work: Callable[[sqlite3.Connection], T], since: float) -> T:
+        """Run `work` with the connection for writing; one thread at a time has it.
 
         A transaction that is still open at the end, for whatever reason, is rolled back.
+
+        Args:
+            work: what to do; begins and commits by itself.
+            since: when the caller began to wait (`time.monotonic`). Where another process
+                keeps the file locked, nobody waits longer than `busy_seconds` from there on.
         """
-        if self._writing_thread == threading.get_ident():
+        if self._writing_thread == threading.get_ident() and self._write_lock.locked():
             raise StoreUnavailable(
                 f"{self.path} is being written by this very thread: a signal handler cannot use "
                 "a store that it has interrupted"
             )
-        self._enter()
         try:
+            self._enter()
             with self._write_lock:
                 self._writing_thread = threading.get_ident()
                 try:
-                    yield self._fresh_writer()
-                except sqlite3.Error:
+                    result = work(self._fresh_writer(since))
+                    self._blocked = False
+                    return result
+                except sqlite3.Error as error:
                     # Whatever state it is in, the next writer starts afresh.
-                    broken, self._writer = self._writer, None
-                    if broken is not None:
-                        broken.close()
+                    self._blocked = "BUSY" in (getattr(error, "sqlite_errorname", None) or "")
+                    self._drop_writer()
                     raise
                 finally:
                     self._writing_thread = 0
                     if self._writer is not None and self._writer.in_transaction:
                         self._writer.rollback()
+                    if self._hurried:
+                        self._hurried = False
+                        self._drop_writer()
         finally:
             self._leave()
 
-    def _fresh_writer(self) -> sqlite3.Connection:
+    def _fresh_writer(self, since: float) -> sqlite3.Connection:
         if self._closed:
             raise StoreClosed(f"the store of {self.path} was closed")
         self._check_identity()
         if self._writer is None:
-            self._writer = self.open()
+            patience = self._patience(since)
+            self._hurried = patience < self._busy_seconds
+            self._writer = self.open(patience)
         elif self._writer.in_transaction:
             self._writer.rollback()
         return self._writer
+
+    def _patience(self, since: float) -> float:
+        """Seconds left to wait. Only after a wait in vain does time in the queue count."""
+        if not self._blocked:
+            return self._busy_seconds
+        return max(0.0, self._busy_seconds - (time.monotonic() - since))
 
     def _check_identity(self) -> None:
         """The file is still the one that was opened first."""
@@ -112,7 +140,7 @@ class Connections:
 
     def close(self) -> None:
         """Wait for what is under way, then close every connection for good."""
-        with self._state:
+        with self._gate:
             self._closed = True
             self._rest()
             self._close_all()
@@ -122,25 +150,37 @@ class Connections:
         self._close_all()
 
     def before_fork(self) -> None:
-        self._state.acquire()
-        self._forking = True
+        self._gate.acquire()
+        self._resting = True
         self._rest()
         self._close_all()
 
     def _rest(self) -> None:
-        # Bounded, for an interrupt may come between counting a user in and counting it out.
-        self._state.wait_for(lambda: self._busy == 0, timeout=self._busy_seconds + 5)
+        """Wait until nobody uses a connection; what is in use for too long is left alone.
+
+        This thread cannot be at work: if it is among the users, an interrupt kept it from
+        leaving.
+        """
+        deadline = time.monotonic() + self._busy_seconds + 5
+        self._users.discard(threading.get_ident())
+        while self._users and time.monotonic() < deadline:
+            time.sleep(0.001)
+            self._users.intersection_update(sys._current_frames())  # threads that are alive
 
     def after_fork_in_parent(self) -> None:
-        self._forking = False
-        self._state.notify_all()
-        self._state.release()
+        self._resting = False
+        self._gate.release()
 
     def after_fork_in_child(self) -> None:
+        if self._writer is not None:
+            _never_closed.append(self._writer)
         self._renew()
 
-    def open(self) -> sqlite3.Connection:
+    def open(self, busy_seconds: float | None = None) -> sqlite3.Connection:
         """A new connection, its file prepared.
+
+        Args:
+            busy_seconds: how long it waits for other processes, instead of the usual.
 
         Raises:
             StoreUnavailable: no folder, no permission, no database, or not ours.
@@ -160,7 +200,7 @@ class Connections:
             connection = sqlite3.connect(
                 f"{self.path.as_uri()}?mode=rwc",
                 uri=True,
-                timeout=self._busy_seconds,
+                timeout=self._busy_seconds if busy_seconds is None else busy_seconds,
                 isolation_level=None,
                 check_same_thread=False,
                 cached_statements=256,
@@ -205,40 +245,42 @@ class Connections:
                 )
             time.sleep(0.01)
 
+    # What counts users in and out must stand an interrupt between any two lines: locks of C
+    # in with-statements, single operations on sets and lists, and users known by their thread,
+    # so that whoever did not get to leave is not waited for for ever.
+
     def _enter(self) -> None:
-        with self._state:
-            self._state.wait_for(lambda: not self._forking)
+        with self._gate:
             if self._closed:
                 raise StoreClosed(f"the store of {self.path} was closed")
-            self._busy += 1
+            self._users.add(threading.get_ident())
 
     def _leave(self) -> None:
-        with self._state:
-            self._busy -= 1
-            self._state.notify_all()
+        self._users.discard(threading.get_ident())
 
-    def _borrow(self) -> sqlite3.Connection | None:
-        self._enter()
-        with self._state:
-            return self._readers.pop() if self._readers else None
+    def _idle_reader(self) -> sqlite3.Connection | None:
+        try:
+            return self._readers.pop()
+        except IndexError:
+            return None
 
-    def _give_back(self, connection: sqlite3.Connection | None, *, reuse: bool) -> None:
-        with self._state:
-            keep = reuse and not self._forking and len(self._readers) < _IDLE_READERS
-            if connection is not None and keep:
-                self._readers.append(connection)
-            elif connection is not None:
-                connection.close()
-            self._busy -= 1
-            self._state.notify_all()
+    def _give_back(self, connection: sqlite3.Connection, *, reuse: bool) -> None:
+        rests = self._resting or self._closed
+        if reuse and not rests and len(self._readers) < _IDLE_READERS:
+            self._readers.append(connection)
+        else:
+            connection.close()
 
     def _close_all(self) -> None:
-        for connection in self._readers:
+        while connection := self._idle_reader():
             connection.close()
-        self._readers.clear()
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+        if not self._write_lock.locked():
+            self._drop_writer()
+
+    def _drop_writer(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

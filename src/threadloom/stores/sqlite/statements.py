@@ -280,7 +280,7 @@ class Transaction:
                 self._text_number(row[2], row[3], text),
                 self._version,
                 self._now,
-                patched_expiry(row[1], op),
+                patched_expiry(row[1], op, doc, self._now),
                 number,
                 op.key,
             ),

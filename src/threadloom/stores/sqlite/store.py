@@ -6,6 +6,7 @@ import asyncio
 import os
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -69,27 +70,31 @@ class SQLiteStore(Store):
         self._threads_of = 0
         self._threads_lock = threading.Lock()
         forking.register(self)
-        with self._connections.reader():
-            pass  # opening tells at once what is wrong with the file
+        self._connections.read(lambda connection: None)  # tells at once what is wrong with it
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.path)!r})"
 
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch in one transaction. See `Store.execute`."""
+        return self._execute(ops, time.monotonic())
+
+    def _execute(self, ops: Batch, since: float) -> Results:
         try:
             if any(isinstance(op, WRITES) for op in ops):
-                return self._write(ops)
+                return self._write(ops, since)
             results = self._read(ops)
             # The index was behind: look again where it can be fed, and in one moment.
-            return self._write(ops) if results is None else results
+            return self._write(ops, since) if results is None else results
         except sqlite3.Error as error:
             raise _translated(error, self.path) from error
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute` on one of the store's own threads."""
         try:
-            future = asyncio.get_running_loop().run_in_executor(self._pool(ops), self.execute, ops)
+            future = asyncio.get_running_loop().run_in_executor(
+                self._pool(ops), self._execute, ops, time.monotonic()
+            )
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self.path} was closed") from error
         try:
@@ -132,38 +137,41 @@ class SQLiteStore(Store):
 
     def _read(self, ops: Batch) -> Results | None:
         searches = any(isinstance(op, Match) for op in ops)
-        with self._connections.reader() as connection:
+
+        def work(connection: sqlite3.Connection) -> Results | None:
             connection.execute("BEGIN")
             try:
                 if searches and search.waiting(connection):
                     return None
-                work = Transaction(connection, self.now())
-                return work.apply_all(ops)
+                return Transaction(connection, self.now()).apply_all(ops)
             finally:
                 connection.execute("ROLLBACK")
 
-    def _write(self, ops: Batch) -> Results:
-        with self._connections.writer() as connection:
+        return self._connections.read(work)
+
+    def _write(self, ops: Batch, since: float) -> Results:
+        def work(connection: sqlite3.Connection) -> Results:
             connection.execute("BEGIN IMMEDIATE")
             (known,) = connection.execute("PRAGMA user_version").fetchone()
             schema.check_version(known, self.path)
             (version,) = connection.execute(
                 "UPDATE state SET seq = seq + 1 RETURNING seq"
             ).fetchone()
-            work = Transaction(connection, self.now(), version)
-            results = work.apply_all(ops)
+            results = Transaction(connection, self.now(), version).apply_all(ops)
             search.feed(connection, at_least=search.BACKLOG)
             connection.execute("COMMIT")
             return results
 
+        return self._connections.write(work, since)
+
     def _feed_search(self) -> None:
-        with self._connections.reader() as connection:
-            if not search.waiting(connection):
-                return
-        with self._connections.writer() as connection:
+        def feed(connection: sqlite3.Connection) -> None:
             connection.execute("BEGIN IMMEDIATE")
             search.feed(connection)
             connection.execute("COMMIT")
+
+        if self._connections.read(search.waiting):
+            self._connections.write(feed, time.monotonic())
 
     def _pool(self, ops: Batch) -> ThreadPoolExecutor:
         """Threads for asynchronous calls: reads never queue behind writes that wait."""

@@ -182,6 +182,22 @@ class ExpiryContract(ContractBase):
         db.one(Patch(NS, "k", expires_at=db.clock.micros))
         assert db.one(Get(NS, "k")) is None
 
+    def test_patch_takes_the_life_of_a_record_from_its_document(self, db: Driver) -> None:
+        now = db.clock.micros
+        db.one(Put(NS, "k", doc={"life": 5_000_000}, expires_at=now + 1_000_000))
+        db.one(Patch(NS, "k", set={"n": 1}, life="life"))
+        assert db.get(NS, "k").expires_at == now + 5_000_000
+        db.clock.advance(4)
+        db.one(Patch(NS, "k", increment={"n": 1}, life="life"))
+        assert db.get(NS, "k").expires_at == now + 9_000_000
+        db.one(Patch(NS, "k", set={"life": 1_000_000}, life="life"))
+        assert db.get(NS, "k").expires_at == now + 5_000_000
+        db.one(Patch(NS, "k", set={"life": None}, life="life"))
+        assert db.get(NS, "k").expires_at is None
+        db.one(Patch(NS, "k", expires_at=now + 9_000_000))
+        db.one(Patch(NS, "k", life="missing"))
+        assert db.get(NS, "k").expires_at is None
+
     def test_time_that_steps_back_brings_nothing_half_back(self, db: Driver) -> None:
         _expired(db)
         assert db.found("old") == []

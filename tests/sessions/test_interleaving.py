@@ -1,0 +1,173 @@
+"""Every operation, with every other one run between any two of its batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage
+
+from threadloom import (
+    MemoryStore,
+    SessionConflict,
+    SessionDeleted,
+    SessionManager,
+    SessionNotFound,
+    SQLiteStore,
+)
+from threadloom.plans import Batch, Results
+from threadloom.testing import FaultyStore, FrozenClock
+
+ID = "t"
+Operation = Callable[[SessionManager], Any]
+
+
+def message(id: str, text: str = "x") -> BaseMessage:
+    usage = {"input_tokens": 0, "output_tokens": len(text), "total_tokens": len(text)}
+    return AIMessage(text, id=id, usage_metadata=usage)  # type: ignore[arg-type]
+
+
+def put(sessions: SessionManager, id: str, parent: str | None, *ids: str) -> None:
+    configurable = {"thread_id": ID, "checkpoint_ns": ""}
+    if parent is not None:
+        configurable["checkpoint_id"] = parent
+    versions: Any = {"messages": f"1.{id}"}
+    made: Any = {
+        "v": 4,
+        "ts": "2026-01-01T00:00:00+00:00",
+        "id": id,
+        "channel_values": {"messages": [message(name) for name in ids]},
+        "channel_versions": versions,
+        "versions_seen": {},
+        "updated_channels": None,
+    }
+    metadata: Any = {"source": "loop", "step": 1, "parents": {}, "run_id": f"run of {id}"}
+    sessions.checkpointer().put({"configurable": configurable}, made, metadata, versions)
+
+
+OPERATIONS: dict[str, Operation] = {
+    "append": lambda s: s.memory(ID).append(message("a")),
+    "append shared": lambda s: s.memory(ID).add_messages([message("m3"), message("h1", "longer")]),
+    "update_last": lambda s: s.memory(ID).update_last(message("", "changed")),
+    "remove_last": lambda s: s.memory(ID).remove_last(),
+    "clear": lambda s: s.memory(ID).clear(),
+    "summary": lambda s: s.memory(ID).set_summary("all of it"),
+    "put": lambda s: put(s, "c3", "c2", "m1", "m3"),
+    "delete_thread": lambda s: s.checkpointer().delete_thread(ID),
+    "delete_for_runs": lambda s: s.checkpointer().delete_for_runs(["run of c2"]),
+    "prune": lambda s: s.checkpointer().prune([ID]),
+    "for ever": lambda s: s.update_session(ID, ttl=None),
+    "rename": lambda s: s.rename_session(ID, "another name"),
+    "tag": lambda s: s.tag_session(ID, "new"),
+    "delete": lambda s: s.delete_session(ID),
+}
+
+
+class Between(FaultyStore):
+    """Runs something before the n-th batch from now."""
+
+    action: Callable[[], Any] | None = None
+    at = 0
+
+    def execute(self, ops: Batch, /) -> Results:
+        self.at -= 1
+        if self.at == 0 and self.action is not None:
+            action, self.action = self.action, None
+            action()
+        return super().execute(ops)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Between]:
+    clock = FrozenClock()
+    inner = (
+        MemoryStore(clock=clock)
+        if request.param == "memory"
+        else SQLiteStore(tmp_path / "s.db", clock=clock)
+    )
+    with Between(inner) as store:
+        yield store
+
+
+def begin(store: Between) -> SessionManager:
+    sessions = SessionManager(store)
+    sessions.delete_session(ID)
+    sessions.create_session(id=ID, name="a name", ttl=timedelta(hours=1))
+    put(sessions, "c1", None, "m1")
+    put(sessions, "c2", "c1", "m1", "m2")
+    sessions.memory(ID).add_messages([message("h1"), message("m2")])
+    return sessions
+
+
+def check(sessions: SessionManager, done: set[str]) -> None:
+    """What must be true whatever came first."""
+    info = sessions.get_session(ID)
+    messages = sessions.messages(ID) if info is not None else []
+    if info is None:
+        assert "delete" in done
+        return
+    assert info.message_count == len(messages)
+    assert info.total_tokens == sum(item.usage_metadata["total_tokens"] for item in messages)  # type: ignore[attr-defined]
+    ids = [item.id for item in messages]
+    assert len(ids) == len(set(ids))
+    if "delete" in done:
+        return
+    assert (info.expires_at is None) == ("for ever" in done)
+    assert ("new" in info.tags) == ("tag" in done)
+    assert (info.name == "another name") == ("rename" in done)
+    if "append" in done and "clear" not in done and "remove_last" not in done:
+        assert {"a"} <= set(ids) or "update_last" in done
+
+
+@pytest.mark.parametrize("second", OPERATIONS)
+@pytest.mark.parametrize("first", OPERATIONS)
+def test_what_one_operation_does_in_the_middle_of_another_is_not_undone(
+    store: Between, first: str, second: str
+) -> None:
+    inner = SessionManager(store.inner)
+    batch = 0
+    while True:
+        batch += 1
+        sessions = begin(store)
+        done = {first, second}
+        store.at, store.action = batch, lambda: OPERATIONS[second](inner)
+        try:
+            OPERATIONS[first](sessions)
+        except (SessionNotFound, SessionDeleted, SessionConflict):
+            assert second in (
+                "delete",
+                "delete_thread",
+                "delete_for_runs",
+                "prune",
+                "rename",
+                "put",
+            )
+            done.discard(first)
+        if store.action is not None:
+            assert batch > 1
+            break
+        check(inner, done)
+        assert batch < 20
+
+
+def test_a_refused_message_of_another_history_keeps_its_id(store: Between) -> None:
+    sessions, inner = begin(store), SessionManager(store.inner)
+    ours = AIMessage("mine")
+    store.at, store.action = 2, lambda: inner.memory(ID).append(message("later"))
+    sessions.memory(ID).update_last(ours)
+    assert ours.id in ("m2", "later")
+    shown = {item.id: item.content for item in sessions.memory(ID).messages}
+    assert shown == {"h1": "x", "m2": "x", "later": "mine"}
+
+
+def test_a_deletion_of_no_session_spares_one_that_begins(store: Between) -> None:
+    sessions, inner = SessionManager(store), SessionManager(store.inner)
+    store.at, store.action = 2, lambda: put(inner, "c1", None, "m1")
+    sessions.checkpointer().delete_thread(ID)
+    info = sessions.get_session(ID)
+    assert info is not None
+    assert (info.message_count, len(sessions.messages(ID))) == (0, 0)
+    assert list(sessions.checkpointer().list({"configurable": {"thread_id": ID}})) == []
