@@ -61,6 +61,7 @@ for number in range(rounds):
         one(number)
     except KeyboardInterrupt:
         interrupted += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
 print("interrupted", interrupted)
 
 
