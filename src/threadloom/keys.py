@@ -20,17 +20,21 @@ namespace                              key                        content
 ``("checkpoints", ID, NS)``            ``CHECKPOINT``             one checkpoint
 ``("checkpoints", ID, NS)``            ``CHECKPOINT!TASK!INDEX``  one pending write
 ``("checkpoints", ID, NS, "~values")`` ``CHANNEL!VERSION``        the value of a channel
+``("checkpoints", ID, NS, "~logs")``   log and position           an element of a list or dict
+``("checkpoints", ID, NS, "~texts")``  writer and number          a long text
 =====================================  =========================  =============================
 
-Capitals stand for `encode_id` of the thing. Everything else in a store belongs to its user.
+Capitals stand for `encode_id` of the thing, for CHECKPOINT and TASK for `compact_id`. Everything else in a store belongs to its user.
 """
 
 from __future__ import annotations
 
 import re
+from base64 import b64decode, b64encode
 from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import unquote
+from uuid import UUID
 
 from threadloom.errors import InvalidKey
 
@@ -125,6 +129,43 @@ def decode_id(label: str) -> str:
 def is_plain(text: str) -> bool:
     """Whether `encode_id` leaves `text` as it is, so that both sort alike."""
     return encode_id(text) == text
+
+
+_COMPACT = "="
+"""First character of a compact id; no encoded id begins with it."""
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_ORDERED = b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz"
+_TO_ORDERED = bytes.maketrans(_BASE64, _ORDERED)
+_FROM_ORDERED = bytes.maketrans(_ORDERED, _BASE64)
+DIGITS = _ORDERED.decode()
+"""64 digits that sort as they count."""
+
+
+@lru_cache(maxsize=8192)
+def compact_id(text: str) -> str:
+    """`encode_id`, with UUIDs in 23 characters; among themselves they sort as they did."""
+    if _UUID.fullmatch(text) is None:
+        return encode_id(text)
+    raw = bytes.fromhex(text.replace("-", ""))
+    return _COMPACT + b64encode(raw)[:22].translate(_TO_ORDERED).decode()
+
+
+def expand_id(part: str) -> str:
+    """The text that `compact_id` made `part` of."""
+    if not part.startswith(_COMPACT):
+        return decode_id(part)
+    return str(UUID(bytes=b64decode(part[1:].encode().translate(_FROM_ORDERED) + b"==")))
+
+
+def sort_alike(one: str, other: str) -> bool:
+    """Whether two texts stand to each other as their compact ids do."""
+    return (compact_id(one) < compact_id(other)) == (one < other)
+
+
+def is_compact(text: str) -> bool:
+    """Whether `compact_id` makes a text shorter, as it does with UUIDs."""
+    return _UUID.fullmatch(text) is not None
 
 
 def tenant_root(tenant: str | None) -> Namespace:
@@ -283,3 +324,11 @@ class SessionPaths:
     def values(self, ns_label: str) -> Namespace:
         """Channel values of one checkpoint namespace."""
         return (*self.checkpoints, ns_label, OWN_MARK + "values")
+
+    def logs(self, ns_label: str) -> Namespace:
+        """Elements of the lists and dicts of one checkpoint namespace."""
+        return (*self.checkpoints, ns_label, OWN_MARK + "logs")
+
+    def texts(self, ns_label: str) -> Namespace:
+        """Long texts and bytes of one checkpoint namespace."""
+        return (*self.checkpoints, ns_label, OWN_MARK + "texts")

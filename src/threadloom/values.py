@@ -6,14 +6,19 @@ Two ways in, one face: our own `Codec`, or a serializer that the caller brought 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 import ormsgpack
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
-from threadloom.serde import Codec
+from threadloom.serde import Codec, part_keys
+
+
+Keep = Callable[[str | bytes], str | None]
+"""Takes a long text or bytes; gives the key under which it is kept, or None to leave it."""
+Texts = Mapping[str, str | bytes]
 
 
 class Values(Protocol):
@@ -28,6 +33,15 @@ class Values(Protocol):
         Raises:
             SerializationError: it cannot be stored; `where` is in the message.
         """
+
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
+        """`dumps` without the long texts, which `keep` takes where they may be seen."""
+
+    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+        """The value that `dumps_apart` was given, from its parts by their keys."""
+
+    def part_keys(self, data: bytes) -> list[str]:
+        """The keys of the parts that `loads_joined` needs."""
 
     def loads(self, data: bytes) -> Any:
         """The value that `dumps` was given.
@@ -55,6 +69,15 @@ class SafeValues:
 
     def dumps(self, value: Any, *, where: str) -> bytes:
         return self.codec.dumps(value, where=where)
+
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
+        return self.codec.dumps_apart(value, keep, where=where)
+
+    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+        return self.codec.loads_joined(data, texts, opaque=opaque)
+
+    def part_keys(self, data: bytes) -> list[str]:
+        return part_keys(data)
 
     def loads(self, data: bytes) -> Any:
         return self.codec.loads(data)
@@ -84,6 +107,15 @@ class CallerValues:
                 f"a {type(value).__qualname__}: {error}"
             ) from error
         return ormsgpack.packb((kind, data))
+
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
+        return self.dumps(value, where=where)
+
+    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+        return self.loads(data)
+
+    def part_keys(self, data: bytes) -> list[str]:
+        return []
 
     def loads(self, data: bytes) -> Any:
         try:

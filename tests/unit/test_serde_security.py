@@ -545,7 +545,7 @@ def test_a_newer_format_is_named() -> None:
 def test_random_damage_below_the_checksum(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "threadloom.serde")
     rng = random.Random(20)
-    body = f.unframe(CODEC.dumps(RICH))
+    _, body = f.unframe(CODEC.dumps(RICH))
     seen = {CorruptRecord: 0, UntrustedType: 0, object: 0}
     for _ in range(6000):
         forged = bytearray(body)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint import layout
+from threadloom.checkpoint.channels import MISSING, read_value
+from threadloom.checkpoint.header import decode_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.keys import SessionPaths, message_key
@@ -43,7 +45,6 @@ def head_messages(
         CorruptRecord: what is stored is damaged.
     """
     place = Place(paths, "")
-    load = values.loads_opaque if opaque else values.loads
     for _ in range(_TRIES):
         (record,) = yield [place.head()]
         head = Head.read(record)
@@ -55,20 +56,18 @@ def head_messages(
             if checkpoint_id is not None:
                 return [], head.growth
             continue
-        header = layout.decode_header(stored)
-        if channel not in header.versions:
-            return [], head.growth
-        if channel in header.absent:
-            if channel in _delta_channels(values, header):
+        header = decode_header(stored)
+        ref = header.refs.get(channel)
+        if ref is None:
+            if channel in header.delta:
                 raise UnsupportedByStore(
                     f"session {paths.id!r}: channel {channel!r} is a delta channel; only its "
                     "graph can rebuild it, with get_state"
                 )
             return [], head.growth
-        key = layout.value_key(channel, header.versions[channel])
-        (value,) = yield [Get(place.values(), key)]
-        if value is not None and value.blob is not None:
-            return messages_in(load(value.blob)), head.growth
+        value = yield from read_value(values, place, header, channel, opaque=opaque)
+        if value is not MISSING:
+            return messages_in(value), head.growth
         if checkpoint_id is not None:
             return [], head.growth  # gone meanwhile; who asks has an expectation of the head
     raise CorruptRecord(f"session {paths.id!r}: the value of channel {channel!r} is missing")
@@ -86,8 +85,3 @@ def shared_with_history(
         message for message, record in zip(named.values(), found, strict=True) if record is not None
     ]
     return (len(both), token_total(both))
-
-
-def _delta_channels(values: Values, header: layout.Header) -> frozenset[str]:
-    metadata = values.loads_opaque(header.metadata)
-    return frozenset(metadata.get("counters_since_delta_snapshot") or ())

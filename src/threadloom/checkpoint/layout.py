@@ -11,7 +11,12 @@ table). Within a checkpoint namespace:
   one range holds both. Its document has what is asked of many checkpoints at once; the rest
   is in the blob.
 * a **value** record is the value of a channel at a version, shared by checkpoints. A second put
-  with the same channel and version writes it again, so a cache keys by the record's version.
+  with the same channel and version writes it again, so nothing remembers it.
+* an **element** record is one element of a list or one entry of a dict, at a position of a log;
+  checkpoints refer to spans of logs (`threadloom.checkpoint.spans`). It never changes, but for
+  what search sees of it.
+* a **text** record is a long text or bytes, wherever it appears in elements, values and pending
+  writes. Search sees the texts of the conversation at the root's head, and no others.
 """
 
 from __future__ import annotations
@@ -19,24 +24,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from langgraph.checkpoint.base import CheckpointMetadata
+import ormsgpack
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
-from threadloom.errors import CorruptRecord, SchemaTooNew
+from threadloom.checkpoint.header import Header, decode_header
+from threadloom.errors import CorruptRecord
 from threadloom.keys import (
     AFTER_PARTS,
     PART_SEPARATOR,
     SessionPaths,
-    decode_id,
+    compact_id,
     encode_id,
-    is_plain,
+    expand_id,
+    sort_alike,
 )
 from threadloom.ops import Doc, Get, Record, Scan
-from threadloom.serde import Codec
-from threadloom.values import Values
 
-_PLAIN = Codec(strict=True)
-_FORMAT = 1
 _LOWEST_INDEX = 100
 _TIPS = 128
 _MARKS = 16
@@ -68,10 +71,31 @@ class Place(NamedTuple):
         """The namespace of channel values."""
         return self.paths.values(self.label)
 
+    def logs(self) -> tuple[str, ...]:
+        """The namespace of elements of lists and dicts."""
+        return self.paths.logs(self.label)
+
+    def texts(self) -> tuple[str, ...]:
+        """The namespace of long texts."""
+        return self.paths.texts(self.label)
+
     def scan(self, checkpoint_id: str) -> Scan:
         """A checkpoint and its pending writes."""
-        key = encode_id(checkpoint_id)
+        key = checkpoint_key(checkpoint_id)
         return Scan(self.records(), start=key, end=key + AFTER_PARTS)
+
+
+class Logs(NamedTuple):
+    """Where elements of one channel go next.
+
+    What is added at the end of a list goes to `main`, whatever is new before it to `side`, so
+    that edits do not tear the main log apart.
+    """
+
+    main: str
+    main_next: int
+    side: str
+    side_next: int
 
 
 class Head(NamedTuple):
@@ -84,6 +108,7 @@ class Head(NamedTuple):
     tips: tuple[str, ...] = ()
     marks: Mapping[str, str] = {}
     growth: tuple[tuple[int, int], ...] = ()
+    logs: Mapping[str, Logs] = {}
 
     @classmethod
     def read(cls, record: Record | None) -> Head:
@@ -100,6 +125,7 @@ class Head(NamedTuple):
             tuple(doc.get("tips") or ()),
             doc.get("marks") or {},
             tuple((int(upto), int(at)) for upto, at in doc.get("growth") or ()),
+            {channel: Logs(*logs) for channel, logs in (doc.get("logs") or {}).items()},
         )
 
     def doc(self) -> Doc:
@@ -111,6 +137,7 @@ class Head(NamedTuple):
             "tips": list(self.tips),
             "marks": dict(self.marks),
             "growth": [list(pair) for pair in self.growth],
+            "logs": {channel: list(logs) for channel, logs in self.logs.items()},
         }
 
     def with_put(self, id: str, parent: str | None, *, on_purpose: bool) -> Head:
@@ -126,7 +153,7 @@ class Head(NamedTuple):
             for marked, status in self.marks.items()
             if marked == id or marked not in (self.id, parent)
         }
-        in_order = is_plain(id) and (self.greatest is None or id > self.greatest)
+        in_order = self.greatest is None or (id > self.greatest and sort_alike(id, self.greatest))
         return self._replace(
             id=id,
             puts=self.puts + 1,
@@ -158,80 +185,14 @@ class Head(NamedTuple):
         return self._replace(growth=tuple(growth))
 
 
-class Header(NamedTuple):
-    """What a checkpoint's record holds besides the values of its channels.
-
-    `absent` are the channels that have a version but no value at this checkpoint.
-    """
-
-    checkpoint: dict[str, Any]
-    absent: frozenset[str]
-    metadata: bytes
-
-    @property
-    def versions(self) -> dict[str, Any]:
-        versions = self.checkpoint["channel_versions"]
-        assert isinstance(versions, dict)
-        return versions
-
-    def stored(self) -> list[tuple[str, Any]]:
-        """The channels that have a value at this checkpoint, with their versions."""
-        return [pair for pair in self.versions.items() if pair[0] not in self.absent]
-
-
-def encode_header(
-    checkpoint: Mapping[str, Any],
-    absent: Iterable[str],
-    metadata: CheckpointMetadata,
-    values: Values,
-) -> bytes:
-    """The blob of a checkpoint's record; `metadata` goes the way of the values."""
-    body = {name: item for name, item in checkpoint.items() if name != "channel_values"}
-    return _PLAIN.dumps(
-        (
-            _FORMAT,
-            body,
-            sorted(absent),
-            values.dumps(metadata, where=f"the metadata of checkpoint {checkpoint['id']}"),
-        ),
-        where=f"checkpoint {checkpoint['id']}",
-    )
-
-
-def decode_header(record: Record) -> Header:
-    """What `encode_header` wrote.
-
-    Raises:
-        CorruptRecord: the record is damaged.
-    """
-    try:
-        if record.blob is None:
-            raise CorruptRecord("it has no content")
-        form, body, absent, metadata = _PLAIN.loads(record.blob)
-        if isinstance(form, int) and form > _FORMAT:
-            raise SchemaTooNew(
-                f"checkpoint {record.namespace}/{record.key!r} was written by a newer Threadloom: "
-                "pip install --upgrade threadloom"
-            )
-        if form != _FORMAT:
-            raise CorruptRecord(f"unknown form {form!r}")
-        if not isinstance(body["channel_versions"], dict) or not isinstance(metadata, bytes):
-            raise CorruptRecord("its parts have the wrong types")
-        return Header(body, frozenset(absent), metadata)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CorruptRecord(
-            f"checkpoint {record.namespace}/{record.key!r} is damaged: {error}"
-        ) from error
-
-
 def checkpoint_key(checkpoint_id: str) -> str:
-    return encode_id(checkpoint_id)
+    return compact_id(checkpoint_id)
 
 
 def write_key(checkpoint_id: str, task_id: str, index: int) -> str:
     """The key of a pending write; special writes have negative indexes."""
     number = f"{index + _LOWEST_INDEX:05d}"
-    return PART_SEPARATOR.join((encode_id(checkpoint_id), encode_id(task_id), number))
+    return PART_SEPARATOR.join((compact_id(checkpoint_id), compact_id(task_id), number))
 
 
 def value_key(channel: str, version: Any) -> str:
@@ -256,16 +217,35 @@ class PendingWrite(NamedTuple):
         return (self.task_path, self.task_id, self.number)
 
 
-class Stored(NamedTuple):
+class Stored:
     """One stored checkpoint with its pending writes, in their order."""
 
-    id: str
-    record: Record
-    writes: list[PendingWrite]
+    __slots__ = ("_header", "id", "record", "writes")
+
+    def __init__(self, id: str, record: Record, writes: list[PendingWrite]) -> None:
+        self.id = id
+        self.record = record
+        self.writes = writes
+        self._header: Header | None = None
+
+    @property
+    def header(self) -> Header:
+        """What its record holds.
+
+        Raises:
+            CorruptRecord: the record is damaged.
+        """
+        if self._header is None:
+            self._header = decode_header(self.record)
+        return self._header
 
     @property
     def seq(self) -> int:
-        return int(self.record.body().get("seq") or 0)
+        return self.header.seq
+
+    @property
+    def parent(self) -> str | None:
+        return self.header.parent
 
     @property
     def status(self) -> str:
@@ -274,10 +254,6 @@ class Stored(NamedTuple):
         if ERROR in channels:
             return "error"
         return "interrupted" if INTERRUPT in channels else "idle"
-
-    @property
-    def parent(self) -> str | None:
-        return self.record.body().get("parent")
 
 
 def group(records: Iterable[Record]) -> dict[str, Stored]:
@@ -291,10 +267,10 @@ def group(records: Iterable[Record]) -> dict[str, Stored]:
         if PART_SEPARATOR in record.key:
             loose.append(record)
         else:
-            id = decode_id(record.key)
+            id = expand_id(record.key)
             found[id] = Stored(id, record, [])
     for record in loose:
-        owner = found.get(decode_id(record.key.split(PART_SEPARATOR, 1)[0]))
+        owner = found.get(written_for(record))
         if owner is not None:
             owner.writes.append(pending_write(record))
     for stored in found.values():
@@ -302,21 +278,29 @@ def group(records: Iterable[Record]) -> dict[str, Stored]:
     return found
 
 
+def written_for(record: Record) -> str:
+    """The checkpoint that a pending write's record belongs to."""
+    return expand_id(record.key.split(PART_SEPARATOR, 1)[0])
+
+
+def encode_write(channel: str, task_path: str, data: bytes) -> bytes:
+    """The blob of a pending write's record."""
+    return ormsgpack.packb([channel, task_path, data])
+
+
 def pending_write(record: Record) -> PendingWrite:
-    """A pending write's record, read."""
-    doc = record.doc
+    """A pending write's record, read.
+
+    Raises:
+        CorruptRecord: it is damaged.
+    """
     try:
         _, task, number = record.key.split(PART_SEPARATOR)
-        if doc is None:
-            raise KeyError("document")
-        return PendingWrite(
-            decode_id(task),
-            int(number) - _LOWEST_INDEX,
-            doc["channel"],
-            doc.get("path") or "",
-            record.blob or b"",
-        )
-    except (ValueError, KeyError) as error:
+        channel, path, data = ormsgpack.unpackb(record.blob or b"")
+        if type(channel) is not str or type(path) is not str or type(data) is not bytes:
+            raise ValueError("its parts have the wrong types")
+        return PendingWrite(expand_id(task), int(number) - _LOWEST_INDEX, channel, path, data)
+    except (ValueError, TypeError) as error:
         raise CorruptRecord(
             f"pending write {record.namespace}/{record.key!r} is damaged: {error!r}"
         ) from error

@@ -146,11 +146,11 @@ def unchanged(paths: SessionPaths, grave: Record | None) -> Check:
 
 def _older(checkpoint_id: str, grave: Record) -> bool:
     """Whether a checkpoint that is not stored was made before the deletion, as far as known."""
-    made = _made_at(checkpoint_id)
+    made = made_at(checkpoint_id)
     return made is not None and made <= int(grave.body().get("at") or 0)
 
 
-def _made_at(checkpoint_id: str) -> int | None:
+def made_at(checkpoint_id: str) -> int | None:
     """When LangGraph made a checkpoint id (a version 6 UUID), in microseconds."""
     try:
         id = UUID(checkpoint_id)

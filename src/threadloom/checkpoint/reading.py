@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory, PendingWrite
+from langgraph.checkpoint.base import CheckpointTuple, DeltaChannelHistory
 
 from threadloom import keys
 from threadloom.checkpoint import layout
-from threadloom.checkpoint.layout import Head, Header, Place, Stored
+from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.channels import Loaded, load
+from threadloom.checkpoint.header import Header
+from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.layout import PendingWrite as StoredWrite
 from threadloom.errors import CorruptRecord
-from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, encode_id, is_plain
-from threadloom.ops import Get, ListNamespaces, Op, Record, Scan
+from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, sort_alike
+from threadloom.ops import Get, ListNamespaces, Record, Scan
 from threadloom.plans import Plan
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -23,7 +27,7 @@ _TRIES = 20
 
 
 def get_tuple(
-    scope: Scope, values: Values, place: Place, config: RunnableConfig
+    cache: Cache, values: Values, place: Place, config: RunnableConfig
 ) -> Plan[CheckpointTuple | None]:
     """The checkpoint that a config names, or the newest by put order; None if there is none."""
     asked = config["configurable"].get("checkpoint_id") or None
@@ -31,14 +35,15 @@ def get_tuple(
         stored = yield from _find(place, asked)
         if stored is None:
             return None
-        loaded = yield from _load(place, values, [stored])
+        loaded = yield from _load(place, cache, values, [stored])
         if loaded is not None:
-            return _tuple(place, values, loaded[0], config if asked else None)
+            return _tuple(place, values, stored, loaded, config if asked else None)
     raise CorruptRecord(f"session {place.paths.id!r}: a value of checkpoint {asked} is missing")
 
 
 def list_tuples(
     scope: Scope,
+    cache: Cache,
     values: Values,
     config: RunnableConfig | None,
     session: SessionPaths | None,
@@ -59,18 +64,18 @@ def list_tuples(
             left = None if limit is None else limit - len(found)
             if left is not None and left <= 0:
                 break
-            found += yield from _list_place(place, values, filter, before, left, only)
+            found += yield from _list_place(place, cache, values, filter, before, left, only)
         return found
     everything: list[CheckpointTuple] = []
     for id in (yield from _session_ids(scope)):
         for place in (yield from _places(scope.paths(id), None)):
-            everything += yield from _list_place(place, values, filter, before, None, None)
+            everything += yield from _list_place(place, cache, values, filter, before, None, None)
     everything.sort(key=lambda item: item.checkpoint["id"], reverse=True)
     return everything[:limit]
 
 
 def delta_history(
-    scope: Scope,
+    cache: Cache,
     values: Values,
     place: Place,
     config: RunnableConfig,
@@ -87,49 +92,51 @@ def delta_history(
         return result
     chain = yield from ancestors(place, target, set(channels))
     remaining = set(channels)
-    collected: dict[str, list[PendingWrite]] = {channel: [] for channel in channels}
-    seeds: dict[str, Any] = {}
-    for stored, header in chain:
+    collected: dict[str, list[StoredWrite]] = {channel: [] for channel in channels}
+    seeds: dict[str, Header] = {}
+    for stored in chain:
+        header = stored.header
         for write in reversed(stored.writes):
             if write.channel in remaining:
-                value = values.loads(write.blob)
-                collected[write.channel].append((write.task_id, write.channel, value))
+                collected[write.channel].append(write)
         for channel in sorted(remaining):
-            if channel in header.versions and channel not in header.absent:
-                seeds[channel] = header.versions[channel]
+            if channel in header.refs:
+                seeds[channel] = header._replace(refs={channel: header.refs[channel]})
                 remaining.discard(channel)
+    encoded = [write.blob for writes in collected.values() for write in writes]
+    loaded = yield from load(cache, values, place, seeds.values(), encoded)
     for channel in channels:
-        result[channel]["writes"] = collected[channel][::-1]
-    if seeds:
-        records = yield [_value_of(place, item) for item in seeds.items()]
-        for channel, record in zip(seeds, records, strict=True):
-            result[channel]["seed"] = _loads(values, record, place, channel)
+        result[channel]["writes"] = [
+            (write.task_id, write.channel, loaded.joined(write.blob))
+            for write in reversed(collected[channel])
+        ]
+    for channel, header in seeds.items():
+        if loaded.missing(header):
+            raise CorruptRecord(
+                f"session {place.paths.id!r}: the value of channel {channel!r} is missing"
+            )
+        result[channel]["seed"] = loaded.value(header, channel)
     return result
 
 
 def ancestors(
     place: Place, target: Stored, channels: Collection[str] | None = None
-) -> Plan[list[tuple[Stored, Header]]]:
+) -> Plan[list[Stored]]:
     """The parents of a checkpoint, nearest first, as far as `channels` need them.
 
     Without `channels`, all of them.
     """
-    chain: list[tuple[Stored, Header]] = []
+    chain: list[Stored] = []
     remaining = None if channels is None else set(channels)
-    pages = _Pages(place, encode_id(target.id))
+    pages = _Pages(place, layout.checkpoint_key(target.id))
     parent = target.parent
     while parent is not None and (remaining is None or remaining):
         stored = yield from pages.find(parent)
         if stored is None:
             break
-        header = layout.decode_header(stored.record)
-        chain.append((stored, header))
+        chain.append(stored)
         if remaining is not None:
-            remaining -= {
-                channel
-                for channel in remaining
-                if channel in header.versions and channel not in header.absent
-            }
+            remaining -= stored.header.refs.keys()
         parent = stored.parent
     return chain
 
@@ -144,7 +151,11 @@ class _Pages:
         self._loose: list[Record] = []
 
     def find(self, id: str) -> Plan[Stored | None]:
-        while id not in self._found and self._below is not None and encode_id(id) < self._below:
+        while (
+            id not in self._found
+            and self._below is not None
+            and layout.checkpoint_key(id) < self._below
+        ):
             records = yield [
                 Scan(self._place.records(), end=self._below, reverse=True, limit=_PAGE)
             ]
@@ -187,80 +198,42 @@ def _find(place: Place, id: str | None) -> Plan[Stored | None]:
     )
 
 
-class _Loaded(NamedTuple):
-    stored: Stored
-    header: Header
-    blobs: dict[str, Record]
-
-
-def _load(place: Place, values: Values, found: list[Stored]) -> Plan[list[_Loaded] | None]:
-    """Checkpoints with the records of their channels' values.
-
-    None if one of them went away in the meantime.
-    """
-    headers = [layout.decode_header(stored.record) for stored in found]
-    wanted: dict[str, Op] = {}
-    for header in headers:
-        for channel, version in header.stored():
-            key = layout.value_key(channel, version)
-            wanted[key] = Get(place.values(), key)
-    records: list[Record | None] = []
-    if wanted:
-        records = yield list(wanted.values())
-    by_key = dict(zip(wanted, records, strict=True))
-    if any(record is None for record in records):
+def _load(place: Place, cache: Cache, values: Values, found: list[Stored]) -> Plan[Loaded | None]:
+    """What checkpoints refer to; None if one of them went away in the meantime."""
+    headers = [stored.header for stored in found]
+    encoded = [write.blob for stored in found for write in stored.writes]
+    loaded = yield from load(cache, values, place, headers, encoded)
+    missing = [channel for header in headers for channel in loaded.missing(header)]
+    if missing:
         again = yield [place.scan(stored.id) for stored in found]
         for stored, there in zip(found, again, strict=True):
             now = layout.group(there).get(stored.id)
             if now is None or now.record.version != stored.record.version:
                 return None
-        missing = [key for key, record in by_key.items() if record is None]
         raise CorruptRecord(
-            f"session {place.paths.id!r}: values are missing in the store: {missing[:5]}"
+            f"session {place.paths.id!r}: values of channels are missing in the store: "
+            f"{missing[:5]}"
         )
-    loaded = []
-    for stored, header in zip(found, headers, strict=True):
-        blobs = {}
-        for channel, version in header.stored():
-            record = by_key[layout.value_key(channel, version)]
-            assert record is not None
-            blobs[channel] = record
-        loaded.append(_Loaded(stored, header, blobs))
     return loaded
 
 
 def _tuple(
-    place: Place, values: Values, loaded: _Loaded, config: RunnableConfig | None
+    place: Place, values: Values, stored: Stored, loaded: Loaded, config: RunnableConfig | None
 ) -> CheckpointTuple:
-    stored, header, blobs = loaded
+    header = stored.header
     checkpoint: Any = {
         **header.checkpoint,
-        "channel_values": {
-            channel: _loads(values, record, place, channel) for channel, record in blobs.items()
-        },
+        "channel_values": {channel: loaded.value(header, channel) for channel in header.refs},
     }
-    parent = stored.parent
     return CheckpointTuple(
         config=config if config is not None else _config(place, stored.id),
         checkpoint=checkpoint,
         metadata=values.loads(header.metadata),
-        parent_config=None if parent is None else _config(place, parent),
+        parent_config=None if header.parent is None else _config(place, header.parent),
         pending_writes=[
-            (write.task_id, write.channel, values.loads(write.blob)) for write in stored.writes
+            (write.task_id, write.channel, loaded.joined(write.blob)) for write in stored.writes
         ],
     )
-
-
-def _loads(values: Values, record: Record | None, place: Place, channel: str) -> Any:
-    if record is None or record.blob is None:
-        raise CorruptRecord(
-            f"session {place.paths.id!r}: the value of channel {channel!r} is missing"
-        )
-    return values.loads(record.blob)
-
-
-def _value_of(place: Place, item: tuple[str, Any]) -> Get:
-    return Get(place.values(), layout.value_key(*item))
 
 
 def _config(place: Place, id: str) -> RunnableConfig:
@@ -293,6 +266,7 @@ def _session_ids(scope: Scope) -> Plan[list[str]]:
 
 def _list_place(
     place: Place,
+    cache: Cache,
     values: Values,
     filter: Mapping[str, Any] | None,
     before: str | None,
@@ -301,9 +275,9 @@ def _list_place(
 ) -> Plan[list[CheckpointTuple]]:
     for _ in range(_TRIES):
         chosen = yield from _choose(place, values, filter, before, limit, only)
-        loaded = yield from _load(place, values, chosen)
+        loaded = yield from _load(place, cache, values, chosen)
         if loaded is not None:
-            return [_tuple(place, values, item, None) for item in loaded]
+            return [_tuple(place, values, stored, loaded, None) for stored in chosen]
     raise CorruptRecord(f"session {place.paths.id!r} changes faster than it can be listed")
 
 
@@ -322,19 +296,22 @@ def _choose(
             return False
         if not filter:
             return True
-        metadata = values.loads(layout.decode_header(stored.record).metadata)
+        metadata = values.loads(stored.header.metadata)
         return all(metadata.get(name) == wanted for name, wanted in filter.items())
 
     if only is not None:
         (records,) = yield [place.scan(only)]
         return [stored for stored in layout.group(records).values() if passes(stored)][:limit]
     (head_record,) = yield [place.head()]
-    if limit is None or not Head.read(head_record).ordered:
+    head = Head.read(head_record)
+    if limit is None or not head.ordered:
         (records,) = yield [Scan(place.records())]
         found = sorted(layout.group(records).values(), key=lambda item: -item.seq)
         return [stored for stored in found if passes(stored)][:limit]
     chosen: list[Stored] = []
-    end = encode_id(before) if before is not None and is_plain(before) else None
+    end: str | None = None
+    if before is not None and head.greatest is not None and sort_alike(before, head.greatest):
+        end = layout.checkpoint_key(before)
     loose: list[Record] = []
     while len(chosen) < limit:
         (records,) = yield [Scan(place.records(), end=end, reverse=True, limit=_PAGE)]

@@ -21,6 +21,7 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.checkpoint import life, reading, upkeep, writing
+from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.layout import Place
 from threadloom.errors import InvalidKey
 from threadloom.keys import SessionPaths, check_text
@@ -96,7 +97,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         return await arun(self._get_tuple(config), self.store)
 
     def _get_tuple(self, config: RunnableConfig) -> Plan[CheckpointTuple | None]:
-        return reading.get_tuple(self._scope, self._values, self._place(config), config)
+        return reading.get_tuple(cache_of(self.store), self._values, self._place(config), config)
 
     def list(
         self,
@@ -138,6 +139,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         bound = before["configurable"].get("checkpoint_id") or None if before else None
         return reading.list_tuples(
             self._scope,
+            cache_of(self.store),
             self._values,
             config,
             None if config is None else self._session(config),
@@ -191,7 +193,15 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         patience: life.Patience,
     ) -> Plan[None]:
         return writing.put(
-            self._scope, self._values, place, config, checkpoint, metadata, new_versions, patience
+            self._scope,
+            cache_of(self.store),
+            self._values,
+            place,
+            config,
+            checkpoint,
+            metadata,
+            new_versions,
+            patience,
         )
 
     def _patience(self, *, blocking: bool) -> life.Patience:
@@ -236,6 +246,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             raise InvalidKey("pending writes belong to a checkpoint: the config names none")
         return writing.put_writes(
             self._scope,
+            cache_of(self.store),
             self._values,
             self._place(config),
             config,
@@ -300,7 +311,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         if strategy == "delete":
             return upkeep.delete_thread(self._scope, self._scope.paths(thread_id))
         if strategy == "keep_latest":
-            return upkeep.prune(self._scope, self._scope.paths(thread_id))
+            return upkeep.prune(self._scope, self._values, self._scope.paths(thread_id))
         raise InvalidKey(f"strategy is 'keep_latest' or 'delete', not {strategy!r}")
 
     def get_delta_channel_history(
@@ -319,7 +330,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         self, config: RunnableConfig, channels: Sequence[str]
     ) -> Plan[dict[str, DeltaChannelHistory]]:
         return reading.delta_history(
-            self._scope, self._values, self._place(config), config, channels
+            cache_of(self.store), self._values, self._place(config), config, channels
         )
 
     def get_next_version(self, current: str | int | float | None, channel: None = None) -> str:

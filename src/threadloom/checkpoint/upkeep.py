@@ -8,9 +8,12 @@ from typing import NamedTuple
 from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
-from threadloom.checkpoint.layout import Head, Header, Place, Stored
+from threadloom.checkpoint.header import Apart, Inline, encode_header
+from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.life import made_at
+from threadloom.checkpoint.spans import Span, element_place, places
 from threadloom.errors import InvalidKey, SessionConflict
-from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
+from threadloom.keys import CHECKPOINTS, PART_SEPARATOR, SessionPaths, decode_id
 from threadloom.ops import (
     ABSENT,
     Check,
@@ -28,6 +31,9 @@ from threadloom.ops import (
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
+
+_ABANDONED = 3600 * 1_000_000
+"""Microseconds by which a checkpoint has to be older than the newest to be given up."""
 
 _NO_GRAPH = {
     "status": "idle",
@@ -112,23 +118,51 @@ def copy_thread(
     return retrying(attempt)
 
 
-def prune(scope: Scope, paths: SessionPaths) -> Plan[None]:
+def prune(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
     """Keep the newest checkpoint of each namespace, and what it is rebuilt from."""
 
     def attempt() -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        threads = yield from _read(paths)
+        threads = yield from _read(values, paths)
         ops: list[Op] = []
         for thread in threads:
             if thread.head.id in thread.stored:
                 gone = thread.deletable(set(thread.stored) - {thread.head.id})
                 ops += thread.without(gone) if gone else []
         if ops:
-            yield index.touch(paths, session, scope.now(), ops, implicit=False)
+            yield _unseen(scope, paths, session, ops)
 
     return retrying(attempt)
+
+
+def compact(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
+    """Remove what no checkpoint needs: values, elements and texts that were left behind.
+
+    Pending writes whose checkpoint never came go as well, an hour after a newer checkpoint.
+    """
+
+    def attempt() -> Plan[None]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        if session is None:
+            return
+        threads = yield from _read(values, paths)
+        ops: list[Op] = []
+        for thread in threads:
+            abandoned = thread.abandoned()
+            ops += [Delete(record.namespace, record.key) for record in abandoned]
+            left = [record for record in thread.loose if record not in abandoned]
+            ops += thread._replace(loose=left).without(set())
+        if ops:
+            yield _unseen(scope, paths, session, ops)
+
+    return retrying(attempt)
+
+
+def _unseen(scope: Scope, paths: SessionPaths, session: Record, ops: Sequence[Op]) -> list[Op]:
+    """A removal of what nobody needs; every write to a session moves its record's version."""
+    return index.touch(paths, session, scope.now(), ops, implicit=False, expect=session.version)
 
 
 def delete_for_runs(scope: Scope, values: Values, run_ids: Sequence[str]) -> Plan[None]:
@@ -151,12 +185,14 @@ def _delete_runs(
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        threads = yield from _read(paths)
+        threads = yield from _read(values, paths)
         ops: list[Op] = []
         fields: dict[str, object] = {}
         for thread in threads:
             doomed = {
-                id for id, item in thread.stored.items() if item.record.body().get("run_id") in runs
+                id
+                for id, item in thread.stored.items()
+                if (item.record.doc or {}).get("run_id") in runs
             }
             gone = thread.deletable(doomed)
             if not gone:
@@ -189,10 +225,14 @@ class _Thread(NamedTuple):
     """One checkpoint namespace, whole."""
 
     place: Place
+    values: Values
     head_record: Record
     head: Head
     stored: dict[str, Stored]
-    headers: dict[str, Header]
+    loose: list[Record]
+    apart: list[Record]
+    elements: list[Record]
+    texts: list[Record]
 
     def deletable(self, doomed: set[str]) -> set[str]:
         """Of some checkpoints those that no other one is rebuilt from.
@@ -206,38 +246,71 @@ class _Thread(NamedTuple):
         return set(self.stored) - kept
 
     def without(self, gone: set[str]) -> list[Op]:
-        """What removes checkpoints, and the values that only they used."""
+        """What removes checkpoints, and everything that only they used."""
         left = [item for id, item in self.stored.items() if id not in gone]
-        used = {
-            layout.value_key(channel, version)
-            for item in left
-            for channel, version in self.headers[item.id].stored()
-        }
-        ops: list[Op] = [self._new_head(left, gone)]
+        ops: list[Op] = [self._new_head(left, gone)] if gone else []
+        records = self.place.records()
         for id in gone:
-            records = self.place.records()
             ops.append(Delete(records, layout.checkpoint_key(id)))
             ops += [
                 Delete(records, layout.write_key(id, write.task_id, write.number))
                 for write in self.stored[id].writes
             ]
-            ops += [
-                Delete(self.place.values(), layout.value_key(channel, version))
-                for channel, version in self.headers[id].stored()
-                if layout.value_key(channel, version) not in used
-            ]
+        ops += self._dead(left)
         ops += [
             Put(
                 item.record.namespace,
                 item.record.key,
-                doc={**item.record.body(), "parent": None},
-                blob=item.record.blob,
+                doc=item.record.doc,
+                blob=encode_header(item.header._replace(parent=None)),
                 expect=item.record.version,
             )
             for item in left
             if item.parent in gone
         ]
         return ops
+
+    def _dead(self, left: list[Stored]) -> list[Op]:
+        """What removes values, elements and texts that none of some checkpoints needs."""
+        values: set[str] = set()
+        spans: set[Span] = set()
+        bodies = [write.blob for item in left for write in item.writes]
+        bodies += [layout.pending_write(record).blob for record in self.loose]
+        for item in left:
+            for channel, ref in item.header.refs.items():
+                if isinstance(ref, Apart):
+                    values.add(layout.value_key(channel, item.header.versions[channel]))
+                elif isinstance(ref, Inline):
+                    bodies.append(ref.data)
+                else:
+                    spans.update(ref.spans)
+        used = set(places(spans))
+        ops: list[Op] = []
+        for record in self.apart:
+            if record.key in values:
+                bodies.append(record.blob or b"")
+            else:
+                ops.append(Delete(record.namespace, record.key))
+        for record in self.elements:
+            if element_place(record.key) in used:
+                bodies.append(record.blob or b"")
+            else:
+                ops.append(Delete(record.namespace, record.key))
+        texts = {key for body in bodies for key in self.values.part_keys(body)}
+        ops += [Delete(text.namespace, text.key) for text in self.texts if text.key not in texts]
+        return ops
+
+    def abandoned(self) -> list[Record]:
+        """The pending writes whose checkpoint surely never came."""
+        newest = None if self.head.id is None else made_at(self.head.id)
+        if newest is None:
+            return []
+        return [
+            record
+            for record in self.loose
+            if (made := made_at(layout.written_for(record))) is not None
+            and made < newest - _ABANDONED
+        ]
 
     def newest_without(self, gone: set[str]) -> Stored | None:
         """The head once some checkpoints are gone."""
@@ -250,12 +323,8 @@ class _Thread(NamedTuple):
         """What the session's record says where `newest` is the root's head."""
         if newest is None:
             return dict(_NO_GRAPH)
-        doc = newest.record.body()
-        return {
-            "status": newest.status,
-            "graph_messages": doc.get("messages", 0),
-            "graph_tokens": doc.get("tokens", 0),
-        }
+        messages, tokens = newest.header.counts or (0, 0)
+        return {"status": newest.status, "graph_messages": messages, "graph_tokens": tokens}
 
     def _new_head(self, left: list[Stored], gone: set[str]) -> Op:
         get = self.place.head()
@@ -276,7 +345,7 @@ class _Thread(NamedTuple):
         """Ancestors without which a delta channel of a survivor could not be rebuilt."""
         needed: set[str] = set()
         for id in survivors:
-            for channel in self.headers[id].absent:
+            for channel in self.stored[id].header.absent:
                 needed |= self._needed_for(id, channel)
         return needed
 
@@ -291,30 +360,41 @@ class _Thread(NamedTuple):
         Without such a write the channel was emptied there.
         """
         passed: list[str] = []
-        written = known = channel in (self.stored[id].record.body().get("delta") or ())
-        child = self.headers[id]
+        written = known = channel in self.stored[id].header.delta
+        child = self.stored[id].header
         parent = self.stored[id].parent
         while parent is not None and parent in self.stored:
-            header = self.headers[parent]
+            header = self.stored[parent].header
             changed = header.versions.get(channel) != child.versions.get(channel)
             wrote = any(write.channel == channel for write in self.stored[parent].writes)
             if changed and not wrote and not known:
                 break
             passed.append(parent)
             written = written or wrote
-            if channel in header.versions and channel not in header.absent:
+            if channel in header.refs:
                 break
             child, parent = header, self.stored[parent].parent
         return set(passed) if written else set()
 
 
-def _read(paths: SessionPaths) -> Plan[list[_Thread]]:
+def _read(values: Values, paths: SessionPaths) -> Plan[list[_Thread]]:
     (heads,) = yield [Scan(paths.checkpoints)]
     threads = []
     for head in heads:
         place = Place(paths, decode_id(head.key))
-        (records,) = yield [Scan(place.records())]
+        records, apart, elements, texts = yield [
+            Scan(place.records()),
+            Scan(place.values()),
+            Scan(place.logs()),
+            Scan(place.texts(), blobs=False),
+        ]
         stored = layout.group(records)
-        headers = {id: layout.decode_header(item.record) for id, item in stored.items()}
-        threads.append(_Thread(place, head, Head.read(head), stored, headers))
+        loose = [
+            record
+            for record in records
+            if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
+        ]
+        threads.append(
+            _Thread(place, values, head, Head.read(head), stored, loose, apart, elements, texts)
+        )
     return threads

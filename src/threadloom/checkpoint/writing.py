@@ -18,11 +18,15 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
 from threadloom.checkpoint import layout, life
-from threadloom.checkpoint.head_messages import head_messages, shared_with_history
-from threadloom.checkpoint.layout import Head, Header, Place
+from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.channels import ChannelWriter, bases
+from threadloom.checkpoint.conversation import Moment, follow
+from threadloom.checkpoint.elements import TextKeeper
+from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
+from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import SessionConflict
-from threadloom.messages import MESSAGES, messages_in, token_total
-from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record
+from threadloom.messages import MESSAGES
+from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -36,6 +40,7 @@ _DURABILITY = "__pregel_durability"
 
 def put(
     scope: Scope,
+    cache: Cache,
     values: Values,
     place: Place,
     config: RunnableConfig,
@@ -59,13 +64,9 @@ def put(
     on_purpose = _on_purpose(config)
     run = _run_of(place, config)
     waits = patience if configurable.get(_DURABILITY) != "exit" else None
-    blobs = _encode_new(values, checkpoint, new_versions)
     known_values = checkpoint["channel_values"]
-    kept = {
-        channel: version
-        for channel, version in checkpoint["channel_versions"].items()
-        if channel not in new_versions
-    }
+    versions = checkpoint["channel_versions"]
+    new = {channel: versions[channel] for channel in new_versions if channel in versions}
 
     def attempt() -> Plan[None]:
         guard: list[Op] = []
@@ -76,7 +77,7 @@ def put(
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
             place.head(),
-            Get(place.records(), layout.checkpoint_key(id), blob=False),
+            Get(place.records(), layout.checkpoint_key(id)),
         ]
         if parent is not None:
             reads.append(Get(place.records(), layout.checkpoint_key(parent)))
@@ -99,73 +100,66 @@ def put(
                 f"session {paths.id!r}: a graph run that began at checkpoint {parent} was "
                 f"overtaken, the head is {head.id}. Run it again from the head"
             )
-        header = None if parent_record is None else layout.decode_header(parent_record)
-        absent, unsure = _settle(header, kept, known_values)
-        absent |= {channel for channel in new_versions if channel not in known_values}
-        extra: list[Op] = []
+        parent_header = None if parent_record is None else decode_header(parent_record)
+        kept, unsure = _settle(parent_header, versions, new)
         if unsure:
-            found = yield [
-                Get(place.values(), layout.value_key(channel, version), blob=False)
-                for channel, version in unsure.items()
-            ]
-            for (channel, version), record in zip(unsure.items(), found, strict=True):
-                if record is not None and session is not None:
-                    continue
-                if channel in known_values:
-                    extra.append(_value(place, values, channel, version, known_values[channel]))
-                else:
-                    absent.add(channel)
-        counts = _counts(checkpoint, new_versions, parent_record)
-        shared = (0, 0)
-        if counts is not None and place.is_root:
-            messages = messages_in(known_values.get(MESSAGES))
-            if MESSAGES not in known_values and parent is not None and counts["messages"]:
-                messages, _ = yield from head_messages(
-                    values, paths, checkpoint_id=parent, opaque=True
-                )
-            shared = yield from shared_with_history(paths, session, messages)
-        now = scope.now()
-        doc = {
-            "seq": existing.body().get("seq") if existing is not None else head.puts + 1,
-            "parent": parent,
-            "source": merged.get("source"),
-            "step": merged.get("step"),
-            "run_id": merged.get("run_id"),
-            **(counts or {}),
+            kept |= yield from _search(place, session, unsure)
+        again = {channel: version for channel, version in unsure.items() if channel not in kept}
+        to_write = {
+            channel: version
+            for channel, version in (new | again).items()
+            if channel in known_values
         }
-        if delta := merged.get("counters_since_delta_snapshot"):
-            doc["delta"] = sorted(delta)  # what only the ancestors can rebuild; see upkeep
+        writer = ChannelWriter(cache, values, place, head.logs)
+        found = yield from bases(cache, values, place, parent_header, to_write)
+        for channel, version in to_write.items():
+            writer.write(channel, version, known_values[channel], found.get(channel))
+        refs = {
+            channel: ref for channel, ref in (kept | writer.refs).items() if channel in versions
+        }
         becomes_head = existing is None or head.id == id
+        moment = Moment(cache, values, place, session, head, parent_header)
+        conversation = yield from follow(
+            moment, writer, refs, known_values, versions, moves_head=becomes_head
+        )
+        now = scope.now()
+        header = new_header(
+            seq=head.puts + 1 if existing is None else decode_header(existing).seq,
+            parent=parent,
+            checkpoint=checkpoint,
+            refs=refs,
+            counts=conversation.counts,
+            metadata=merged,
+            values=values,
+        )
         new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
+        new_head = new_head._replace(logs=writer.logs)
         fields: dict[str, Any] = {}
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
-            if counts is not None:
-                new_head = new_head.with_growth(counts["messages"], now)
-                fields["graph_messages"] = counts["messages"]
-                fields["graph_tokens"] = counts["tokens"]
-                fields["shared_messages"], fields["shared_tokens"] = shared
+            if conversation.counts is not None:
+                new_head = new_head.with_growth(conversation.counts[0], now)
+                fields |= conversation.fields()
         increments = {}
         if existing is None and place.is_root:
-            if _begins_turn(merged, new_versions, parent_record):
+            if _begins_turn(values, merged, new_versions, parent_header):
                 increments["turn_count"] = 1
             if conflict:
                 increments["conflicts"] = 1
         # What both doors hold is counted by each against the other, so neither may miss a write.
         counted = place.is_root and MESSAGES in new_versions
         expect: Expect = session.version if session is not None and counted else PRESENT
+        run_id = merged.get("run_id")
         content: list[Op] = [
             *guard,
-            *(
-                Put(place.values(), layout.value_key(channel, version), blob=blob)
-                for (channel, version), blob in blobs.items()
-            ),
-            *extra,
+            *writer.keeper.ops(conversation.shown),
+            *writer.ops,
+            *conversation.patches,
             Put(
                 place.records(),
                 layout.checkpoint_key(id),
-                doc=doc,
-                blob=layout.encode_header(checkpoint, absent, merged, values),
+                doc=None if run_id is None else {"run_id": run_id},
+                blob=encode_header(header),
             ),
             _put_head(place, head_record, new_head),
         ]
@@ -180,6 +174,7 @@ def put(
             set=fields,
             increment=increments,
         )
+        writer.stored()
         if conflict:
             logger.warning(
                 "session %r: a graph run that began at checkpoint %s was overtaken, %s had become "
@@ -195,6 +190,7 @@ def put(
 
 def put_writes(
     scope: Scope,
+    cache: Cache,
     values: Values,
     place: Place,
     config: RunnableConfig,
@@ -214,16 +210,18 @@ def put_writes(
     """
     checkpoint_id: str = config["configurable"]["checkpoint_id"]
     paths = place.paths
+    keeper = TextKeeper(place, cache.held(values, place))
     puts: list[Op] = []
     mark: str | None = None
     for position, (channel, value) in enumerate(writes):
         number = WRITES_IDX_MAP.get(channel, position)
+        where = f"a pending write to channel {channel!r}"
+        data = values.dumps_apart(value, keeper.keep, where=where)
         puts.append(
             Put(
                 place.records(),
                 layout.write_key(checkpoint_id, task_id, number),
-                doc={"channel": channel, "path": task_path},
-                blob=values.dumps(value, where=f"a pending write to channel {channel!r}"),
+                blob=layout.encode_write(channel, task_path, data),
                 keep=number >= 0,
             )
         )
@@ -246,11 +244,12 @@ def put_writes(
             paths,
             session,
             scope.now(),
-            [life.unchanged(paths, grave), *puts, *marking],
+            [life.unchanged(paths, grave), *keeper.ops(), *puts, *marking],
             implicit=scope.implicit,
             owner=_owner(config),
             set=fields,
         )
+        keeper.stored()
 
     return retrying(attempt)
 
@@ -261,44 +260,51 @@ def _run_of(place: Place, config: RunnableConfig) -> str | None:
     return None if place.is_root else ancestors.get("")
 
 
-def _encode_new(
-    values: Values, checkpoint: Checkpoint, new_versions: ChannelVersions
-) -> dict[tuple[str, Any], bytes]:
-    known = checkpoint["channel_values"]
-    return {
-        (channel, version): values.dumps(known[channel], where=f"channel {channel!r}")
-        for channel, version in new_versions.items()
-        if channel in known
-    }
-
-
-def _value(place: Place, values: Values, channel: str, version: Any, value: Any) -> Put:
-    return Put(
-        place.values(),
-        layout.value_key(channel, version),
-        blob=values.dumps(value, where=f"channel {channel!r}"),
-    )
-
-
 def _settle(
-    parent: Header | None, kept: Mapping[str, Any], known: Mapping[str, Any]
-) -> tuple[set[str], dict[str, Any]]:
+    parent: Header | None, versions: Mapping[str, Any], new: Mapping[str, Any]
+) -> tuple[dict[str, Ref], dict[str, Any]]:
     """Sort the channels that a put does not write by what the parent knows of their values.
 
-    Returns the channels without a value, and those that only the store can tell about.
+    Returns the references that stay, and the versions of which the parent knows nothing.
     """
-    absent: set[str] = set()
+    kept: dict[str, Ref] = {}
     unsure: dict[str, Any] = {}
-    for channel, version in kept.items():
-        same = parent is not None and parent.versions.get(channel) == version
-        if parent is None or not same:
+    for channel, version in versions.items():
+        if channel in new:
+            continue
+        if parent is None or not _is_version(parent, channel, version):
             unsure[channel] = version
-        elif channel in parent.absent:
-            if channel in known:
-                unsure[channel] = version
-            else:
-                absent.add(channel)
-    return absent, unsure
+        elif (ref := parent.refs.get(channel)) is not None:
+            kept[channel] = ref
+    return kept, unsure
+
+
+def _is_version(header: Header, channel: str, version: Any) -> bool:
+    found = header.versions.get(channel)
+    return found == version and type(found) is type(version)
+
+
+def _search(
+    place: Place, session: Record | None, unsure: Mapping[str, Any]
+) -> Plan[dict[str, Ref]]:
+    """What other checkpoints have for channels at versions that the parent does not know.
+
+    Seldom needed: LangGraph's copy of a checkpoint comes with the parent of the original.
+    """
+    if session is None:
+        return {}
+    (records,) = yield [Scan(place.records())]
+    found: dict[str, Ref] = {}
+    left = dict(unsure)
+    for stored in layout.group(records).values():
+        for channel, version in list(left.items()):
+            ref = stored.header.refs.get(channel)
+            if ref is not None and _is_version(stored.header, channel, version):
+                found[channel] = ref
+                del left[channel]
+        if not left:
+            break
+    return found
 
 
 def _put_head(place: Place, record: Record | None, head: Head) -> Put:
@@ -337,25 +343,11 @@ def _is_conflict(head: Head, parent: str | None, metadata: CheckpointMetadata) -
     return metadata.get("source") != "loop" or parent not in head.tips
 
 
-def _counts(
-    checkpoint: Checkpoint, new_versions: ChannelVersions, parent: Record | None
-) -> dict[str, int] | None:
-    """Messages and tokens of the conversation at a checkpoint, if it has one."""
-    if MESSAGES in new_versions or parent is None:
-        if MESSAGES not in checkpoint["channel_values"]:
-            if MESSAGES not in checkpoint["channel_versions"]:
-                return None if parent is None else {"messages": 0, "tokens": 0}
-            return {"messages": 0, "tokens": 0}
-        messages = messages_in(checkpoint["channel_values"][MESSAGES])
-        return {"messages": len(messages), "tokens": token_total(messages)}
-    doc = parent.body()
-    if "messages" not in doc:
-        return None
-    return {"messages": int(doc["messages"]), "tokens": int(doc["tokens"])}
-
-
 def _begins_turn(
-    metadata: CheckpointMetadata, new_versions: ChannelVersions, parent: Record | None
+    values: Values,
+    metadata: CheckpointMetadata,
+    new_versions: ChannelVersions,
+    parent: Header | None,
 ) -> bool:
     """Whether a put is the first of a run with new input.
 
@@ -366,7 +358,7 @@ def _begins_turn(
         return True
     if metadata.get("source") != "loop" or START not in new_versions:
         return False
-    return parent is None or parent.body().get("source") != "input"
+    return parent is None or values.loads_opaque(parent.metadata).get("source") != "input"
 
 
 __all__ = ["put", "put_writes"]

@@ -6,7 +6,7 @@ whose class the reading process does not have.
 
 from __future__ import annotations
 
-from threadloom.serde.codec import Codec
+from threadloom.serde.codec import Codec, part_keys
 from threadloom.serde.opaque import Opaque
 
-__all__ = ["Codec", "Opaque"]
+__all__ = ["Codec", "Opaque", "part_keys"]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NoReturn
 
 import ormsgpack
 
 from threadloom.errors import CorruptRecord, SerializationError
 from threadloom.serde.classes import name_of, plan_of
-from threadloom.serde.format import Refused, frame, pack, unframe
+from threadloom.serde.format import PARTED, WHOLE, Refused, frame, pack, unframe
 from threadloom.serde.reader import Reader
 from threadloom.serde.resolve import find
 from threadloom.serde.writer import Writer
@@ -123,17 +123,58 @@ class Codec:
             SerializationError: something in it cannot be stored; the message names
                 ``where``, the place inside the value, and the type.
         """
+        return frame(self._body(value, where, None, ()))
+
+    def dumps_apart(
+        self, value: Any, keep: Callable[[str | bytes], str | None], *, where: str = "value"
+    ) -> bytes:
+        """The bytes of a value without its long texts and bytes, which `keep` takes.
+
+        Args:
+            value: what to store.
+            keep: takes a text or bytes of 64 or more, and gives the key under which it can be
+                found again, or None to leave it inside.
+            where: what to call the value in an error.
+
+        Raises:
+            SerializationError: as `dumps`.
+        """
+        keys: list[str] = []
+        parts: list[str | bytes] = []
+        numbers: dict[str, int] = {}
+
+        def apart(part: str | bytes) -> int | None:
+            key = keep(part)
+            if key is None:
+                return None
+            number = numbers.get(key)
+            if number is None:
+                number = numbers[key] = len(keys)
+                keys.append(key)
+                parts.append(part)
+            return number
+
+        body = self._body(value, where, apart, parts)
+        return frame(pack([body, *keys]), PARTED) if keys else frame(body)
+
+    def _body(
+        self,
+        value: Any,
+        where: str,
+        apart: Callable[[str | bytes], int | None] | None,
+        parts: Sequence[str | bytes],
+    ) -> bytes:
         try:
-            writer = Writer()
+            writer = Writer(apart=apart)
             try:
                 body = pack(writer.encode(value))
             except ormsgpack.MsgpackEncodeError:  # a lone surrogate: look at every string
-                writer = Writer(careful=True)
+                writer = Writer(careful=True, apart=apart)
                 body = pack(writer.encode(value))
             if writer.deepest > _SURELY_READABLE:
                 # Reading has a budget for nesting. What would exceed it is refused here.
-                Reader(self, opaque=True).read(body)
-            return frame(body)
+                Reader(self, opaque=True, parts=parts).read(body)
+            return body
         except Refused as error:
             raise SerializationError(error.describe(where)) from error.__cause__
         except (RecursionError, CorruptRecord) as error:
@@ -153,7 +194,29 @@ class Codec:
             UntrustedType: it names a class that may not be rebuilt in this process.
             CorruptRecord: the bytes are damaged.
         """
-        return Reader(self).read(_body(data))
+        return self._read(data, {}, opaque=False)
+
+    def loads_joined(
+        self, data: bytes, texts: Mapping[str, str | bytes], *, opaque: bool = False
+    ) -> Any:
+        """The value that ``dumps_apart`` was given, its parts taken from ``texts`` by key.
+
+        Raises:
+            UntrustedType: it names a class that may not be rebuilt in this process.
+            CorruptRecord: the bytes are damaged, or a part is missing.
+        """
+        return self._read(data, texts, opaque=opaque)
+
+    def _read(self, data: bytes, texts: Mapping[str, str | bytes], *, opaque: bool) -> Any:
+        version, body = _content(data)
+        if version == WHOLE:
+            return Reader(self, opaque=opaque).read(body)
+        inner, *keys = _parted(body)
+        try:
+            parts = [texts[key] for key in keys]
+        except KeyError as error:
+            raise CorruptRecord(f"a part of a stored value is missing: {error}") from error
+        return Reader(self, opaque=opaque, parts=parts).read(inner)
 
     def loads_opaque(self, data: bytes) -> Any:
         """The value, with an ``Opaque`` in place of everything that may not be rebuilt here.
@@ -163,7 +226,7 @@ class Codec:
         Raises:
             CorruptRecord: the bytes are damaged.
         """
-        return Reader(self, opaque=True).read(_body(data))
+        return self._read(data, {}, opaque=True)
 
     def narrowed(self, extra: Collection[tuple[str, ...] | type]) -> Codec:
         """A strict codec that besides loads what ``extra`` names.
@@ -216,7 +279,27 @@ def _storable(cls: Any) -> None:
         )
 
 
-def _body(data: Any) -> bytes:
+def part_keys(data: bytes) -> list[str]:
+    """The keys of the parts that a value needs, without reading it.
+
+    Raises:
+        CorruptRecord: the bytes are damaged.
+    """
+    version, body = _content(data)
+    return [] if version == WHOLE else _parted(body)[1:]
+
+
+def _parted(body: bytes) -> list[Any]:
+    try:
+        parts = ormsgpack.unpackb(body)
+    except ValueError as error:
+        raise CorruptRecord(f"a stored value is damaged: {error}") from error
+    if type(parts) is not list or len(parts) < 2 or type(parts[0]) is not bytes:
+        raise CorruptRecord("a stored value with parts has the wrong form")
+    return parts
+
+
+def _content(data: Any) -> tuple[int, bytes]:
     if not isinstance(data, bytes):
         if not isinstance(data, (bytearray, memoryview)):
             raise CorruptRecord(f"a stored value is {type(data).__name__}, not bytes")

@@ -1,6 +1,6 @@
 """The byte layout that every other module of this package agrees on.
 
-A record is ``version (1 byte) · MessagePack body · CRC-32 of both (4 bytes, little-endian)``.
+A record is ``format version (1 byte) · MessagePack body · CRC-32 of both (4 bytes, little-endian)``.
 Whatever MessagePack cannot say exactly is an extension: a tag from the list below and a body,
 which mostly is MessagePack again. Tags are part of the stored format: never reuse one.
 """
@@ -15,8 +15,13 @@ import ormsgpack
 
 from threadloom.errors import CorruptRecord, SchemaTooNew
 
-VERSION: Final = 1
-"""The format version this build writes, and the newest it reads."""
+WHOLE: Final = 1
+PARTED: Final = 2
+"""The format versions this build writes and reads: a value by itself, and one whose long texts
+and bytes are kept elsewhere; its body is a list of the value and of the keys of its parts."""
+
+LONG: Final = 64
+"""From this length on a text (in characters) or bytes may be kept apart from a value."""
 
 MAX_DEPTH: Final = 200
 """The deepest nesting of containers and objects that can be stored."""
@@ -26,6 +31,7 @@ ORDERED_DICT, DEFAULT_DICT, COUNTER, COMPLEX, DECIMAL, FRACTION = range(9, 15)
 DATETIME, DATE, TIME, TIMEDELTA, TIMEZONE, ZONE, UUID_, PATH = range(15, 23)
 PATTERN, IP, RANGE, SLICE, SECRET, URL = range(23, 29)
 ARRAY, ARRAY_SCALAR = 29, 30
+PART = 31
 ENUM, FLAG, NAMED_TUPLE, DATACLASS, MODEL, BUILTIN, SLOTTED = range(40, 47)
 
 KIND_NAMES: Final = {
@@ -74,14 +80,14 @@ def ext(tag: int, value: Any) -> ormsgpack.Ext:
     return ormsgpack.Ext(tag, ormsgpack.packb(value, _beyond_64_bits, _OPTIONS))
 
 
-def frame(body: bytes) -> bytes:
+def frame(body: bytes, version: int = WHOLE) -> bytes:
     """Add the version in front and the checksum behind."""
-    data = b"\x01" + body
+    data = bytes((version,)) + body
     return data + crc32(data).to_bytes(4, "little")
 
 
-def unframe(data: bytes) -> bytes:
-    """Check version and checksum.
+def unframe(data: bytes) -> tuple[int, bytes]:
+    """Check version and checksum; the version and the body.
 
     Raises:
         CorruptRecord: either is wrong.
@@ -91,14 +97,14 @@ def unframe(data: bytes) -> bytes:
         raise CorruptRecord(f"a stored value of {len(data)} bytes is too short")
     if crc32(data[:-4]) != int.from_bytes(data[-4:], "little"):
         raise CorruptRecord("a stored value does not match its checksum: truncated or damaged")
-    if data[0] > VERSION:
+    if data[0] > PARTED:
         raise SchemaTooNew(
-            f"a stored value has format version {data[0]}, this Threadloom reads {VERSION}. "
+            f"a stored value has format version {data[0]}, this Threadloom reads {PARTED}. "
             "Install a newer one: pip install --upgrade threadloom"
         )
-    if data[0] != VERSION:
+    if data[0] < WHOLE:
         raise CorruptRecord(f"a stored value has the unknown format version {data[0]}")
-    return data[1:-4]
+    return data[0], data[1:-4]
 
 
 _CONTAINER_MARKS: Final = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import ormsgpack
@@ -16,7 +16,7 @@ from threadloom.serde import (
     types_subclasses,
 )
 from threadloom.serde.classes import Plan, is_class, is_known, plan_of
-from threadloom.serde.format import KIND_NAMES, MAX_DEPTH, nesting, nesting_at_most
+from threadloom.serde.format import KIND_NAMES, MAX_DEPTH, PART, nesting, nesting_at_most
 from threadloom.serde.known import BY_CODE, NAMES
 from threadloom.serde.opaque import Opaque
 
@@ -29,6 +29,7 @@ _LOADERS: Final[dict[int, Callable[[Reader, bytes], Any]]] = {
     **types_numpy.LOADERS,
     **types_records.LOADERS,
     **types_subclasses.LOADERS,
+    PART: lambda reader, data: reader.part(data),
 }
 
 _FREE_LEVELS: Final = 3
@@ -46,9 +47,12 @@ class Reader:
     the real one in ``error``.
     """
 
-    __slots__ = ("_codec", "_depth", "_opaque", "_stack", "error")
+    __slots__ = ("_codec", "_depth", "_opaque", "_parts", "_stack", "error")
 
-    def __init__(self, codec: Codec, *, opaque: bool = False) -> None:
+    def __init__(
+        self, codec: Codec, *, opaque: bool = False, parts: Sequence[str | bytes] = ()
+    ) -> None:
+        self._parts = parts
         self._codec = codec
         self._opaque = opaque
         self._depth = 0
@@ -102,6 +106,13 @@ class Reader:
         self._stack += levels
         if self._stack > _STACK_BUDGET:
             raise CorruptRecord("a stored value nests too deeply")
+
+    def part(self, data: bytes) -> str | bytes:
+        """A text or bytes that are kept apart."""
+        number = ormsgpack.unpackb(data)
+        if type(number) is not int or not 0 <= number < len(self._parts):
+            raise CorruptRecord("a stored value lacks one of its parts")
+        return self._parts[number]
 
     def unpack(self, data: bytes) -> Any:
         """The MessagePack value in the body of an extension."""

@@ -104,7 +104,7 @@ def split(writer: Writer, plan: Plan, state: dict[str, Any]) -> tuple[Any, Any, 
 def _changed_fields(writer: Writer, omit: Mapping[str, Any], state: dict[str, Any]) -> Any:
     """The fields that differ from their default in value or in type."""
     fields: dict[str, Any] = {}
-    plain = not writer.careful
+    plain = writer.plain
     for name, item in state.items():
         kind = type(item)
         if name in omit:

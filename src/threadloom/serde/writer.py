@@ -8,14 +8,24 @@ dicts of plain scalars, the bulk of most values, are recognised at C speed and l
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import ormsgpack
 
 from threadloom.serde.classes import plan_of
-from threadloom.serde.format import JUST_STR, MAX_DEPTH, PAIRS, SCALARS, TEXT, Refused, ext
+from threadloom.serde.format import (
+    JUST_STR,
+    LONG,
+    MAX_DEPTH,
+    PAIRS,
+    PART,
+    SCALARS,
+    TEXT,
+    Refused,
+    ext,
+)
 from threadloom.serde.opaque import Opaque
 from threadloom.serde.types_numpy import dump_numpy
 from threadloom.serde.types_plain import DUMPERS as PLAIN_DUMPERS
@@ -35,18 +45,29 @@ class Writer:
         deepest: how deep the value nests.
         careful: look for lone surrogates in every string, which costs time; the first
             attempt does without and fails if there are any.
+        apart: takes a long text or bytes to be kept elsewhere and gives its number among
+            the parts, or None where it stays.
+        plain: whether scalars are written as they are.
     """
 
-    __slots__ = ("careful", "deepest", "depth")
+    __slots__ = ("apart", "careful", "deepest", "depth", "plain")
 
-    def __init__(self, *, careful: bool = False) -> None:
+    def __init__(
+        self, *, careful: bool = False, apart: Callable[[str | bytes], int | None] | None = None
+    ) -> None:
         self.careful = careful
+        self.apart = apart
+        self.plain = not careful and apart is None
         self.depth = 0
         self.deepest = 0
 
     def encode(self, value: Any) -> Any:
         kind = type(value)
         if kind in SCALARS:
+            if self.apart is not None and (kind is str or kind is bytes) and len(value) >= LONG:
+                number = self.apart(value)
+                if number is not None:
+                    return ext(PART, number)
             return self.text(value) if self.careful and kind is str else value
         self.depth += 1
         if self.depth > self.deepest:
@@ -78,7 +99,7 @@ class Writer:
 
     def items(self, values: Iterable[Any]) -> list[Any]:
         """The items of a list or anything like one."""
-        if not self.careful and type(values) is list and SCALARS.issuperset(map(type, values)):
+        if self.plain and type(values) is list and SCALARS.issuperset(map(type, values)):
             return values
         result: list[Any] = []
         try:
@@ -95,7 +116,7 @@ class Writer:
             self.careful and not all(map(_is_clean, values))
         ):
             return ext(PAIRS, self.pairs(values.items()))
-        if not self.careful and SCALARS.issuperset(map(type, values.values())):
+        if self.plain and SCALARS.issuperset(map(type, values.values())):
             return values
         result: dict[str, Any] = {}
         key = ""

@@ -1,0 +1,156 @@
+"""What a process remembers of checkpoints that it has read or written.
+
+Only what never changes is remembered, under names that are never used again: elements of logs.
+So it does not matter what other processes do meanwhile; whether an element still belongs to the
+conversation is asked of the store each time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from threadloom.checkpoint.frozen import Frozen
+from threadloom.checkpoint.layout import Place
+from threadloom.checkpoint.spans import new_log, number_key
+from threadloom.store import Store
+from threadloom.values import Values
+
+CACHE_BYTES = 64 * 1024 * 1024
+"""About how many bytes of elements are remembered for one store."""
+
+_RECENT = 256
+_RECENT_BYTES = 1024 * 1024
+_ELEMENT = 200
+"""About how many bytes an element takes besides its content."""
+
+
+class Element:
+    """One element of a list, or one entry of a dict; never changed.
+
+    Attributes:
+        frozen: the value; None where an entry of a dict says that its key was deleted.
+        keys: the texts that its record needs.
+        key: the key of an entry of a dict.
+        id: the id of a message that has one.
+        tokens: the tokens of a message; -1 for what is no message.
+        text_key: the text that is the content of a message, where it is kept apart.
+    """
+
+    __slots__ = ("frozen", "id", "key", "keys", "text_key", "tokens")
+
+    def __init__(
+        self,
+        frozen: Frozen | None,
+        keys: tuple[str, ...] = (),
+        key: Any = None,
+        tokens: int = -1,
+        text_key: str | None = None,
+        id: str | None = None,
+    ) -> None:
+        self.frozen = frozen
+        self.keys = keys
+        self.key = key
+        self.tokens = tokens
+        self.text_key = text_key
+        self.id = id
+
+    @property
+    def size(self) -> int:
+        return _ELEMENT + (self.frozen.size if self.frozen is not None else 0)
+
+
+Log = list[Element | None]
+
+
+class Held:
+    """What is remembered of one checkpoint namespace.
+
+    Attributes:
+        logs: elements by position, None where they are not known.
+        recent: texts that were stored lately, with their keys.
+    """
+
+    def __init__(self) -> None:
+        self.logs: dict[str, Log] = {}
+        self.recent: OrderedDict[str | bytes, str] = OrderedDict()
+        self.size = 0
+        self._recent_size = 0
+        self._writer = new_log()
+        self._numbers = count()
+        self._lock = threading.Lock()
+
+    def text_key(self) -> str:
+        """A key for one more text, which no other writer uses; they sort as they are given out."""
+        return self._writer + number_key(next(self._numbers), 4)
+
+    def add(self, log: str, position: int, elements: list[Element | None]) -> int:
+        """Remember elements from a position on; how many bytes they take."""
+        end = position + len(elements)
+        with self._lock:
+            known = self.logs.setdefault(log, [])
+            known.extend([None] * (end - len(known)))
+            known[position:end] = [
+                new or old for new, old in zip(elements, known[position:end], strict=True)
+            ]
+        return sum(element.size for element in elements if element is not None)
+
+    def note(self, texts: Mapping[str | bytes, str]) -> None:
+        """Remember where texts are, as long as there are few."""
+        with self._lock:
+            for text, key in texts.items():
+                if text not in self.recent:
+                    self._recent_size += len(text)
+                self.recent[text] = key
+            while len(self.recent) > _RECENT or self._recent_size > _RECENT_BYTES:
+                self._recent_size -= len(self.recent.popitem(last=False)[0])
+
+
+class Cache:
+    """What is remembered of one store: the most recently used, up to a number of bytes."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self.limit = limit
+        self.size = 0
+        self._held: OrderedDict[tuple[int, tuple[str, ...]], tuple[Values, Held]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def held(self, values: Values, place: Place) -> Held:
+        """What is remembered of a checkpoint namespace, as one codec reads it."""
+        key = (id(values), place.records())
+        with self._lock:
+            found = self._held.get(key)
+            if found is None:
+                found = self._held[key] = (values, Held())
+            else:
+                self._held.move_to_end(key)
+            return found[1]
+
+    def charge(self, held: Held, size: int) -> None:
+        """Count what was remembered, and forget what was not used for longest."""
+        with self._lock:
+            held.size += size
+            self.size += size
+            while self.size > self.limit and self._held:
+                _, (_, oldest) = self._held.popitem(last=False)
+                self.size -= oldest.size
+                oldest.size = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+
+_caches: WeakKeyDictionary[Store, tuple[int, Cache]] = WeakKeyDictionary()
+
+
+def cache_of(store: Store) -> Cache:
+    """The cache of a store in this process; a forked child begins with an empty one."""
+    found = _caches.get(store)
+    if found is None or found[0] != os.getpid():
+        found = _caches[store] = (os.getpid(), Cache())
+    return found[1]

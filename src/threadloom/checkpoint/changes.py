@@ -1,0 +1,194 @@
+"""What is new in a list or a dict, against the value that the parent checkpoint has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from langchain_core.messages import BaseMessage
+
+from threadloom.checkpoint.cache import Element
+from threadloom.checkpoint.elements import folded
+from threadloom.checkpoint.frozen import Frozen, unchanged
+from threadloom.checkpoint.layout import Logs
+from threadloom.checkpoint.spans import Span, Spans, cut, joined, length, new_log
+
+MOST_SPANS = 32
+"""A list in more spans is written anew."""
+_LOOK_AHEAD = 8
+_SPARE_ENTRIES = 32
+"""A dict is written anew when it has so many entries that hold no more than those that do."""
+PLAIN_KEYS = frozenset({str, int, bool, type(None), bytes})
+"""Types of keys of which a dict's entries are kept one by one: equal means the same."""
+
+
+class Base(NamedTuple):
+    """The value to compare with: where its elements are, and what they are."""
+
+    spans: Spans
+    elements: Sequence[Element]
+
+
+class Addition(NamedTuple):
+    """A value that is added to a log."""
+
+    log: str
+    position: int
+    number: int
+
+
+class Piece(NamedTuple):
+    """A run of a new list: elements of the base where `old`, else new values."""
+
+    old: bool
+    start: int
+    end: int
+
+
+class Change(NamedTuple):
+    """The spans of a new value, and what has to be added to logs for them.
+
+    Attributes:
+        pieces: what a new list consists of, in order.
+        spans: the new value's.
+        logs: where elements go next.
+        added: the new values by their number in the list (or among the dict's changes).
+        removed: which elements of the base are not in the new value.
+    """
+
+    pieces: list[Piece]
+    spans: Spans
+    logs: Logs
+    added: list[Addition]
+    removed: list[int]
+
+
+def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:
+    """How a list differs from the base."""
+    if base is None or not base.elements:
+        return _place([Piece(False, 0, len(values))], None, logs, len(values))
+    pieces = _pieces(base.elements, values)
+    change = _place(pieces, base, logs, len(values))
+    if len(change.spans) <= MOST_SPANS:
+        return change
+    fresh = _place([Piece(False, 0, len(values))], None, None, len(values))
+    return fresh._replace(removed=list(range(len(base.elements))))
+
+
+def _pieces(elements: Sequence[Element], values: Sequence[Any]) -> list[Piece]:
+    old, new = len(elements), len(values)
+    short = min(old, new)
+    frozen: list[Frozen] = [element.frozen for element in elements]  # type: ignore[misc]
+    differing = unchanged(frozen[:short], values[:short])
+    if not differing:
+        return [Piece(True, 0, short), Piece(False, short, new)]
+    prefix = differing[0]
+    suffix = 0
+    if old == new:
+        # Most edits leave the rest where it is.
+        suffix = short - 1 - differing[-1]
+    else:
+        room = short - prefix
+        differing = unchanged(frozen[old - room :], values[new - room :])
+        suffix = room if not differing else room - 1 - differing[-1]
+    middle = _match(elements, values, prefix, new - suffix)
+    return [Piece(True, 0, prefix), *middle, Piece(True, old - suffix, old)]
+
+
+def _match(elements: Sequence[Element], values: Sequence[Any], start: int, end: int) -> list[Piece]:
+    """Find values `start` to `end` among the base's elements: messages wherever they are."""
+    by_id: dict[str, list[int]] | None = None
+    pieces: list[Piece] = []
+    expected = start
+    for index in range(start, end):
+        value = values[index]
+        found: int | None = None
+        candidates = list(range(expected, min(expected + _LOOK_AHEAD, len(elements))))
+        if isinstance(value, BaseMessage) and value.id:
+            if by_id is None:
+                by_id = {}
+                for at, element in enumerate(elements):
+                    if element.id is not None:
+                        by_id.setdefault(element.id, []).append(at)
+            candidates = by_id.get(value.id, [])
+        for at in candidates:
+            frozen = elements[at].frozen
+            if frozen is not None and not unchanged([frozen], [value]):
+                found = at
+                break
+        if found is None:
+            pieces.append(Piece(False, index, index + 1))
+        else:
+            pieces.append(Piece(True, found, found + 1))
+            expected = found
+        expected += 1
+    return pieces
+
+
+def _place(pieces: list[Piece], base: Base | None, logs: Logs | None, size: int) -> Change:
+    """Give new values their places: at the end of the main log, or in the side log."""
+    logs = logs or Logs(new_log(), 0, "", 0)
+    pieces = [piece for piece in pieces if piece.start < piece.end]
+    last_old = max((at for at, piece in enumerate(pieces) if piece.old), default=-1)
+    spans: list[Span] = []
+    added: list[Addition] = []
+    for at, piece in enumerate(pieces):
+        if piece.old:
+            assert base is not None
+            spans += cut(base.spans, piece.start, piece.end)
+            continue
+        count = piece.end - piece.start
+        if at > last_old:
+            log, first = logs.main, logs.main_next
+            logs = logs._replace(main_next=first + count)
+        else:
+            log, first = logs.side or new_log(), logs.side_next
+            logs = logs._replace(side=log, side_next=first + count)
+        spans.append(Span(log, first, first + count))
+        added += [Addition(log, first + n, piece.start + n) for n in range(count)]
+    removed: list[int] = []
+    if base is not None:
+        kept = [False] * len(base.elements)
+        for piece in pieces:
+            if piece.old:
+                kept[piece.start : piece.end] = [True] * (piece.end - piece.start)
+        if not all(kept):
+            removed = [at for at, stays in enumerate(kept) if not stays]
+    return Change(pieces, joined(spans), logs, added, removed)
+
+
+class Entry(NamedTuple):
+    """A change of a dict: a key that is set, or deleted."""
+
+    key: Any
+    deleted: bool = False
+
+
+def dict_change(
+    base: Base | None, logs: Logs | None, values: dict[Any, Any]
+) -> tuple[Change, list[Entry]]:
+    """How a dict differs from the base; the entries are what `Change.added` counts."""
+    if base is not None and (entries := _entries(base, values)) is not None:
+        change = _place([Piece(False, 0, len(entries))], None, logs, len(entries))
+        spans = joined((*base.spans, *change.spans))
+        total = length(spans)
+        if total <= 2 * len(values) + _SPARE_ENTRIES and len(spans) <= MOST_SPANS:
+            return change._replace(spans=spans), entries
+    entries = [Entry(key) for key in values]
+    return _place([Piece(False, 0, len(entries))], None, None, len(entries)), entries
+
+
+def _entries(base: Base, values: dict[Any, Any]) -> list[Entry] | None:
+    """What to set and delete; None where that does not lead to the same dict."""
+    known = folded(base.elements)
+    kinds = {key: type(key) for key in known}
+    if any(kinds.get(key, type(key)) is not type(key) for key in values):
+        return None
+    both = [key for key in values if key in known]
+    frozen: list[Frozen] = [known[key].frozen for key in both]  # type: ignore[misc]
+    differing = unchanged(frozen, [values[key] for key in both])
+    entries = [Entry(key, deleted=True) for key in known if key not in values]
+    entries += [Entry(both[at]) for at in differing]
+    entries += [Entry(key) for key in values if key not in known]
+    after = [key for key in known if key in values] + [key for key in values if key not in known]
+    return entries if after == list(values) else None

@@ -1,0 +1,245 @@
+"""What a put does to the conversation: counts for the index, texts for the search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from langchain_core.messages import BaseMessage
+
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.cache import Cache, Element
+from threadloom.checkpoint.changes import Base
+from threadloom.checkpoint.channels import ChannelWriter, bases
+from threadloom.checkpoint.elements import shown_text, text_blob
+from threadloom.checkpoint.frozen import thaw
+from threadloom.checkpoint.head_messages import head_messages, shared_with_history
+from threadloom.checkpoint.header import Header, ListRef, Ref, decode_header
+from threadloom.checkpoint.layout import Head, Place
+from threadloom.checkpoint.spans import element_key, places
+from threadloom.messages import MESSAGES, messages_in, token_total
+from threadloom.ops import Get, Op, Patch, Put, Record
+from threadloom.plans import Plan
+from threadloom.values import Values
+
+_NOTHING = Base((), [])
+
+
+@dataclass
+class Conversation:
+    """What is to be written besides the checkpoint.
+
+    Attributes:
+        counts: messages and tokens at the checkpoint; None where there is no conversation.
+        shared: messages and tokens that the chat history has, too; None where that stays.
+        shown: long texts that search is to see, by key.
+        patches: what else search is to see, or no longer.
+    """
+
+    counts: tuple[int, int] | None = None
+    shared: tuple[int, int] | None = None
+    shown: dict[str, str] = field(default_factory=dict)
+    patches: list[Op] = field(default_factory=list)
+
+    def fields(self) -> dict[str, int]:
+        """What the session's record says of it."""
+        assert self.counts is not None
+        found = {"graph_messages": self.counts[0], "graph_tokens": self.counts[1]}
+        if self.shared is not None:
+            found["shared_messages"], found["shared_tokens"] = self.shared
+        return found
+
+
+class Member(NamedTuple):
+    """A message of the conversation and where it is stored; its value if it is at hand."""
+
+    place: tuple[str, int]
+    element: Element
+    value: Any = None
+
+    def read(self) -> Any:
+        if self.value is not None or self.element.frozen is None:
+            return self.value
+        return thaw([self.element.frozen])[0]
+
+
+class Moment(NamedTuple):
+    """What a put knows: where it goes, and what was there before."""
+
+    cache: Cache
+    values: Values
+    place: Place
+    session: Record | None
+    head: Head
+    parent: Header | None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the put's parent is the head."""
+        return self.parent is not None and self.parent.checkpoint["id"] == self.head.id
+
+
+def follow(
+    moment: Moment,
+    writer: ChannelWriter,
+    refs: Mapping[str, Ref],
+    known: Mapping[str, Any],
+    versions: Mapping[str, Any],
+    *,
+    moves_head: bool,
+) -> Plan[Conversation]:
+    """What a put does to the conversation of its namespace.
+
+    Where it goes on from the head only what is new is looked at; a branch is compared with the
+    head's conversation as a whole.
+
+    Args:
+        moment: what the put knows.
+        writer: has stored the new values.
+        refs: where the values of the checkpoint are.
+        known: the values that the put was given.
+        versions: the checkpoint's channel versions.
+        moves_head: whether the checkpoint becomes the head.
+    """
+    parent = moment.parent
+    result = Conversation()
+    if MESSAGES not in versions and (parent is None or parent.counts is None):
+        return result
+    is_new = MESSAGES in writer.refs
+    result.counts = _counts(parent, writer, refs, known)
+    if not moves_head or not moment.place.is_root:
+        return result
+    if moment.goes_on and not is_new and MESSAGES in refs:
+        return result
+    added, removed, whole = yield from _compare(moment, writer, refs)
+    _show(result, writer, added)
+    _hide(result, moment.place, removed, whole)
+    if moment.goes_on and isinstance(refs.get(MESSAGES), ListRef):
+        result.shared = yield from _moved_shared(moment, added, removed)
+    elif is_new:
+        messages = messages_in(known.get(MESSAGES))
+        result.shared = yield from shared_with_history(moment.place.paths, moment.session, messages)
+    elif MESSAGES in refs and parent is not None:
+        messages, _ = yield from head_messages(
+            moment.values, moment.place.paths, checkpoint_id=parent.checkpoint["id"], opaque=True
+        )
+        result.shared = yield from shared_with_history(moment.place.paths, moment.session, messages)
+    else:
+        result.shared = (0, 0)
+    return result
+
+
+def _counts(
+    parent: Header | None, writer: ChannelWriter, refs: Mapping[str, Ref], known: Mapping[str, Any]
+) -> tuple[int, int]:
+    if MESSAGES not in refs:
+        return (0, 0)
+    if MESSAGES not in writer.refs:
+        if parent is not None and parent.counts is not None:
+            return parent.counts
+        messages = messages_in(known.get(MESSAGES))
+        return (len(messages), token_total(messages))
+    written = writer.lists.get(MESSAGES)
+    if written is None:
+        messages = messages_in(known.get(MESSAGES))
+        return (len(messages), token_total(messages))
+    if parent is None or parent.counts is None or written.base is None:
+        return _sum(written.elements)
+    more = _sum([element for _, element, _ in written.added])
+    less = _sum([written.base.elements[at] for at in written.change.removed])
+    return (parent.counts[0] + more[0] - less[0], parent.counts[1] + more[1] - less[1])
+
+
+def _sum(elements: Sequence[Element]) -> tuple[int, int]:
+    tokens = [element.tokens for element in elements if element.tokens >= 0]
+    return len(tokens), sum(tokens)
+
+
+def _compare(
+    moment: Moment, writer: ChannelWriter, refs: Mapping[str, Ref]
+) -> Plan[tuple[list[Member], list[Member], Sequence[Element]]]:
+    """What is new and what is gone against the head's conversation, and all that is there."""
+    written = writer.lists.get(MESSAGES)
+    if moment.goes_on and written is not None and written.base is not None:
+        removed = []
+        if written.change.removed:
+            where = places(written.base.spans)
+            removed = [
+                Member(where[at], written.base.elements[at]) for at in written.change.removed
+            ]
+        return [Member(*item) for item in written.added], removed, written.elements
+    old = yield from _head_list(moment)
+    new = _NOTHING
+    if written is not None:
+        new = Base(written.change.spans, written.elements)
+    elif MESSAGES not in writer.refs and isinstance(refs.get(MESSAGES), ListRef):
+        found = yield from bases(
+            moment.cache, moment.values, moment.place, moment.parent, [MESSAGES]
+        )
+        new = found.get(MESSAGES, _NOTHING)
+    before = dict(zip(places(old.spans), old.elements, strict=True))
+    after = dict(zip(places(new.spans), new.elements, strict=True))
+    added = [Member(at, element) for at, element in after.items() if at not in before]
+    gone = [Member(at, element) for at, element in before.items() if at not in after]
+    return added, gone, new.elements
+
+
+def _head_list(moment: Moment) -> Plan[Base]:
+    """The conversation at the head."""
+    header = moment.parent
+    if not moment.goes_on:
+        if moment.head.id is None:
+            return _NOTHING
+        key = layout.checkpoint_key(moment.head.id)
+        (record,) = yield [Get(moment.place.records(), key)]
+        header = None if record is None else decode_header(record)
+    found = yield from bases(moment.cache, moment.values, moment.place, header, [MESSAGES])
+    return found.get(MESSAGES, _NOTHING)
+
+
+def _show(result: Conversation, writer: ChannelWriter, added: Sequence[Member]) -> None:
+    """Let search see messages."""
+    for member in added:
+        own, long = shown_text(member.element, member.read())
+        if long is not None:
+            assert member.element.text_key is not None
+            result.shown[member.element.text_key] = long
+        elif own is not None and not writer.show(member.place, own):
+            result.patches.append(Patch(writer.place.logs(), element_key(*member.place), text=own))
+
+
+def _hide(
+    result: Conversation, place: Place, removed: Sequence[Member], whole: Sequence[Element]
+) -> None:
+    """Take from search what is no longer in the conversation."""
+    if not removed:
+        return
+    still = {element.text_key for element in whole}
+    for member in removed:
+        element = member.element
+        if element.tokens < 0:
+            continue
+        if element.text_key is None:
+            result.patches.append(Patch(place.logs(), element_key(*member.place), text=""))
+        elif element.text_key not in still:
+            content = member.read().content
+            if isinstance(content, (str, bytes)):
+                put = Put(place.texts(), element.text_key, blob=text_blob(content))
+                result.patches.append(put)
+
+
+def _moved_shared(
+    moment: Moment, added: Sequence[Member], removed: Sequence[Member]
+) -> Plan[tuple[int, int]]:
+    """What both doors hold, after some messages came and some went."""
+    doc = {} if moment.session is None else moment.session.body()
+    shared = int(doc.get("shared_messages") or 0), int(doc.get("shared_tokens") or 0)
+    paths = moment.place.paths
+    more = yield from shared_with_history(paths, moment.session, _messages(added))
+    less = yield from shared_with_history(paths, moment.session, _messages(removed))
+    return shared[0] + more[0] - less[0], shared[1] + more[1] - less[1]
+
+
+def _messages(members: Sequence[Member]) -> list[BaseMessage]:
+    return [value for member in members if isinstance(value := member.read(), BaseMessage)]

@@ -1,0 +1,323 @@
+"""Elements of lists and dicts and the long texts in them: from values to records and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from threadloom.checkpoint.cache import Cache, Element, Held, Log
+from threadloom.checkpoint.frozen import Frozen, freeze, keep_encoded
+from threadloom.checkpoint.layout import Place
+from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
+from threadloom.errors import CorruptRecord, UntrustedType
+from threadloom.keys import is_storable
+from threadloom.messages import text_of, tokens_of
+from threadloom.ops import PRESENT, Check, Get, Op, Put, Record, Scan
+from threadloom.plans import Plan
+from threadloom.values import Texts, Values
+
+_DENSE = 4
+"""Texts are read as a range where it holds at most so many times as many as are needed."""
+_WRITER = 5
+_TEXT, _BYTES = b"s", b"b"
+
+
+class TextKeeper:
+    """Keeps the long texts of one write, each once.
+
+    Args:
+        place: the checkpoint namespace.
+        held: what is remembered of it.
+    """
+
+    def __init__(self, place: Place, held: Held) -> None:
+        self._place = place
+        self._held = held
+        self.new: dict[str | bytes, str] = {}
+        self.known: dict[str | bytes, str] = {}
+
+    def keep(self, text: str | bytes) -> str | None:
+        """The key of a text; None for what no engine can hold as a text."""
+        key = self.new.get(text) or self.known.get(text)
+        if key is not None:
+            return key
+        key = self._held.recent.get(text)
+        if key is not None:
+            self.known[text] = key
+        elif isinstance(text, bytes) or is_storable(text):
+            key = self.new[text] = self._held.text_key()
+        return key
+
+    def ops(self, shown: Mapping[str, str] | None = None) -> list[Op]:
+        """What stores the new texts, and makes sure of those that are there already.
+
+        Args:
+            shown: texts that search is to see, by their keys.
+        """
+        shown = shown or {}
+        namespace = self._place.texts()
+        found: list[Op] = [Put(namespace, key, text=text) for key, text in shown.items()]
+        found += [
+            Put(namespace, key, blob=text_blob(text))
+            for text, key in self.new.items()
+            if key not in shown
+        ]
+        found += [Check(namespace, key, PRESENT) for key in self.known.values() if key not in shown]
+        return found
+
+    def stored(self) -> None:
+        """Remember the texts: they are in the store now."""
+        self._held.note(self.new)
+
+
+def text_blob(text: str | bytes) -> bytes:
+    """A text that search does not see, as a blob."""
+    return _BYTES + text if isinstance(text, bytes) else _TEXT + text.encode()
+
+
+def text_in(record: Record) -> str | bytes:
+    """The text of a text record.
+
+    Raises:
+        CorruptRecord: it is damaged.
+    """
+    if record.text is not None:
+        return record.text
+    blob = record.blob or b""
+    if blob[:1] == _BYTES:
+        return blob[1:]
+    if blob[:1] == _TEXT:
+        try:
+            return blob[1:].decode()
+        except UnicodeDecodeError:
+            pass
+    raise CorruptRecord(f"the text {record.namespace}/{record.key!r} is damaged")
+
+
+def encode_element(
+    values: Values, keeper: TextKeeper, value: Any, where: str
+) -> tuple[bytes, Element]:
+    """The record and the element of a value of a list."""
+    data = values.dumps_apart(value, keeper.keep, where=where)
+    texts = _texts_of(values, data, keeper)
+    return data, read_element(values, data, texts, original=value)
+
+
+def encode_entry(
+    values: Values, keeper: TextKeeper, key: Any, value: Any, where: str
+) -> tuple[bytes, Element]:
+    """The record and the element of an entry of a dict."""
+    data = values.dumps_apart([key, value], keeper.keep, where=where)
+    return data, read_entry(values, data, _texts_of(values, data, keeper))
+
+
+def encode_deletion(values: Values, key: Any, where: str) -> tuple[bytes, Element]:
+    """The record and the element that say that a key of a dict is gone."""
+    return values.dumps([key], where=where), Element(None, key=key)
+
+
+def _texts_of(values: Values, data: bytes, keeper: TextKeeper) -> Texts:
+    wanted = set(values.part_keys(data))
+    if not wanted:
+        return {}
+    both = (keeper.new, keeper.known)
+    return {key: text for texts in both for text, key in texts.items() if key in wanted}
+
+
+def read_element(
+    values: Values, data: bytes, texts: Texts, original: BaseMessage | Any = None
+) -> Element:
+    """An element of a list from its record.
+
+    One that cannot be rebuilt in this process is kept as it is, and raises when it is used.
+
+    Args:
+        values: how values are stored.
+        data: the record's blob.
+        texts: the texts that it needs, by their keys.
+        original: the value that it was made of, if it was made just now.
+    """
+    keys = tuple(values.part_keys(data))
+    own = {key: texts[key] for key in keys}
+    frozen, value = _freeze(values, data, own)
+    message = value if value is not None else original
+    if not isinstance(message, BaseMessage):
+        return Element(frozen, keys)
+    text_key = next((key for key, text in own.items() if text == message.content), None)
+    return Element(frozen, keys, None, tokens_of(message), text_key, message.id)
+
+
+def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
+    """An entry of a dict from its record.
+
+    Raises:
+        CorruptRecord: it is damaged.
+        UntrustedType: its value is of a type that may not be rebuilt here.
+    """
+    keys = tuple(values.part_keys(data))
+    own = {key: texts[key] for key in keys}
+    entry = values.loads_joined(data, own)
+    if type(entry) is not list or len(entry) not in (1, 2):
+        raise CorruptRecord("an entry of a stored dict is damaged")
+    if len(entry) == 1:
+        return Element(None, keys, entry[0])
+    key, value = entry
+    return Element(_freeze_own(values, value, own), keys, key)
+
+
+def _freeze(values: Values, data: bytes, texts: Texts) -> tuple[Frozen, Any]:
+    try:
+        value = values.loads_joined(data, texts)
+    except UntrustedType:
+        encode, decode = _codec(values, texts)
+        return keep_encoded(data, encode, decode), None
+    return _freeze_own(values, value, texts, data), value
+
+
+def _freeze_own(values: Values, value: Any, texts: Texts, data: bytes | None = None) -> Frozen:
+    """Freeze a value that nobody else has."""
+    encode, decode = _codec(values, texts)
+    return freeze(value, encode, decode, data)
+
+
+def _codec(values: Values, texts: Texts) -> Any:
+    keys = {text: key for key, text in texts.items()}
+
+    def encode(value: Any) -> bytes:
+        return values.dumps_apart(value, keys.get, where="an element")
+
+    def decode(data: bytes) -> Any:
+        return values.loads_joined(data, texts)
+
+    return encode, decode
+
+
+def shown_text(element: Element, value: Any) -> tuple[str | None, str | None]:
+    """What search sees of a message of the conversation: by its own record, by its text's."""
+    if element.tokens < 0 or not isinstance(value, BaseMessage):
+        return None, None
+    if element.text_key is not None and isinstance(value.content, str):
+        return None, value.content
+    text = text_of(value)
+    return (text if text and is_storable(text) else None), None
+
+
+def fetch(
+    cache: Cache,
+    values: Values,
+    place: Place,
+    lists: Iterable[Span],
+    dicts: Iterable[Span] = (),
+) -> Plan[dict[str, Log]]:
+    """The logs with the elements of spans, as far as they are stored.
+
+    A range that is not remembered is read: one batch for the elements, one for their texts.
+    """
+    held = cache.held(values, place)
+    entries = {span.log for span in dicts}
+    logs: dict[str, Log] = {}
+    missing: list[Span] = []
+    for span in (*lists, *dicts):
+        log = logs.setdefault(span.log, held.logs.setdefault(span.log, []))
+        missing += _gaps(log, span)
+    if not missing:
+        return logs
+    pages = yield [
+        Scan(place.logs(), element_key(log, start), element_key(log, end))
+        for log, start, end in _merged(missing)
+    ]
+    records = [record for page in pages for record in page]
+    wanted = sorted({key for record in records for key in _keys(values, record)})
+    texts = yield from fetch_texts(place, wanted)
+    size = 0
+    for record in records:
+        name, position = element_place(record.key)
+        data = record.blob or b""
+        if not texts.keys() >= set(values.part_keys(data)):
+            continue  # taken away meanwhile, or damaged: who needs it will see that it is not there
+        read = read_entry if name in entries else read_element
+        size += held.add(name, position, [read(values, data, texts)])
+    cache.charge(held, size)
+    # Another thread may have begun the list of a log at the same time; theirs has all as well.
+    return {name: held.logs.get(name, log) for name, log in logs.items()}
+
+
+def fetch_texts(place: Place, keys: Sequence[str]) -> Plan[dict[str, str | bytes]]:
+    """Texts by their keys, as far as they are stored.
+
+    Args:
+        place: the checkpoint namespace.
+        keys: the keys, sorted.
+    """
+    if not keys:
+        return {}
+    ops: list[Op] = []
+    for _, group in groupby(keys, key=lambda key: key[:_WRITER]):
+        run = list(group)
+        width = key_number(run[-1][_WRITER:]) - key_number(run[0][_WRITER:]) + 1
+        if width <= _DENSE * len(run):
+            ops.append(Scan(place.texts(), run[0], run[-1] + "~"))
+        else:
+            ops += [Get(place.texts(), key) for key in run]
+    results = yield ops
+    records: list[Record] = []
+    for result in results:
+        records += result if isinstance(result, list) else [result] if result else []
+    return {record.key: text_in(record) for record in records}
+
+
+def elements_of(logs: Mapping[str, Log], spans: Iterable[Span]) -> list[Element] | None:
+    """The elements of spans in order; None if one of them is not there."""
+    found: list[Element | None] = []
+    for span in spans:
+        log = logs[span.log]
+        if len(log) < span.end:
+            return None
+        found += log[span.start : span.end]
+    return None if None in found else found  # type: ignore[return-value]
+
+
+def folded(elements: Iterable[Element]) -> dict[Any, Element]:
+    """The entries of a dict that hold, in the dict's order."""
+    found: dict[Any, Element] = {}
+    for element in elements:
+        if element.frozen is None:
+            found.pop(element.key, None)
+        else:
+            found[element.key] = element
+    return found
+
+
+def _keys(values: Values, record: Record) -> list[str]:
+    return values.part_keys(record.blob or b"")
+
+
+def _gaps(log: Log, span: Span) -> list[Span]:
+    """The parts of a span that are not remembered."""
+    known = log[span.start : span.end]
+    if len(known) == span.end - span.start and None not in known:
+        return []
+    known += [None] * (span.end - span.start - len(known))
+    found: list[Span] = []
+    at = span.start
+    for is_missing, run in groupby(known, key=lambda element: element is None):
+        size = len(list(run))
+        if is_missing:
+            found.append(Span(span.log, at, at + size))
+        at += size
+    return found
+
+
+def _merged(spans: list[Span]) -> list[Span]:
+    """Spans in order, those that overlap or nearly touch made one."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        last = found[-1] if found else None
+        if last is not None and last.log == span.log and span.start <= last.end + _DENSE:
+            found[-1] = last._replace(end=max(last.end, span.end))
+        else:
+            found.append(span)
+    return found

@@ -1,0 +1,450 @@
+"""Elements of a list channel kept in memory: handed out as fresh copies, compared exactly.
+
+Three kinds are fast: immutable scalars, plain trees (lists and dicts of JSON-like things), and
+LangChain's messages made of both. Everything else is kept as the codec's bytes.
+
+Equality alone does not show that a value is as it was: ``1 == True``, a subclass may be equal
+to its base, and so are dicts of another order. So types and keys are compared as well, for
+many elements at once, and nested containers also have to pack to the same MessagePack. Packing
+alone writes a ``bytearray`` as ``bytes`` and an ``ormsgpack.Fragment`` as whatever it says; but
+no tree holds bytes, and a ``Fragment`` is equal to nothing else.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, groupby
+from math import copysign
+from operator import is_, is_not
+from sys import getsizeof
+from typing import Any, Final
+
+import ormsgpack
+from langchain_core import messages
+from pydantic import BaseModel
+
+from threadloom.serde.classes import plan_of
+from threadloom.serde.format import nesting_at_most, pack
+
+Encode = Callable[[Any], bytes]
+Decode = Callable[[bytes], Any]
+
+_CHUNK: Final = 128
+"""Elements compared by one call: few enough to stay in the processor's cache."""
+
+_LONG: Final = 64
+"""From so many elements on, a hand-out pauses garbage collection."""
+
+_EMPTY_MESSAGE: Final = 1_200
+_TREE_FACTOR: Final = 8
+"""Bytes of memory: of a frozen message without content, and for each byte of a packed tree."""
+
+_DEEPEST: Final = 100
+"""Trees nesting deeper are left to the codec, which has the last word on depth."""
+
+_BYTES_MARKS: Final = b"\xc4\xc5\xc6"
+_LEAVES: Final = frozenset({type(None), bool, int, float, str})
+_SCALARS: Final = _LEAVES | {bytes}
+_STRICT: Final = frozenset({type(None), str, list, dict})
+"""Types whose values equal no scalar or tree of another type."""
+
+_CONTAINERS: Final = frozenset({list, dict})
+_JUST_SET: Final = frozenset({set})
+_JUST_DICT: Final = frozenset({dict})
+_JUST_STR: Final = frozenset({str})
+_USUAL_DICTS: Final = ("additional_kwargs", "response_metadata")
+_MESSAGE_KINDS: Final = ("Human", "AI", "System", "Tool", "Chat", "Function")
+_CLASSES: Final = (
+    messages.RemoveMessage,
+    *(getattr(messages, f"{kind}Message") for kind in _MESSAGE_KINDS),
+    *(getattr(messages, f"{kind}MessageChunk") for kind in _MESSAGE_KINDS),
+)
+
+_new = object.__new__
+_drain = deque[Any](maxlen=0).extend
+_unpack = ormsgpack.unpackb
+_get_dict = BaseModel.__dict__["__dict__"].__get__
+_set_dict = BaseModel.__dict__["__dict__"].__set__
+_get_set = BaseModel.__dict__["__pydantic_fields_set__"].__get__
+_set_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
+_get_extra = BaseModel.__dict__["__pydantic_extra__"].__get__
+_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
+_get_private = BaseModel.__dict__["__pydantic_private__"].__get__
+_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
+
+
+def _parts_one_by_one(values: Sequence[Any]) -> list[Any]:
+    """Extra fields, names of set fields, private attributes, ``__dict__`` and class of each."""
+    gets = (_get_extra, _get_set, _get_private, _get_dict, type)
+    return [get(value) for value in values for get in gets]
+
+
+def _children_one_by_one(values: Sequence[Any]) -> list[Any]:
+    """The items of lists and the values of dicts; if keys are not exactly text, those, too."""
+    inside: list[Any] = []
+    for value in values:
+        if type(value) is dict:
+            inside += () if _JUST_STR.issuperset(map(type, value)) else value
+            inside += value.values()
+        elif type(value) is list:
+            inside += value
+    return inside
+
+
+def _as_collected(values: Sequence[Any]) -> list[Any]:
+    """Both of the above as CPython's garbage collector sees it: several times faster."""
+    return gc.get_referents(*values)
+
+
+def _collector_agrees(classes: Iterable[type]) -> bool:
+    """Whether this Python's garbage collector sees things as expected."""
+    for cls in classes:
+        value: Any = _new(cls)
+        _set_dict(value, {"dict": 1})
+        _set_set(value, {"set"})
+        _set_extra(value, {"extra": 1})
+        _set_private(value, {"private": 1})
+        expected, found = _parts_one_by_one([value]), _as_collected([value])
+        if len(found) != 5 or not all(map(is_, expected, found)):
+            return False
+    tree, key = {"one": "1", "two": "2"}, type("Text", (str,), {"__slots__": ()})("two")
+    return (
+        _as_collected([tree, {**tree}, dict(tree), ["3"]]) == ["1", "2"] * 3 + ["3"]
+        and len(_as_collected([{"one": "1", key: "2"}])) > 2
+        and not _as_collected(["text", 1, 1.5, True, None, {}, []])
+    )
+
+
+def _keys_of(cls: type) -> tuple[str, ...]:
+    """The fields of a class of messages; nothing if it is not built as expected."""
+    plan = plan_of(cls)
+    usual = plan and type(plan.ref) is int and not plan.has_slots and not plan.skip
+    return tuple(plan.fields) if plan and usual else ()
+
+
+_KEYS: Final = {cls: keys for cls in _CLASSES if (keys := _keys_of(cls))}
+_FAST: Final = _collector_agrees(_KEYS)
+_parts: Final = _as_collected if _FAST else _parts_one_by_one
+_children: Final = _as_collected if _FAST else _children_one_by_one
+
+
+class _NotPlain(Exception):
+    """A value has to be kept as the codec's bytes."""
+
+
+def _snapshot(value: Any) -> tuple[bytes, Any]:
+    """A tree packed and copied, both as of one moment.
+
+    Raises:
+        _NotPlain: something in it is not exactly JSON-like.
+    """
+    try:
+        body = pack(value)
+        copy = _unpack(body)
+        plain = len(body) == len(body.translate(None, _BYTES_MARKS))
+        if (plain and nesting_at_most(body) <= _DEEPEST) or _is_tree(copy):
+            if copy == value:
+                return body, copy
+    except Exception as error:  # whatever ormsgpack raises, or a comparison
+        raise _NotPlain from error
+    raise _NotPlain
+
+
+def _is_tree(copy: Any, depth: int = 0) -> bool:
+    """Whether what ormsgpack has read holds neither bytes nor too many levels."""
+    kind = type(copy)
+    if kind in _LEAVES:
+        return True
+    if kind not in _CONTAINERS or depth >= _DEEPEST:
+        return False
+    items = copy if kind is list else copy.values()
+    return _LEAVES.issuperset(map(type, items)) or all(_is_tree(item, depth + 1) for item in items)
+
+
+def _same_values(given: list[Any], own: list[Any]) -> bool:
+    """Whether values are exactly what is in ``own``, a list of trees and scalars."""
+    if given != own:
+        return False
+    kinds = set(map(type, given))
+    if not kinds <= _STRICT:
+        if any(map(is_not, map(type, given), map(type, own))):
+            return False
+        floats = [pair for pair in zip(given, own, strict=True) if type(pair[0]) is float]
+        if any(copysign(1, one) != copysign(1, other) for one, other in floats):
+            return False
+    if not _children(given):
+        return True
+    return pack(_filled(given)) == pack(_filled(own))
+
+
+def _filled(values: list[Any]) -> list[Any]:
+    return [value for value in values if value and type(value) in _CONTAINERS]
+
+
+class Frozen:
+    """An immutable stand-in for one element, sharing nothing mutable with anybody.
+
+    Attributes:
+        size: about how many bytes of memory it holds.
+    """
+
+    __slots__ = ("size",)
+
+    size: int
+
+    @classmethod
+    def thaw_all(cls, some: Sequence[Any]) -> list[Any]:
+        """New objects for stand-ins of this class."""
+        raise NotImplementedError
+
+    @classmethod
+    def all_same(cls, some: Sequence[Any], values: Sequence[Any]) -> bool:
+        """Whether values surely are as they were; may raise what a foreign object raises."""
+        raise NotImplementedError
+
+    @classmethod
+    def changed(cls, some: Sequence[Any], values: Sequence[Any]) -> list[int]:
+        """Where values are not surely what equally many stand-ins stand for."""
+        try:
+            if cls.all_same(some, values):
+                return []
+        except Exception:  # noqa: S110
+            pass
+        if len(some) == 1:
+            return [0]
+        half = len(some) // 2
+        rest = cls.changed(some[half:], values[half:])
+        return cls.changed(some[:half], values[:half]) + [half + index for index in rest]
+
+
+class _Scalar(Frozen):
+    """Something immutable, kept as itself."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+        self.size = getsizeof(self) + getsizeof(value)
+
+    @classmethod
+    def thaw_all(cls, some: Sequence[Any]) -> list[Any]:
+        return [one.value for one in some]
+
+    @classmethod
+    def all_same(cls, some: Sequence[_Scalar], values: Sequence[Any]) -> bool:
+        return _same_values(list(values), [one.value for one in some])
+
+
+class _Tree(_Scalar):
+    """A list or dict of plain things: ``value`` is its own, and ``body`` encodes it."""
+
+    __slots__ = ("body",)
+
+    def __init__(self, value: Any) -> None:
+        self.body, self.value = _snapshot(value)
+        self.size = getsizeof(self) + _TREE_FACTOR * len(self.body)
+
+    @classmethod
+    def thaw_all(cls, some: Sequence[Any]) -> list[Any]:
+        return [_unpack(one.body) for one in some]
+
+
+class _Message(Frozen):
+    """A message of LangChain, made of scalars and trees.
+
+    ``extra``, ``private`` and ``state`` are its own extra fields, private attributes and
+    ``__dict__``, and ``keys`` are the keys of the latter. ``dicts`` and ``lists`` name the
+    empty containers in it; ``trees`` encodes the others. ``extra_body`` and ``private_body``
+    encode what is not the usual ``{}`` and ``None``.
+    """
+
+    __slots__ = (
+        *("cls", "dicts", "extra", "extra_body", "keys", "lists", "names"),
+        *("private", "private_body", "state", "trees"),
+    )
+
+    def __init__(self, value: Any) -> None:
+        cls = type(value)
+        try:
+            extra, names, private, state, _ = _parts_one_by_one([value])
+        except AttributeError as error:  # it was never initialised
+            raise _NotPlain from error
+        if type(names) is not set or type(state) is not dict:
+            raise _NotPlain
+        names, state = frozenset(names), dict(state)
+        if tuple(state) != _KEYS[cls] or not _JUST_STR.issuperset(map(type, names)):
+            raise _NotPlain
+        if not {type(extra), type(private)} <= {dict, type(None)}:
+            raise _NotPlain
+        body, (_, extra, private, copy) = _snapshot([list(names), extra, private, state])
+        trees = {name: tree for name, tree in copy.items() if type(tree) in _CONTAINERS}
+        filled = {name: tree for name, tree in trees.items() if tree}
+        dicts = tuple(name for name, tree in trees.items() if tree == {})
+        self.cls = cls
+        self.names = names
+        self.keys = _KEYS[cls]
+        self.state = {name: trees.get(name, state[name]) for name in self.keys}
+        self.extra, self.private = extra, private
+        self.extra_body = None if extra == {} else pack(extra)
+        self.private_body = None if private is None else pack(private)
+        self.dicts = _USUAL_DICTS if dicts == _USUAL_DICTS else dicts
+        self.lists = tuple(name for name, tree in trees.items() if tree == [])
+        self.trees = pack(filled) if filled else None
+        self.size = _EMPTY_MESSAGE + _TREE_FACTOR * len(self.trees or b"") + len(body)
+        self.size += _TREE_FACTOR * (len(self.extra_body or b"") + len(self.private_body or b""))
+
+    @classmethod
+    def thaw_all(cls, some: Sequence[_Message]) -> list[Any]:
+        states: list[dict[str, Any]] = []
+        for one in some:
+            state = {**one.state}
+            if one.dicts is _USUAL_DICTS:
+                state["additional_kwargs"] = {}
+                state["response_metadata"] = {}
+            else:
+                for name in one.dicts:
+                    state[name] = {}
+            for name in one.lists:
+                state[name] = []
+            if one.trees is not None:
+                state.update(_unpack(one.trees))
+            states.append(state)
+        result = list(map(_new, [one.cls for one in some]))
+        _drain(map(_set_dict, result, states))
+        _drain(map(_set_set, result, map(set, [one.names for one in some])))
+        extras = [{} if one.extra_body is None else _unpack(one.extra_body) for one in some]
+        _drain(map(_set_extra, result, extras))
+        privates = [None if one.private_body is None else _unpack(one.private_body) for one in some]
+        _drain(map(_set_private, result, privates))
+        return result
+
+    @classmethod
+    def all_same(cls, some: Sequence[_Message], values: Sequence[Any]) -> bool:
+        classes = [one.cls for one in some]
+        if any(map(is_not, map(type, values), classes)):
+            return False
+        parts = _parts(values)
+        if len(parts) != 5 * len(some) or parts[4::5] != classes:
+            return False
+        sets = parts[1::5]
+        if not _JUST_SET.issuperset(map(type, sets)) or sets != [one.names for one in some]:
+            return False
+        pack(list(chain.from_iterable(sets)))  # raises for a name that is not exactly a str
+        states = parts[3::5]
+        if not _JUST_DICT.issuperset(map(type, states)):
+            return False
+        # The keys are exactly text: dicts with others have more children than expected.
+        if list(map(tuple, states)) != [one.keys for one in some]:
+            return False
+        own_states = [one.state for one in some]
+        given, own = _children(states), _children(own_states)
+        if len(given) != len(own):
+            return False
+        given += parts[0::5]
+        given += parts[2::5]
+        own += [one.extra for one in some]
+        own += [one.private for one in some]
+        return _same_values(given, own)
+
+
+class _Encoded(Frozen):
+    """Anything else, as the codec's bytes."""
+
+    __slots__ = ("body", "decode", "encode")
+
+    def __init__(self, body: bytes, encode: Encode, decode: Decode) -> None:
+        self.body = body
+        self.encode = encode
+        self.decode = decode
+        self.size = getsizeof(self) + getsizeof(body)
+
+    @classmethod
+    def thaw_all(cls, some: Sequence[_Encoded]) -> list[Any]:
+        return [one.decode(one.body) for one in some]
+
+    @classmethod
+    def changed(cls, some: Sequence[_Encoded], values: Sequence[Any]) -> list[int]:
+        pairs = zip(some, values, strict=True)
+        return [index for index, (one, value) in enumerate(pairs) if not one._is(value)]
+
+    def _is(self, value: Any) -> bool:
+        try:
+            return self.encode(value) == self.body
+        except Exception:
+            return False
+
+
+def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None) -> Frozen:
+    """A stand-in for ``value`` as it is now.
+
+    ``encode`` and ``decode`` are the codec for what is not plain, and ``body``, if it is known,
+    what ``encode`` gives for the value. Raises what ``encode`` raises.
+    """
+    kind = type(value)
+    try:
+        if kind in _SCALARS:
+            return _Scalar(value)
+        if kind in _CONTAINERS:
+            return _Tree(value)
+        if kind in _KEYS:
+            return _Message(value)
+    except _NotPlain:
+        pass
+    return _Encoded(encode(value) if body is None else body, encode, decode)
+
+
+def thaw(frozen: Iterable[Frozen]) -> list[Any]:
+    """New objects, as the codec would make them, that share nothing mutable with any other.
+
+    Garbage collection pauses meanwhile: so many new objects at once would start it for
+    nothing. Raises what ``decode`` raises.
+    """
+    own = list(frozen)
+    if len(own) < _LONG:
+        return _thaw(own)
+    collecting = gc.isenabled()
+    try:
+        if collecting:
+            gc.disable()
+        return _thaw(own)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _thaw(own: list[Frozen]) -> list[Any]:
+    runs = [kind.thaw_all(own[start:end]) for start, end, kind in _runs(own)]
+    return runs[0] if len(runs) == 1 else list(chain.from_iterable(runs))
+
+
+def unchanged(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
+    """The positions, up to the shorter length, whose value may differ from what was frozen.
+
+    A value that differs in anything, in type, order or depth, is always among them; one with
+    a NaN may be.
+    """
+    own, given = list(frozen), list(values)
+    del own[len(given) :], given[len(own) :]
+    result: list[int] = []
+    for start, end, kind in _runs(own):
+        for at in range(start, end, _CHUNK):
+            until = min(at + _CHUNK, end)
+            changed = kind.changed(own[at:until], given[at:until])
+            result += [at + index for index in changed]
+    return result
+
+
+def _runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:
+    """Start, end and class of neighbours of one class."""
+    kinds = set(map(type, own))
+    if len(kinds) == 1:
+        return [(0, len(own), kinds.pop())]
+    result = []
+    start = 0
+    for kind, run in groupby(map(type, own)):
+        end = start + len(list(run))
+        result.append((start, end, kind))
+        start = end
+    return result

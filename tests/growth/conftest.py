@@ -1,0 +1,24 @@
+"""Stores by kind, and silence about branches, which these tests make on purpose."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from threadloom import MemoryStore, SQLiteStore
+from threadloom.store import Store
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR, logger="threadloom.checkpoint")
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    """A new, empty store."""
+    with MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "a.db") as opened:
+        yield opened
