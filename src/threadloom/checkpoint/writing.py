@@ -138,6 +138,8 @@ def put(
         becomes_head = existing is None or head.id == id
         new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
         fields: dict[str, Any] = {}
+        if session is None:
+            fields["began"] = life.before(id)
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
             if counts is not None:
@@ -152,7 +154,7 @@ def put(
             if conflict:
                 increments["conflicts"] = 1
         # What both doors hold is counted by each against the other, so neither may miss a write.
-        counted = place.is_root and MESSAGES in new_versions
+        counted = becomes_head and place.is_root and counts is not None
         expect: Expect = session.version if session is not None and counted else PRESENT
         content: list[Op] = [
             *guard,
