@@ -50,6 +50,8 @@ def new_doc(now: int, **fields: Any) -> Doc:
         "updated_at": now,
         "ttl": None,
         "status": "idle",
+        # By the system's clock, which the ids of checkpoints are made of, whatever ours says.
+        "began": now_micros(None),
         **fields,
     }
 

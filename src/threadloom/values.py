@@ -15,7 +15,6 @@ from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
 from threadloom.serde import Codec, part_keys
 
-
 Keep = Callable[[str | bytes], str | None]
 """Takes a long text or bytes; gives the key under which it is kept, or None to leave it."""
 Texts = Mapping[str, str | bytes]

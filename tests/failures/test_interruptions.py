@@ -17,24 +17,26 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
+from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph import START, MessagesState, StateGraph
 
 from threadloom import (
     InvalidKey,
     MemoryStore,
+    SessionConflict,
     SessionDeleted,
     SessionManager,
     SQLiteStore,
     StoreUnavailable,
 )
-from threadloom.ops import Get, Put
+from threadloom.ops import ABSENT, Check, Delete, Get, Put, Scan
 from threadloom.serde import Codec
 from threadloom.serde.reader import Reader
 from threadloom.store import Store
 from threadloom.stores import memory
 from threadloom.testing import FaultyStore, FrozenClock
 
-from .helpers import Door, checkpoint, config, put, run_program
+from .helpers import Door, all_well, at_once, checkpoint, config, put, run_program
 
 
 def make(kind: str, folder: Path, clock: FrozenClock | None = None) -> Store:
@@ -281,6 +283,100 @@ def test_a_late_write_waits_for_puts_of_its_own_store_only() -> None:
         thread = _slow_put(store, 3.0)
         assert _refused_after(others) < 2.9
         thread.join()
+
+
+def test_late_first_puts_of_subgraphs_do_not_wait_for_each_other() -> None:
+    with MemoryStore() as store:
+        sessions = SessionManager(store)
+        sessions.create_session(id="t")
+        sessions.delete_session("t")
+
+        def late(ns: str) -> float:
+            began = time.monotonic()
+            made = checkpoint("c2", foo=1)
+            named = config("t", checkpoint_ns=ns, checkpoint_map={"": "c9"})
+            with pytest.raises(SessionDeleted):
+                sessions.checkpointer().put(
+                    named,
+                    made,
+                    {"source": "input", "step": -1, "parents": {}},  # type: ignore[typeddict-item]
+                    made["channel_versions"],
+                )
+            return time.monotonic() - began
+
+        waited = all_well(at_once([lambda: late("one"), lambda: late("two")]))
+        assert max(waited) < 4
+
+
+def test_the_wait_of_a_late_write_counts_time_and_not_looks() -> None:
+    with FaultyStore(MemoryStore(), latency=0.2) as store:
+        sessions = SessionManager(store)
+        sessions.create_session(id="t")
+        sessions.delete_session("t")
+        assert _refused_after(sessions) < 5
+
+
+def test_what_outlives_an_expiry_does_not_get_into_the_next_life() -> None:
+    clock = FrozenClock()
+    with MemoryStore(clock=clock) as store:
+        sessions = SessionManager(store)
+        saver = sessions.checkpointer()
+        sessions.create_session(id="t", ttl=timedelta(hours=1))
+        old, older = str(uuid6()), str(uuid6())
+        put(Door("sync"), saver, "t", old, foo="ana's")
+        clock.advance(timedelta(hours=2))
+        new = str(uuid6())
+        put(Door("sync"), saver, "t", new, foo="bob's")
+        made = checkpoint(older, foo="ana's")
+        metadata: Any = {"source": "loop", "step": 1, "parents": {}}
+        named = config("t", checkpoint_ns="sub", checkpoint_map={"": old})
+        with pytest.raises(SessionDeleted):
+            saver.put(named, made, metadata, made["channel_versions"])
+        with pytest.raises(SessionDeleted):
+            saver.put_writes(config("t", checkpoint_id=older), [("foo", "ana's")], "task")
+        saver.put_writes(config("t", checkpoint_id=new), [("foo", "bob's")], "task")
+        saver.put_writes(config("t", checkpoint_id=str(uuid6())), [("foo", "bob's")], "task")
+        assert [
+            item.checkpoint["id"] for item in saver.list({"configurable": {"thread_id": "t"}})
+        ] == [new]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_an_interrupt_while_a_fork_waits_leaves_everything_usable(tmp_path: Path) -> None:
+    assert run_program("interrupted_fork", tmp_path) == ["interrupted", "opened", "forked"]
+
+
+@pytest.mark.parametrize("line", range(1, 250, 3))
+def test_an_interrupt_while_a_refused_batch_is_taken_back(line: int) -> None:
+    with MemoryStore() as store:
+        store.execute([Put(("a",), str(n), {"n": n}) for n in range(3)])
+        batch = [
+            *(Put(("a",), f"new {n}") for n in range(3)),
+            Delete(("a",), "0"),
+            Put(("a",), "1", {"n": 9}),
+            Check(("a",), "2", ABSENT),
+        ]
+        lines = 0
+
+        def interrupting(frame: Any, event: str, argument: Any) -> Any:
+            nonlocal lines
+            if frame.f_code.co_filename == memory.__file__ and event == "line":
+                lines += 1
+                if lines == line:
+                    sys.settrace(None)
+                    raise KeyboardInterrupt
+            return interrupting
+
+        with contextlib.suppress(KeyboardInterrupt, SessionConflict):
+            try:
+                sys.settrace(interrupting)
+                store.execute(batch)
+            finally:
+                sys.settrace(None)
+        (records,) = store.execute([Scan(("a",))])
+        assert [(record.key, record.doc) for record in records] == [
+            (str(n), {"n": n}) for n in range(3)
+        ]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")

@@ -30,8 +30,10 @@ def message(id: str, text: str = "x") -> BaseMessage:
     return AIMessage(text, id=id, usage_metadata=usage)  # type: ignore[arg-type]
 
 
-def put(sessions: SessionManager, id: str, parent: str | None, *ids: str) -> None:
-    configurable = {"thread_id": ID, "checkpoint_ns": ""}
+def put(
+    sessions: SessionManager, id: str, parent: str | None, *ids: str, session: str = ID
+) -> None:
+    configurable = {"thread_id": session, "checkpoint_ns": ""}
     if parent is not None:
         configurable["checkpoint_id"] = parent
     versions: Any = {"messages": f"1.{id}"}
@@ -48,6 +50,27 @@ def put(sessions: SessionManager, id: str, parent: str | None, *ids: str) -> Non
     sessions.checkpointer().put({"configurable": configurable}, made, metadata, versions)
 
 
+def put_nothing_new(sessions: SessionManager) -> None:
+    """A put that leaves the conversation as it is."""
+    configurable = {"thread_id": ID, "checkpoint_ns": "", "checkpoint_id": "c2"}
+    made: Any = {
+        "v": 4,
+        "ts": "2026-01-01T00:00:00+00:00",
+        "id": "c3",
+        "channel_values": {"messages": [message("m1"), message("m2")], "other": 1},
+        "channel_versions": {"messages": "1.c2", "other": "1.c3"},
+        "versions_seen": {},
+        "updated_channels": None,
+    }
+    metadata: Any = {"source": "loop", "step": 1, "parents": {}}
+    sessions.checkpointer().put({"configurable": configurable}, made, metadata, {"other": "1.c3"})
+
+
+def copy_onto(sessions: SessionManager) -> None:
+    """Another session's graph state, onto this one's history."""
+    sessions.checkpointer().copy_thread("source", ID)
+
+
 OPERATIONS: dict[str, Operation] = {
     "append": lambda s: s.memory(ID).append(message("a")),
     "append shared": lambda s: s.memory(ID).add_messages([message("m3"), message("h1", "longer")]),
@@ -56,6 +79,7 @@ OPERATIONS: dict[str, Operation] = {
     "clear": lambda s: s.memory(ID).clear(),
     "summary": lambda s: s.memory(ID).set_summary("all of it"),
     "put": lambda s: put(s, "c3", "c2", "m1", "m3"),
+    "put of something else": put_nothing_new,
     "delete_thread": lambda s: s.checkpointer().delete_thread(ID),
     "delete_for_runs": lambda s: s.checkpointer().delete_for_runs(["run of c2"]),
     "prune": lambda s: s.checkpointer().prune([ID]),
@@ -144,6 +168,7 @@ def test_what_one_operation_does_in_the_middle_of_another_is_not_undone(
                 "prune",
                 "rename",
                 "put",
+                "put of something else",
             )
             done.discard(first)
         if store.action is not None:
@@ -161,6 +186,27 @@ def test_a_refused_message_of_another_history_keeps_its_id(store: Between) -> No
     assert ours.id in ("m2", "later")
     shown = {item.id: item.content for item in sessions.memory(ID).messages}
     assert shown == {"h1": "x", "m2": "x", "later": "mine"}
+
+
+@pytest.mark.parametrize("second", ["append shared", "remove_last", "clear", "rename", "for ever"])
+def test_a_copy_onto_a_history_counts_what_both_hold(store: Between, second: str) -> None:
+    inner = SessionManager(store.inner)
+    batch = 0
+    while True:
+        batch += 1
+        sessions = SessionManager(store)
+        for id in (ID, "source"):
+            sessions.delete_session(id)
+        put(sessions, "c1", None, "m1", "m2", session="source")
+        sessions.create_session(id=ID, name="a name", ttl=timedelta(hours=1))
+        sessions.memory(ID).add_messages([message("h1"), message("m2")])
+        store.at, store.action = batch, lambda: OPERATIONS[second](inner)
+        copy_onto(sessions)
+        if store.action is not None:
+            assert batch > 1
+            break
+        check(inner, {second})
+        assert batch < 20
 
 
 def test_a_deletion_of_no_session_spares_one_that_begins(store: Between) -> None:

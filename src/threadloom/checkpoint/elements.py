@@ -9,7 +9,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Cache, Element, Held, Log
-from threadloom.checkpoint.frozen import Frozen, freeze, keep_encoded
+from threadloom.checkpoint.frozen import Encoded, Frozen, freeze
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
 from threadloom.errors import CorruptRecord, UntrustedType
@@ -173,7 +173,7 @@ def _freeze(values: Values, data: bytes, texts: Texts) -> tuple[Frozen, Any]:
         value = values.loads_joined(data, texts)
     except UntrustedType:
         encode, decode = _codec(values, texts)
-        return keep_encoded(data, encode, decode), None
+        return Encoded(data, encode, decode), None
     return _freeze_own(values, value, texts, data), value
 
 

@@ -349,7 +349,7 @@ class _Message(Frozen):
         return _same_values(given, own)
 
 
-class _Encoded(Frozen):
+class Encoded(Frozen):
     """Anything else, as the codec's bytes."""
 
     __slots__ = ("body", "decode", "encode")
@@ -361,11 +361,11 @@ class _Encoded(Frozen):
         self.size = getsizeof(self) + getsizeof(body)
 
     @classmethod
-    def thaw_all(cls, some: Sequence[_Encoded]) -> list[Any]:
+    def thaw_all(cls, some: Sequence[Encoded]) -> list[Any]:
         return [one.decode(one.body) for one in some]
 
     @classmethod
-    def changed(cls, some: Sequence[_Encoded], values: Sequence[Any]) -> list[int]:
+    def changed(cls, some: Sequence[Encoded], values: Sequence[Any]) -> list[int]:
         pairs = zip(some, values, strict=True)
         return [index for index, (one, value) in enumerate(pairs) if not one._is(value)]
 
@@ -392,7 +392,7 @@ def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None
             return _Message(value)
     except _NotPlain:
         pass
-    return _Encoded(encode(value) if body is None else body, encode, decode)
+    return Encoded(encode(value) if body is None else body, encode, decode)
 
 
 def thaw(frozen: Iterable[Frozen]) -> list[Any]:

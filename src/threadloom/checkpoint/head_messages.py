@@ -12,7 +12,7 @@ from threadloom.checkpoint.header import decode_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.keys import SessionPaths, message_key
-from threadloom.messages import MESSAGES, messages_in, token_total
+from threadloom.messages import MESSAGES, messages_in
 from threadloom.ops import Get, Record
 from threadloom.plans import Plan
 from threadloom.values import Values
@@ -76,12 +76,10 @@ def head_messages(
 def shared_with_history(
     paths: SessionPaths, session: Record | None, messages: Sequence[BaseMessage]
 ) -> Plan[tuple[int, int]]:
-    """How many of the graph's messages, with how many tokens, the chat history has, too."""
-    named = {message.id: message for message in messages if message.id}
-    if session is None or not named or not session.body().get("history_messages"):
+    """How many of the graph's messages the chat history has, too, and their tokens there."""
+    ids = {message.id for message in messages if message.id}
+    if session is None or not ids or not session.body().get("history_messages"):
         return (0, 0)
-    found = yield [Get(paths.memory_index, message_key(id), blob=False) for id in named]
-    both = [
-        message for message, record in zip(named.values(), found, strict=True) if record is not None
-    ]
-    return (len(both), token_total(both))
+    found = yield [Get(paths.memory_index, message_key(id), blob=False) for id in ids]
+    both = [record.body() for record in found if record is not None]
+    return (len(both), sum(int(doc.get("tokens") or 0) for doc in both))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -25,7 +25,7 @@ from threadloom.values import Values
 
 _PLAIN = Codec(strict=True)
 _FORMAT = 2
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OUR_VERSION = re.compile(r"[0-9]{8}\.[0-9a-f]{12}")
 _OURS = 6

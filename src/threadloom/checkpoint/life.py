@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import UUID
@@ -16,6 +17,7 @@ from weakref import WeakKeyDictionary
 from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Place
+from threadloom.clock import now_micros
 from threadloom.keys import SessionPaths
 from threadloom.ops import ABSENT, Check, Expect, Get, Record
 from threadloom.plans import Pause, Plan
@@ -31,7 +33,7 @@ _UUID6_EPOCH = 0x01B21DD213814000
 
 
 class PutsUnderWay:
-    """The puts that are under way in this process on one store.
+    """The puts of roots that are under way in this process on one store: they begin lives.
 
     Needs no lock, for a fork or an interrupt may come at any moment: what it does are single
     operations on one dict, and a child does not see what its parent was doing.
@@ -88,12 +90,14 @@ class Patience:
 
     def waits(self, paths: SessionPaths) -> Iterator[Pause]:
         """The pauses between looks: while a put is under way, and a little longer."""
-        calm = whole = 0.0
-        while calm <= _PATIENCE and whole <= _LONGEST:
+        began = busy = time.monotonic()
+        while True:
+            now = time.monotonic()
+            if self._puts.any(paths, blocked=self._blocked):
+                busy = now
+            if now > min(busy + _PATIENCE, began + _LONGEST):
+                return
             yield Pause(_LOOK_EVERY)
-            whole += _LOOK_EVERY
-            if not self._puts.any(paths, blocked=self._blocked):
-                calm += _LOOK_EVERY
 
 
 def check(
@@ -104,10 +108,11 @@ def check(
     Returns the records of the session, of its tombstone and of the head of the checkpoint's
     namespace, as far as they are there.
 
-    A new life of a deleted id begins with a put of the root, which other writes may overtake.
-    One with `patience` waits for it, for as long as a put is under way here and then two
-    seconds more, a minute at most; a run that has outlived the deletion waits in vain, for its
-    put is refused.
+    An id that was deleted has a tombstone; one that expired and lives again has a record that
+    says when that began. A new life begins with a put of the root, which other writes may
+    overtake. One with `patience` waits for it, for as long as such a put is under way here and
+    then two seconds more, a minute at most; a run that has outlived the end waits in vain, for
+    its put is refused.
     """
     paths = place.paths
     pauses = None
@@ -123,12 +128,13 @@ def check(
             head = None
             if stored is not None:
                 raise index.deleted(paths.id, f"it expired, and checkpoint {checkpoint_id} with it")
-        ended = grave is not None or (session is None and remains is not None)
+        early = session is not None and _made_before(checkpoint_id, session.body().get("began"))
+        ended = grave is not None or early or (session is None and remains is not None)
         if not ended or (session is not None and stored is not None):
             return session, grave, head
-        if grave is not None and _older(checkpoint_id, grave):
+        if grave is not None and _made_before(checkpoint_id, grave.body().get("at")):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
-        if session is not None or patience is None:
+        if patience is None or (session is not None and not early):
             return session, grave, head
         pauses = pauses or patience.waits(paths)
         pause = next(pauses, None)
@@ -144,10 +150,16 @@ def unchanged(paths: SessionPaths, grave: Record | None) -> Check:
     return Check(paths.tombstones, index.TOMBSTONE, expect)
 
 
-def _older(checkpoint_id: str, grave: Record) -> bool:
-    """Whether a checkpoint that is not stored was made before the deletion, as far as known."""
+def before(checkpoint_id: str) -> int:
+    """A time just before a checkpoint was made, or now, in microseconds."""
     made = made_at(checkpoint_id)
-    return made is not None and made <= int(grave.body().get("at") or 0)
+    return now_micros(None) if made is None else made - 1
+
+
+def _made_before(checkpoint_id: str, at: object) -> bool:
+    """Whether a checkpoint was made before a time (in microseconds), as far as known."""
+    made = made_at(checkpoint_id)
+    return made is not None and made <= int(at if isinstance(at, int) else 0)
 
 
 def made_at(checkpoint_id: str) -> int | None:

@@ -6,6 +6,7 @@ import builtins
 import secrets
 import threading
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -164,7 +165,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         """
         place = self._place(config)
         patience = self._patience(blocking=True)
-        with self._puts.one(place.paths):
+        with self._under_way(place):
             run(self._put(place, config, checkpoint, metadata, new_versions, patience), self.store)
         return _named(place, checkpoint["id"])
 
@@ -178,7 +179,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         """`put`, from an event loop."""
         place = self._place(config)
         patience = self._patience(blocking=False)
-        with self._puts.one(place.paths):
+        with self._under_way(place):
             plan = self._put(place, config, checkpoint, metadata, new_versions, patience)
             await arun(plan, self.store)
         return _named(place, checkpoint["id"])
@@ -203,6 +204,9 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             new_versions,
             patience,
         )
+
+    def _under_way(self, place: Place) -> AbstractContextManager[None]:
+        return self._puts.one(place.paths) if place.is_root else nullcontext()
 
     def _patience(self, *, blocking: bool) -> life.Patience:
         return life.Patience(self._puts, blocked=threading.get_ident() if blocking else None)

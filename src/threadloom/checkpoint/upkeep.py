@@ -16,9 +16,11 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.keys import CHECKPOINTS, PART_SEPARATOR, SessionPaths, decode_id
 from threadloom.ops import (
     ABSENT,
+    PRESENT,
     Check,
     Delete,
     DropTree,
+    Expect,
     ExpectationFailed,
     Get,
     ListNamespaces,
@@ -113,7 +115,10 @@ def copy_thread(
             for page in pages
             for record in page
         ]
-        yield index.touch(target, session, scope.now(), copies, implicit=True, set=fields)
+        expect: Expect = PRESENT if session is None else session.version
+        yield index.touch(
+            target, session, scope.now(), copies, implicit=True, expect=expect, set=fields
+        )
 
     return retrying(attempt)
 

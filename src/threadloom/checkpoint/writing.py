@@ -25,7 +25,6 @@ from threadloom.checkpoint.elements import TextKeeper
 from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import SessionConflict
-from threadloom.messages import MESSAGES
 from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
@@ -135,6 +134,8 @@ def put(
         new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
         new_head = new_head._replace(logs=writer.logs)
         fields: dict[str, Any] = {}
+        if session is None:
+            fields["began"] = life.before(id)
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
             if conversation.counts is not None:
@@ -147,7 +148,7 @@ def put(
             if conflict:
                 increments["conflicts"] = 1
         # What both doors hold is counted by each against the other, so neither may miss a write.
-        counted = place.is_root and MESSAGES in new_versions
+        counted = conversation.shared is not None
         expect: Expect = session.version if session is not None and counted else PRESENT
         run_id = merged.get("run_id")
         content: list[Op] = [

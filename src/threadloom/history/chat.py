@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_bu
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from threadloom.clock import from_micros
-from threadloom.history import plans
+from threadloom.history import plans, summary
 from threadloom.keys import SessionPaths
 from threadloom.models import SessionRef, TimestampedMessage, id_of
 from threadloom.plans import Plan, arun, run
@@ -189,19 +189,19 @@ class StoreChatMessageHistory(_Base):
 
     def get_summary(self) -> str | None:
         """The stored summary, or None."""
-        return run(plans.get_summary(self._values, self._paths), self._store)
+        return run(summary.get_summary(self._values, self._paths), self._store)
 
     async def aget_summary(self) -> str | None:
         """`get_summary`, from an event loop."""
-        return await arun(plans.get_summary(self._values, self._paths), self._store)
+        return await arun(summary.get_summary(self._values, self._paths), self._store)
 
     def set_summary(self, text: str) -> None:
         """Store a summary in the place of the one before."""
-        run(plans.set_summary(self._scope, self._values, self._paths, text), self._store)
+        run(summary.set_summary(self._scope, self._values, self._paths, text), self._store)
 
     async def aset_summary(self, text: str) -> None:
         """`set_summary`, from an event loop."""
-        plan = plans.set_summary(self._scope, self._values, self._paths, text)
+        plan = summary.set_summary(self._scope, self._values, self._paths, text)
         await arun(plan, self._store)
 
     def __str__(self) -> str:

@@ -18,15 +18,27 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
+from threadloom.history.summary import SUMMARY
 from threadloom.keys import SessionPaths, is_storable, message_key, storable
 from threadloom.messages import text_of, token_total, tokens_of
-from threadloom.ops import ABSENT, PRESENT, Delete, DropTree, Expect, Get, Op, Put, Record, Scan
+from threadloom.ops import (
+    ABSENT,
+    PRESENT,
+    Check,
+    Delete,
+    DropTree,
+    Expect,
+    Get,
+    Op,
+    Put,
+    Record,
+    Scan,
+)
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
 
 NEXT = "next"
-SUMMARY = "summary"
 STATE = "state"
 _FIRST, _LAST = "0", ":"
 """Keys of messages are digits: the range ``["0", ":")``."""
@@ -85,13 +97,13 @@ def append(
                 number += 1
                 change.add(message, shared=id in graph_ids)
                 change.ops.append(_put(values, paths, key, message, now, ABSENT))
-                change.ops.append(Put(paths.memory_index, message_key(id), doc={"at": key}))
+                change.ops.append(_entry(paths, message, key))
                 continue
             put = _put(values, paths, old.key, message, _time(old), old.version)
             before = read_message(values, old)
             if not _same(values, old, put, before, message):
                 change.replace(before, message, shared=id in graph_ids)
-                change.ops.append(put)
+                change.ops += (put, _entry(paths, message, old.key))
         if not change.ops:
             return
         change.ops.append(
@@ -172,7 +184,8 @@ def update_last(
             if taken is not None:
                 raise InvalidKey(f"message {message.id!r} stands elsewhere in the history already")
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
-            change.ops.append(Put(paths.memory_index, new_key, doc={"at": last.key}, expect=ABSENT))
+            change.ops.append(Check(paths.memory_index, new_key, ABSENT))
+        change.ops.append(_entry(paths, message, last.key))
         graph_ids = yield from _graph_ids(values, paths, session, [before, message])
         change.remove(before, shared=before.id in graph_ids)
         change.add(message, shared=message.id in graph_ids)
@@ -261,39 +274,6 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
     return retrying(attempt)
 
 
-def get_summary(values: Values, paths: SessionPaths) -> Plan[str | None]:
-    """The stored summary, or None."""
-    session, record = yield [
-        Get(paths.sessions, paths.id, blob=False),
-        Get(paths.memory, SUMMARY),
-    ]
-    if session is None or record is None:
-        return None
-    text = record.body().get("text") if record.blob is None else values.loads(record.blob)
-    if not isinstance(text, str):
-        raise CorruptRecord(f"session {paths.id!r}: its summary is damaged")
-    return text
-
-
-def set_summary(scope: Scope, values: Values, paths: SessionPaths, text: str) -> Plan[None]:
-    """Store a summary in the place of the one before."""
-    if not isinstance(text, str):
-        raise SerializationError(f"a summary is text, got a {type(text).__qualname__}")
-    plain = values.readable and is_storable(text)
-
-    def attempt() -> Plan[None]:
-        (session,) = yield [Get(paths.sessions, paths.id)]
-        put = Put(
-            paths.memory,
-            SUMMARY,
-            doc={"text": text} if plain else {},
-            blob=None if plain else values.dumps(text, where="the summary"),
-        )
-        yield index.touch(paths, session, scope.now(), [put], implicit=scope.implicit)
-
-    return retrying(attempt)
-
-
 def read_message(values: Values, record: Record) -> BaseMessage:
     """The message that a record holds.
 
@@ -324,6 +304,12 @@ def _put(
         message = message.model_copy(update={"content": ""})
     blob = values.dumps(message, where=where)
     return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
+
+
+def _entry(paths: SessionPaths, message: BaseMessage, key: str) -> Put:
+    """What the index of message ids says of a message."""
+    doc = {"at": key, "tokens": tokens_of(message)}
+    return Put(paths.memory_index, message_key(message.id or ""), doc=doc)
 
 
 def _time(record: Record) -> int:

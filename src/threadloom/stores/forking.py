@@ -6,10 +6,15 @@ which side it is. Nothing here runs for a child that only executes another progr
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
 import threading
 import weakref
+from _thread import interrupt_main
 from typing import Protocol
+
+logger = logging.getLogger("threadloom.stores")
 
 
 class ForkAware(Protocol):
@@ -27,6 +32,8 @@ class ForkAware(Protocol):
 
 _registered: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _resting: list[ForkAware] = []
+_SHORTLY = 0.02
+_interrupted = False
 _lock = threading.Lock()
 
 
@@ -37,25 +44,45 @@ def register(engine: ForkAware) -> None:
 
 
 def _before() -> None:
-    _lock.acquire()
-    _resting[:] = list(_registered)
-    for engine in _resting:
-        engine.before_fork()
+    # Python prints and forgets what a hook raises, and forks all the same. So nothing may get
+    # out of here: whoever has come to rest must wake again, and an interrupt is sent anew.
+    global _interrupted
+    _interrupted = False
+    try:
+        _lock.acquire()
+        for engine in list(_registered):
+            try:
+                engine.before_fork()
+            except Exception as error:
+                logger.warning("an engine did not come to rest before a fork: %s", error)
+            else:
+                _resting.append(engine)
+    except BaseException:
+        _interrupted = True
 
 
 def _in_parent() -> None:
-    for engine in _resting:
-        engine.after_fork_in_parent()
-    _resting.clear()
-    _lock.release()
+    _wake("after_fork_in_parent")
+    with contextlib.suppress(RuntimeError):  # an interrupt came before it was locked
+        _lock.release()
+    if _interrupted:
+        # Not from here, where it would be forgotten, too.
+        threading.Timer(_SHORTLY, interrupt_main).start()
 
 
 def _in_child() -> None:
     global _lock
     _lock = threading.Lock()
-    for engine in _resting:
-        engine.after_fork_in_child()
-    _resting.clear()
+    _wake("after_fork_in_child")
+
+
+def _wake(name: str) -> None:
+    while _resting:
+        engine = _resting.pop()
+        try:
+            getattr(engine, name)()
+        except Exception as error:
+            logger.warning("an engine could not go on after a fork: %s", error)
 
 
 if hasattr(os, "register_at_fork"):

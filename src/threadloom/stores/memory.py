@@ -90,6 +90,7 @@ class MemoryStore(Store):
         self._version = 0
         self._closed = False
         self._working_thread = 0
+        self._work: _Work | None = None
         self._lock = threading.Lock()
         forking.register(self)
 
@@ -110,17 +111,23 @@ class MemoryStore(Store):
                 self._working_thread = 0
 
     def _apply(self, ops: Batch) -> Results:
-        work = _Work(self._spaces, self.now(), self._version)
+        self._finish_undoing()
+        self._work = work = _Work(self._spaces, self.now(), self._version)
         try:
-            return [work.apply(op) for op in ops]
-        except Exception:
-            work.undo()
-            raise
-        except BaseException:
-            work.undo_interrupted()
-            raise
-        finally:
+            results = [work.apply(op) for op in ops]
             self._version = work.version
+            self._work = None
+            return results
+        except BaseException:
+            self._finish_undoing()
+            raise
+
+    def _finish_undoing(self) -> None:
+        """Take back a batch that failed; an interrupted undoing is begun again next time."""
+        if self._work is not None:
+            self._version = max(self._version, self._work.version)
+            self._work.undo()
+            self._work = None
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute`; memory needs no thread."""
@@ -130,13 +137,18 @@ class MemoryStore(Store):
         """Forget everything."""
         with self._lock:
             self._closed = True
+            self._work = None
             self._spaces = {}
 
     def before_fork(self) -> None:
-        self._lock.acquire()
+        # A fork in a signal handler that interrupted this store: the child finishes undoing.
+        self._rests = self._working_thread != threading.get_ident() or not self._lock.locked()
+        if self._rests:
+            self._lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        self._lock.release()
+        if self._rests:
+            self._lock.release()
 
     def after_fork_in_child(self) -> None:
         self._lock = threading.Lock()
@@ -189,18 +201,15 @@ class _Work:
                 raise UnsupportedByStore(f"unknown operation {op!r}")
 
     def undo(self) -> None:
+        """Take everything back; may be begun again if it was interrupted itself."""
+        for namespace in {place[0] for place in self._done}:
+            if space := self.spaces.get(namespace):
+                space.order = sorted(space.entries)  # a change may have been left half done
         for namespace, key, entry in reversed(self._done):
             if entry is not None:
                 self.spaces.setdefault(namespace, _Space()).set(key, entry)
             elif self._stored(namespace, key) is not None:
                 self._take_out(namespace, key)
-
-    def undo_interrupted(self) -> None:
-        """`undo`, where a change may have been left half done by an interrupt."""
-        for namespace in {place[0] for place in self._done}:
-            if space := self.spaces.get(namespace):
-                space.order = sorted(space.entries)
-        self.undo()
 
     def _alive(self, entry: _Entry) -> bool:
         return entry.expires_at is None or entry.expires_at > self.now

@@ -52,6 +52,7 @@ class Connections:
         self._writer: sqlite3.Connection | None = None
         self._users: set[int] = set()
         self._resting = False
+        self._gate_thread = 0
         self._writing_thread = 0
         self._blocked = False
         self._hurried = False
@@ -140,20 +141,43 @@ class Connections:
 
     def close(self) -> None:
         """Wait for what is under way, then close every connection for good."""
+        self._refuse_reentry()
         with self._gate:
-            self._closed = True
-            self._rest()
-            self._close_all()
+            self._gate_thread = threading.get_ident()
+            try:
+                self._closed = True
+                self._rest()
+                self._close_all()
+            finally:
+                self._gate_thread = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed for good."""
+        return self._closed
 
     def __del__(self) -> None:
         # Forgotten rather than closed: nothing is under way any more.
         self._close_all()
 
     def before_fork(self) -> None:
+        self._refuse_reentry()
         self._gate.acquire()
-        self._resting = True
-        self._rest()
-        self._close_all()
+        try:
+            self._gate_thread = threading.get_ident()
+            self._resting = True
+            self._rest()
+            self._close_all()
+        except BaseException:
+            self.after_fork_in_parent()  # whoever asked is not going to
+            raise
+
+    def _refuse_reentry(self) -> None:
+        if self._gate_thread == threading.get_ident() and self._gate.locked():
+            raise StoreUnavailable(
+                f"{self.path} is being closed, or prepared for a fork, by this very thread: a "
+                "signal handler cannot use a store that it has interrupted"
+            )
 
     def _rest(self) -> None:
         """Wait until nobody uses a connection; what is in use for too long is left alone.
@@ -169,6 +193,7 @@ class Connections:
 
     def after_fork_in_parent(self) -> None:
         self._resting = False
+        self._gate_thread = 0
         self._gate.release()
 
     def after_fork_in_child(self) -> None:
@@ -250,6 +275,7 @@ class Connections:
     # so that whoever did not get to leave is not waited for for ever.
 
     def _enter(self) -> None:
+        self._refuse_reentry()
         with self._gate:
             if self._closed:
                 raise StoreClosed(f"the store of {self.path} was closed")

@@ -176,6 +176,8 @@ class SQLiteStore(Store):
     def _pool(self, ops: Batch) -> ThreadPoolExecutor:
         """Threads for asynchronous calls: reads never queue behind writes that wait."""
         with self._threads_lock:
+            if self._connections.closed:
+                raise StoreClosed(f"the store of {self.path} was closed")
             if self._threads is None or self._threads_of != os.getpid():
                 self._threads = (
                     ThreadPoolExecutor(_READ_THREADS, "threadloom-sqlite-read"),
