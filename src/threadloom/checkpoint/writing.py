@@ -71,16 +71,17 @@ def put(
         guard: list[Op] = []
         if parent is None and run is not None:
             # The first put of a subgraph: alone it would look like the start of a new life.
-            _, grave, _ = yield from life.check(Place(paths, ""), run, waits)
-            guard.append(life.unchanged(paths, grave))
+            root = yield from life.check(Place(paths, ""), run, waits)
+            guard.append(life.unchanged(paths, root.grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
+            index.remains(paths),
             place.head(),
             Get(place.records(), layout.checkpoint_key(id), blob=False),
         ]
         if parent is not None:
             reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-        session, head_record, existing, *rest = yield reads
+        session, remains, head_record, existing, *rest = yield reads
         if session is None:
             head_record = existing = None
             rest = [None] * len(rest)
@@ -139,7 +140,7 @@ def put(
         new_head = head.with_put(id, parent, on_purpose=on_purpose) if existing is None else head
         fields: dict[str, Any] = {}
         if session is None:
-            fields["began"] = life.before(id)
+            fields |= index.after(remains, life.before(run or id))
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
             if counts is not None:
@@ -216,6 +217,7 @@ def put_writes(
     """
     checkpoint_id: str = config["configurable"]["checkpoint_id"]
     paths = place.paths
+    run = _run_of(place, config)
     puts: list[Op] = []
     mark: str | None = None
     for position, (channel, value) in enumerate(writes):
@@ -235,9 +237,12 @@ def put_writes(
             mark = "interrupted"
 
     def attempt() -> Plan[None]:
-        session, grave, head_record = yield from life.check(place, checkpoint_id, patience)
+        found = yield from life.check(place, checkpoint_id, patience)
+        session, head_record = found.session, found.head
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
+        if session is None:
+            fields |= index.after(found.remains, life.before(run or checkpoint_id))
         marking: list[Op] = []
         if mark is not None and place.is_root:
             marked = head.with_mark(checkpoint_id, mark)
@@ -248,7 +253,7 @@ def put_writes(
             paths,
             session,
             scope.now(),
-            [life.unchanged(paths, grave), *puts, *marking],
+            [life.unchanged(paths, found.grave), *puts, *marking],
             implicit=scope.implicit,
             owner=_owner(config),
             set=fields,
