@@ -50,8 +50,6 @@ def new_doc(now: int, **fields: Any) -> Doc:
         "updated_at": now,
         "ttl": None,
         "status": "idle",
-        # By the system's clock, which the ids of checkpoints are made of, whatever ours says.
-        "began": now_micros(None),
         **fields,
     }
 
@@ -128,6 +126,24 @@ def touch(
             life="ttl",
         ),
     ]
+
+
+def remains(paths: SessionPaths) -> Get:
+    """Read what an expired session may have left, where the next one under its id begins."""
+    return Get(paths.sessions, paths.id, blob=False, expired=True)
+
+
+def after(remains: Record | None, began: int | None = None) -> Doc:
+    """What the record of a session says that begins where another one expired.
+
+    Args:
+        remains: what `remains` read.
+        began: when the new life began, in microseconds; now by default.
+    """
+    if remains is None:
+        return {}
+    # By the system's clock, which the ids of checkpoints are made of, whatever ours says.
+    return {"began": now_micros(None) if began is None else began}
 
 
 def searchable(name: str | None) -> str:

@@ -24,7 +24,8 @@ namespace                              key                        content
 ``("checkpoints", ID, NS, "~texts")``  writer and number          a long text
 =====================================  =========================  =============================
 
-Capitals stand for `encode_id` of the thing, for CHECKPOINT and TASK for `compact_id`. Everything else in a store belongs to its user.
+Capitals stand for `encode_id` of the thing, CHECKPOINT and TASK for its `compact_id`.
+Everything else in a store belongs to its user.
 """
 
 from __future__ import annotations

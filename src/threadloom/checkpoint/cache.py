@@ -100,6 +100,12 @@ class Held:
             ]
         return sum(element.size for element in elements if element is not None)
 
+    def forget(self) -> None:
+        """Forget where texts are."""
+        with self._lock:
+            self.recent.clear()
+            self._recent_size = 0
+
     def note(self, texts: Mapping[str | bytes, str]) -> None:
         """Remember where texts are, as long as there are few."""
         with self._lock:

@@ -15,7 +15,7 @@ from threadloom.checkpoint.spans import Span, element_key, element_place, key_nu
 from threadloom.errors import CorruptRecord, UntrustedType
 from threadloom.keys import is_storable
 from threadloom.messages import text_of, tokens_of
-from threadloom.ops import PRESENT, Check, Get, Op, Put, Record, Scan
+from threadloom.ops import PRESENT, Check, ExpectationFailed, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
 from threadloom.values import Texts, Values
 
@@ -71,6 +71,11 @@ class TextKeeper:
     def stored(self) -> None:
         """Remember the texts: they are in the store now."""
         self._held.note(self.new)
+
+    def failed(self, error: ExpectationFailed) -> None:
+        """Forget a text that is not there any more, before the write is tried again."""
+        if error.op.namespace == self._place.texts():
+            self._held.forget()
 
 
 def text_blob(text: str | bytes) -> bytes:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -100,13 +101,24 @@ class Patience:
             yield Pause(_LOOK_EVERY)
 
 
-def check(
-    place: Place, checkpoint_id: str, patience: Patience | None
-) -> Plan[tuple[Record | None, Record | None, Record | None]]:
-    """Make sure that a write for a checkpoint is not of a life that has ended.
+class Found(NamedTuple):
+    """The records of a session, as far as they are there.
 
-    Returns the records of the session, of its tombstone and of the head of the checkpoint's
-    namespace, as far as they are there.
+    Attributes:
+        session: its record.
+        remains: its record, even if it has expired.
+        grave: its tombstone.
+        head: the head of the checkpoint's namespace.
+    """
+
+    session: Record | None
+    remains: Record | None
+    grave: Record | None
+    head: Record | None
+
+
+def check(place: Place, checkpoint_id: str, patience: Patience | None) -> Plan[Found]:
+    """Make sure that a write for a checkpoint is not of a life that has ended.
 
     An id that was deleted has a tombstone; one that expired and lives again has a record that
     says when that began. A new life begins with a put of the root, which other writes may
@@ -119,7 +131,7 @@ def check(
     while True:
         session, remains, stored, grave, head = yield [
             Get(paths.sessions, paths.id),
-            Get(paths.sessions, paths.id, blob=False, expired=True),
+            index.remains(paths),
             Get(place.records(), layout.checkpoint_key(checkpoint_id), blob=False),
             index.tombstone(paths),
             place.head(),
@@ -131,11 +143,11 @@ def check(
         early = session is not None and _made_before(checkpoint_id, session.body().get("began"))
         ended = grave is not None or early or (session is None and remains is not None)
         if not ended or (session is not None and stored is not None):
-            return session, grave, head
+            return Found(session, remains, grave, head)
         if grave is not None and _made_before(checkpoint_id, grave.body().get("at")):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
         if patience is None or (session is not None and not early):
-            return session, grave, head
+            return Found(session, remains, grave, head)
         pauses = pauses or patience.waits(paths)
         pause = next(pauses, None)
         if pause is None:

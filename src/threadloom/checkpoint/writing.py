@@ -25,7 +25,7 @@ from threadloom.checkpoint.elements import TextKeeper
 from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import SessionConflict
-from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
+from threadloom.ops import ABSENT, PRESENT, Expect, ExpectationFailed, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -71,16 +71,17 @@ def put(
         guard: list[Op] = []
         if parent is None and run is not None:
             # The first put of a subgraph: alone it would look like the start of a new life.
-            _, grave, _ = yield from life.check(Place(paths, ""), run, waits)
-            guard.append(life.unchanged(paths, grave))
+            root = yield from life.check(Place(paths, ""), run, waits)
+            guard.append(life.unchanged(paths, root.grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
+            index.remains(paths),
             place.head(),
             Get(place.records(), layout.checkpoint_key(id)),
         ]
         if parent is not None:
             reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-        session, head_record, existing, *rest = yield reads
+        session, remains, head_record, existing, *rest = yield reads
         if session is None:
             head_record = existing = None
             rest = [None] * len(rest)
@@ -135,7 +136,7 @@ def put(
         new_head = new_head._replace(logs=writer.logs)
         fields: dict[str, Any] = {}
         if session is None:
-            fields["began"] = life.before(id)
+            fields |= index.after(remains, life.before(run or id))
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")
             if conversation.counts is not None:
@@ -164,7 +165,7 @@ def put(
             ),
             _put_head(place, head_record, new_head),
         ]
-        yield index.touch(
+        touched = index.touch(
             paths,
             session,
             now,
@@ -175,6 +176,11 @@ def put(
             set=fields,
             increment=increments,
         )
+        try:
+            yield touched
+        except ExpectationFailed as error:
+            writer.keeper.failed(error)
+            raise
         writer.stored()
         if conflict:
             logger.warning(
@@ -211,45 +217,55 @@ def put_writes(
     """
     checkpoint_id: str = config["configurable"]["checkpoint_id"]
     paths = place.paths
-    keeper = TextKeeper(place, cache.held(values, place))
-    puts: list[Op] = []
-    mark: str | None = None
-    for position, (channel, value) in enumerate(writes):
-        number = WRITES_IDX_MAP.get(channel, position)
-        where = f"a pending write to channel {channel!r}"
-        data = values.dumps_apart(value, keeper.keep, where=where)
-        puts.append(
-            Put(
-                place.records(),
-                layout.write_key(checkpoint_id, task_id, number),
-                blob=layout.encode_write(channel, task_path, data),
-                keep=number >= 0,
-            )
-        )
-        if channel == ERROR:
-            mark = "error"
-        elif channel == INTERRUPT and mark is None:
-            mark = "interrupted"
+    run = _run_of(place, config)
 
     def attempt() -> Plan[None]:
-        session, grave, head_record = yield from life.check(place, checkpoint_id, patience)
+        keeper = TextKeeper(place, cache.held(values, place))
+        puts: list[Op] = []
+        mark: str | None = None
+        for position, (channel, value) in enumerate(writes):
+            number = WRITES_IDX_MAP.get(channel, position)
+            where = f"a pending write to channel {channel!r}"
+            data = values.dumps_apart(value, keeper.keep, where=where)
+            puts.append(
+                Put(
+                    place.records(),
+                    layout.write_key(checkpoint_id, task_id, number),
+                    blob=layout.encode_write(channel, task_path, data),
+                    keep=number >= 0,
+                )
+            )
+            if channel == ERROR:
+                mark = "error"
+            elif channel == INTERRUPT and mark is None:
+                mark = "interrupted"
+
+        found = yield from life.check(place, checkpoint_id, patience)
+        session, head_record = found.session, found.head
         head = Head.read(head_record)
         fields: dict[str, Any] = {}
+        if session is None:
+            fields |= index.after(found.remains, life.before(run or checkpoint_id))
         marking: list[Op] = []
         if mark is not None and place.is_root:
             marked = head.with_mark(checkpoint_id, mark)
             marking.append(_put_head(place, head_record, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
-        yield index.touch(
+        touched = index.touch(
             paths,
             session,
             scope.now(),
-            [life.unchanged(paths, grave), *keeper.ops(), *puts, *marking],
+            [life.unchanged(paths, found.grave), *keeper.ops(), *puts, *marking],
             implicit=scope.implicit,
             owner=_owner(config),
             set=fields,
         )
+        try:
+            yield touched
+        except ExpectationFailed as error:
+            keeper.failed(error)
+            raise
         keeper.stored()
 
     return retrying(attempt)

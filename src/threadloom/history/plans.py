@@ -69,8 +69,9 @@ def append(
     def attempt() -> Plan[None]:
         if not fresh:
             return
-        session, counter, *places = yield [
+        session, remains, counter, *places = yield [
             Get(paths.sessions, paths.id),
+            index.remains(paths),
             Get(paths.memory_index, NEXT),
             *(Get(paths.memory_index, message_key(id)) for id in fresh),
         ]
@@ -122,6 +123,7 @@ def append(
             change.ops,
             implicit=scope.implicit,
             expect=expect,
+            set=index.after(remains) if session is None else None,
             increment=change.increments(),
         )
 

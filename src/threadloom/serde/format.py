@@ -1,6 +1,6 @@
 """The byte layout that every other module of this package agrees on.
 
-A record is ``format version (1 byte) · MessagePack body · CRC-32 of both (4 bytes, little-endian)``.
+A record is ``version (1 byte) · MessagePack body · CRC-32 of both (4 bytes, little-endian)``.
 Whatever MessagePack cannot say exactly is an extension: a tag from the list below and a body,
 which mostly is MessagePack again. Tags are part of the stored format: never reuse one.
 """

@@ -74,7 +74,9 @@ def create(
         "ttl": _ttl(ttl),
     }
     for _ in range(_TRIES):
-        ops = index.begin(paths, index.new_doc(scope.now(), **fields))
+        (remains,) = yield [index.remains(paths)]
+        doc = index.new_doc(scope.now(), **fields, **index.after(remains))
+        ops = index.begin(paths, doc)
         try:
             *_, record = yield [*ops, Get(paths.sessions, paths.id)]
         except ExpectationFailed:
