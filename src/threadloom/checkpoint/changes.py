@@ -23,10 +23,17 @@ PLAIN_KEYS = frozenset({str, int, bool, type(None), bytes})
 
 
 class Base(NamedTuple):
-    """The value to compare with: where its elements are, and what they are."""
+    """The value to compare with.
+
+    Attributes:
+        spans: where its elements are.
+        elements: what they are.
+        is_dict: whether they are entries of a dict.
+    """
 
     spans: Spans
     elements: Sequence[Element]
+    is_dict: bool = False
 
 
 class Addition(NamedTuple):
@@ -66,7 +73,9 @@ class Change(NamedTuple):
 def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:
     """How a list differs from the base."""
     if base is None or not base.elements:
-        return _place([Piece(False, 0, len(values))], None, logs, len(values))
+        return _place(
+            [Piece(False, 0, len(values))], None, None if base is None else logs, len(values)
+        )
     pieces = _pieces(base.elements, values)
     change = _place(pieces, base, logs, len(values))
     if len(change.spans) <= MOST_SPANS:

@@ -35,6 +35,7 @@ _SMALL = 64
 _SMALL_AND_BRIEF = 400
 """The same for channels that LangGraph empties after a step."""
 _BRIEF = ("__start__", "branch:")
+_LIST, _DICT = "[", "{"
 _DICT_BYTES = 512
 """Dicts of more encoded bytes are kept entry by entry."""
 
@@ -95,6 +96,8 @@ class ChannelWriter:
     def write(self, channel: str, version: Any, value: Any, base: Base | None) -> None:
         """Store the value of a channel at a version; `base` is what the parent has for it."""
         where = f"channel {channel!r}"
+        if base is not None and base.is_dict != (type(value) is dict):
+            base = None  # logs hold either elements or entries
         if not self._values.readable:
             self._put_apart(channel, version, self._values.dumps(value, where=where))
         elif type(value) is list and (
@@ -124,7 +127,7 @@ class ChannelWriter:
         self.ops.append(Put(self.place.values(), key, blob=data))
 
     def _write_list(self, channel: str, value: list[Any], base: Base | None, where: str) -> None:
-        change = list_change(base, self.logs.get(channel), value)
+        change = list_change(base, self.logs.get(_LIST + channel), value)
         added = []
         for log, position, index in change.added:
             item = value[index]
@@ -134,13 +137,13 @@ class ChannelWriter:
             self._add(log, position, data, element)
             added.append(((log, position), element, item))
         self.refs[channel] = ListRef(change.spans)
-        self.logs[channel] = change.logs
+        self.logs[_LIST + channel] = change.logs
         self.lists[channel] = WrittenList(base, change, added)
 
     def _write_dict(
         self, channel: str, value: dict[Any, Any], base: Base | None, where: str
     ) -> None:
-        change, entries = dict_change(base, self.logs.get(channel), value)
+        change, entries = dict_change(base, self.logs.get(_DICT + channel), value)
         for log, position, index in change.added:
             key, deleted = entries[index]
             if deleted:
@@ -151,7 +154,7 @@ class ChannelWriter:
                 )
             self._add(log, position, data, element)
         self.refs[channel] = DictRef(change.spans)
-        self.logs[channel] = change.logs
+        self.logs[_DICT + channel] = change.logs
 
     def _add(self, log: str, position: int, data: bytes, element: Element) -> None:
         self._puts[log, position] = len(self.ops)
@@ -178,10 +181,9 @@ class ChannelWriter:
 
 
 def bases(
-    cache: Cache, values: Values, place: Place, header: Header | None, channels: Iterable[str]
+    cache: Cache, values: Values, place: Place, refs: Mapping[str, Ref], channels: Iterable[str]
 ) -> Plan[dict[str, Base]]:
-    """The lists and dicts that a checkpoint has in some channels, as far as they can be read."""
-    refs = {} if header is None else header.refs
+    """The lists and dicts that some channels have, as far as they can be read."""
     wanted = {
         channel: ref
         for channel in channels
@@ -197,7 +199,7 @@ def bases(
     for channel, ref in wanted.items():
         elements = elements_of(logs, ref.spans)
         if elements is not None:
-            found[channel] = Base(ref.spans, elements)
+            found[channel] = Base(ref.spans, elements, isinstance(ref, DictRef))
     return found
 
 

@@ -11,10 +11,10 @@ from langchain_core.messages import BaseMessage
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.cache import Cache, Element
 from threadloom.checkpoint.changes import Base
-from threadloom.checkpoint.channels import ChannelWriter, bases
+from threadloom.checkpoint.channels import ChannelWriter, WrittenList, bases
 from threadloom.checkpoint.elements import shown_text, text_blob
 from threadloom.checkpoint.frozen import thaw
-from threadloom.checkpoint.head_messages import head_messages, shared_with_history
+from threadloom.checkpoint.head_messages import shared_with_history
 from threadloom.checkpoint.header import Header, ListRef, Ref, decode_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.spans import element_key, places
@@ -65,19 +65,23 @@ class Member(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """What a put knows: where it goes, and what was there before."""
+    """What a put knows: where it goes, and what was there before.
+
+    Attributes:
+        base: the checkpoint that it is compared with: its parent, or itself if it replaces one.
+    """
 
     cache: Cache
     values: Values
     place: Place
     session: Record | None
     head: Head
-    parent: Header | None
+    base: Header | None
 
     @property
     def goes_on(self) -> bool:
-        """Whether the put's parent is the head."""
-        return self.parent is not None and self.parent.checkpoint["id"] == self.head.id
+        """Whether the put is compared with the head."""
+        return self.base is not None and self.base.checkpoint["id"] == self.head.id
 
 
 def follow(
@@ -102,53 +106,42 @@ def follow(
         versions: the checkpoint's channel versions.
         moves_head: whether the checkpoint becomes the head.
     """
-    parent = moment.parent
+    base = moment.base
     result = Conversation()
-    if MESSAGES not in versions and (parent is None or parent.counts is None):
+    if MESSAGES not in versions and (base is None or base.counts is None):
         return result
+    ref = refs.get(MESSAGES)
     is_new = MESSAGES in writer.refs
-    result.counts = _counts(parent, writer, refs, known)
-    if not moves_head or not moment.place.is_root:
-        return result
-    if moment.goes_on and not is_new and MESSAGES in refs:
-        return result
-    added, removed, whole = yield from _compare(moment, writer, refs)
-    _show(result, writer, added)
-    _hide(result, moment.place, removed, whole)
-    if moment.goes_on and isinstance(refs.get(MESSAGES), ListRef):
-        result.shared = yield from _moved_shared(moment, added, removed)
-    elif is_new:
-        messages = messages_in(known.get(MESSAGES))
-        result.shared = yield from shared_with_history(moment.place.paths, moment.session, messages)
-    elif MESSAGES in refs and parent is not None:
-        messages, _ = yield from head_messages(
-            moment.values, moment.place.paths, checkpoint_id=parent.checkpoint["id"], opaque=True
-        )
-        result.shared = yield from shared_with_history(moment.place.paths, moment.session, messages)
-    else:
-        result.shared = (0, 0)
-    return result
-
-
-def _counts(
-    parent: Header | None, writer: ChannelWriter, refs: Mapping[str, Ref], known: Mapping[str, Any]
-) -> tuple[int, int]:
-    if MESSAGES not in refs:
-        return (0, 0)
-    if MESSAGES not in writer.refs:
-        if parent is not None and parent.counts is not None:
-            return parent.counts
-        messages = messages_in(known.get(MESSAGES))
-        return (len(messages), token_total(messages))
+    stays = not is_new and base is not None and ref == base.refs.get(MESSAGES)
     written = writer.lists.get(MESSAGES)
-    if written is None:
-        messages = messages_in(known.get(MESSAGES))
-        return (len(messages), token_total(messages))
-    if parent is None or parent.counts is None or written.base is None:
-        return _sum(written.elements)
-    more = _sum([element for _, element, _ in written.added])
-    less = _sum([written.base.elements[at] for at in written.change.removed])
-    return (parent.counts[0] + more[0] - less[0], parent.counts[1] + more[1] - less[1])
+    listed = _NOTHING
+    if written is not None:
+        listed = Base(written.change.spans, written.elements)
+    elif not is_new and isinstance(ref, ListRef) and not (stays and moment.goes_on):
+        listed = yield from _listed(moment, ref)
+    whole = messages_in(known.get(MESSAGES)) if is_new and written is None else []
+    if stays and base is not None and base.counts is not None:
+        result.counts = base.counts
+    elif written is not None and base is not None and base.counts and written.base is not None:
+        more = _sum([element for _, element, _ in written.added])
+        less = _sum([written.base.elements[at] for at in written.change.removed])
+        result.counts = (base.counts[0] + more[0] - less[0], base.counts[1] + more[1] - less[1])
+    elif listed.elements:
+        result.counts = _sum(listed.elements)
+    else:
+        result.counts = (len(whole), token_total(whole))
+    if not moves_head or not moment.place.is_root or (stays and moment.goes_on):
+        return result
+    added, removed = yield from _compare(moment, written, listed)
+    _show(result, writer, added)
+    _hide(result, moment.place, removed, listed.elements)
+    if moment.goes_on and isinstance(ref, ListRef):
+        result.shared = yield from _moved_shared(moment, added, removed)
+    else:
+        if listed.elements:
+            whole = _messages([Member(("", 0), element) for element in listed.elements])
+        result.shared = yield from shared_with_history(moment.place.paths, moment.session, whole)
+    return result
 
 
 def _sum(elements: Sequence[Element]) -> tuple[int, int]:
@@ -157,10 +150,9 @@ def _sum(elements: Sequence[Element]) -> tuple[int, int]:
 
 
 def _compare(
-    moment: Moment, writer: ChannelWriter, refs: Mapping[str, Ref]
-) -> Plan[tuple[list[Member], list[Member], Sequence[Element]]]:
-    """What is new and what is gone against the head's conversation, and all that is there."""
-    written = writer.lists.get(MESSAGES)
+    moment: Moment, written: WrittenList | None, new: Base
+) -> Plan[tuple[list[Member], list[Member]]]:
+    """What is new and what is gone against the head's conversation."""
     if moment.goes_on and written is not None and written.base is not None:
         removed = []
         if written.change.removed:
@@ -168,34 +160,32 @@ def _compare(
             removed = [
                 Member(where[at], written.base.elements[at]) for at in written.change.removed
             ]
-        return [Member(*item) for item in written.added], removed, written.elements
+        return [Member(*item) for item in written.added], removed
     old = yield from _head_list(moment)
-    new = _NOTHING
-    if written is not None:
-        new = Base(written.change.spans, written.elements)
-    elif MESSAGES not in writer.refs and isinstance(refs.get(MESSAGES), ListRef):
-        found = yield from bases(
-            moment.cache, moment.values, moment.place, moment.parent, [MESSAGES]
-        )
-        new = found.get(MESSAGES, _NOTHING)
     before = dict(zip(places(old.spans), old.elements, strict=True))
     after = dict(zip(places(new.spans), new.elements, strict=True))
     added = [Member(at, element) for at, element in after.items() if at not in before]
     gone = [Member(at, element) for at, element in before.items() if at not in after]
-    return added, gone, new.elements
+    return added, gone
+
+
+def _listed(moment: Moment, ref: ListRef) -> Plan[Base]:
+    """The elements of a list that is stored already."""
+    found = yield from bases(moment.cache, moment.values, moment.place, {MESSAGES: ref}, [MESSAGES])
+    return found.get(MESSAGES, _NOTHING)
 
 
 def _head_list(moment: Moment) -> Plan[Base]:
     """The conversation at the head."""
-    header = moment.parent
+    header = moment.base
     if not moment.goes_on:
         if moment.head.id is None:
             return _NOTHING
         key = layout.checkpoint_key(moment.head.id)
         (record,) = yield [Get(moment.place.records(), key)]
         header = None if record is None else decode_header(record)
-    found = yield from bases(moment.cache, moment.values, moment.place, header, [MESSAGES])
-    return found.get(MESSAGES, _NOTHING)
+    ref = None if header is None else header.refs.get(MESSAGES)
+    return (yield from _listed(moment, ref)) if isinstance(ref, ListRef) else _NOTHING
 
 
 def _show(result: Conversation, writer: ChannelWriter, added: Sequence[Member]) -> None:

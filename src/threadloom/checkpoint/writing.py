@@ -101,7 +101,7 @@ def put(
                 f"overtaken, the head is {head.id}. Run it again from the head"
             )
         parent_header = None if parent_record is None else decode_header(parent_record)
-        kept, unsure = _settle(parent_header, versions, new)
+        kept, unsure = _settle(parent_header, versions, new, known_values)
         if unsure:
             kept |= yield from _search(place, session, unsure)
         again = {channel: version for channel, version in unsure.items() if channel not in kept}
@@ -111,20 +111,25 @@ def put(
             if channel in known_values
         }
         writer = ChannelWriter(cache, values, place, head.logs)
-        found = yield from bases(cache, values, place, parent_header, to_write)
+        # A put of an id that is there already replaces it; what is new is new against itself.
+        base = parent_header if existing is None else decode_header(existing)
+        found = yield from bases(cache, values, place, {} if base is None else base.refs, to_write)
         for channel, version in to_write.items():
             writer.write(channel, version, known_values[channel], found.get(channel))
         refs = {
             channel: ref for channel, ref in (kept | writer.refs).items() if channel in versions
         }
         becomes_head = existing is None or head.id == id
-        moment = Moment(cache, values, place, session, head, parent_header)
+        moment = Moment(cache, values, place, session, head, base)
         conversation = yield from follow(
             moment, writer, refs, known_values, versions, moves_head=becomes_head
         )
+        replaced: list[Op] = []
+        if existing is not None and base is not None:
+            replaced = yield from _replace(place, base, versions, writer.refs)
         now = scope.now()
         header = new_header(
-            seq=head.puts + 1 if existing is None else decode_header(existing).seq,
+            seq=head.puts + 1 if existing is None or base is None else base.seq,
             parent=parent,
             checkpoint=checkpoint,
             refs=refs,
@@ -157,6 +162,7 @@ def put(
             *writer.keeper.ops(conversation.shown),
             *writer.ops,
             *conversation.patches,
+            *replaced,
             Put(
                 place.records(),
                 layout.checkpoint_key(id),
@@ -278,7 +284,10 @@ def _run_of(place: Place, config: RunnableConfig) -> str | None:
 
 
 def _settle(
-    parent: Header | None, versions: Mapping[str, Any], new: Mapping[str, Any]
+    parent: Header | None,
+    versions: Mapping[str, Any],
+    new: Mapping[str, Any],
+    known: Mapping[str, Any],
 ) -> tuple[dict[str, Ref], dict[str, Any]]:
     """Sort the channels that a put does not write by what the parent knows of their values.
 
@@ -293,12 +302,44 @@ def _settle(
             unsure[channel] = version
         elif (ref := parent.refs.get(channel)) is not None:
             kept[channel] = ref
+        elif channel in known:
+            unsure[channel] = version  # the parent had a version without a value
     return kept, unsure
 
 
 def _is_version(header: Header, channel: str, version: Any) -> bool:
     found = header.versions.get(channel)
     return found == version and type(found) is type(version)
+
+
+def _replace(
+    place: Place, old: Header, versions: Mapping[str, Any], refs: Mapping[str, Ref]
+) -> Plan[list[Op]]:
+    """Where other checkpoints have the value of a version that is put again, they get the new."""
+    moved = {
+        channel: (before, ref)
+        for channel, ref in refs.items()
+        if (before := old.refs.get(channel)) is not None
+        and before != ref
+        and _is_version(old, channel, versions[channel])
+    }
+    if not moved:
+        return []
+    (records,) = yield [Scan(place.records())]
+    ops: list[Op] = []
+    for stored in layout.group(records).values():
+        header = stored.header
+        changed = {
+            channel: ref
+            for channel, (before, ref) in moved.items()
+            if header.refs.get(channel) == before
+            and _is_version(header, channel, versions[channel])
+        }
+        if changed and stored.id != old.checkpoint["id"]:
+            new = header._replace(refs={**header.refs, **changed})
+            record = stored.record
+            ops.append(Put(record.namespace, record.key, doc=record.doc, blob=encode_header(new)))
+    return ops
 
 
 def _search(
