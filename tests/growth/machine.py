@@ -406,6 +406,13 @@ class Threads(RuleBasedStateMachine):
             for channel, version in versions.items()
             if channel in values and (channel, version) not in self.model.space(thread, ns).values
         }
+        if any(
+            kept.versions.get(channel) == version and channel not in kept.present
+            for kept in self.model.space(thread, ns).checkpoints.values()
+            for channel, version in unseen.items()
+        ):
+            # A version that had no value gets one: LangGraph's saver shows it in the past, too.
+            self.compared.discard(thread)
         self.model.space(thread, ns).put(parent, checkpoint, metadata, new)
         if thread in self.compared:  # LangGraph's saver keeps new versions only
             self.oracle.put(config(thread, ns, parent), checkpoint, metadata, {**unseen, **new})
