@@ -17,7 +17,7 @@ from threadloom.ops import Get, Record
 from threadloom.plans import Plan
 from threadloom.values import Values
 
-Growth = tuple[tuple[int, int], ...]
+Growth = tuple[Sequence[int], ...]
 """Pairs of a length of the conversation and the time when it was reached (microseconds)."""
 
 _TRIES = 20

@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import ormsgpack
 from langgraph.checkpoint.base import CheckpointMetadata
 
 from threadloom.checkpoint.spans import Spans, flat, unflat
@@ -21,6 +22,7 @@ from threadloom.errors import CorruptRecord, SchemaTooNew
 from threadloom.keys import expand_id, is_compact
 from threadloom.ops import Record
 from threadloom.serde import Codec
+from threadloom.serde.format import frame, pack
 from threadloom.values import Values
 
 _PLAIN = Codec(strict=True)
@@ -29,6 +31,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OUR_VERSION = re.compile(r"[0-9]{8}\.[0-9a-f]{12}")
 _OURS = 6
+_UPDATED = {"updated_channels": None}
 _KNOWN = (
     "v",
     "ts",
@@ -145,13 +148,18 @@ def encode_header(header: Header) -> bytes:
         channels,
         seen,
         None if updated is None else [table.number(name) for name in updated],
-        header.counts,
+        None if header.counts is None else list(header.counts),
         [table.number(name) for name in header.delta],
         rest,
         header.metadata,
         table.names,
         table.versions,
     ]
+    if not rest or rest == _UPDATED:
+        try:
+            return frame(pack(parts))  # nothing in it that the codec would write otherwise
+        except ormsgpack.MsgpackEncodeError:
+            pass  # a lone surrogate
     return _PLAIN.dumps(parts, where=f"checkpoint {body['id']}")
 
 

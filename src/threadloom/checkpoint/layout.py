@@ -21,7 +21,7 @@ table). Within a checkpoint namespace:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import ormsgpack
@@ -107,7 +107,7 @@ class Head(NamedTuple):
     ordered: bool = True
     tips: tuple[str, ...] = ()
     marks: Mapping[str, str] = {}
-    growth: tuple[tuple[int, int], ...] = ()
+    growth: tuple[Sequence[int], ...] = ()
     logs: Mapping[str, Logs] = {}
 
     @classmethod
@@ -124,7 +124,7 @@ class Head(NamedTuple):
             bool(doc.get("ordered", True)),
             tuple(doc.get("tips") or ()),
             doc.get("marks") or {},
-            tuple((int(upto), int(at)) for upto, at in doc.get("growth") or ()),
+            tuple(doc.get("growth") or ()),
             {channel: Logs(*logs) for channel, logs in (doc.get("logs") or {}).items()},
         )
 
@@ -136,7 +136,7 @@ class Head(NamedTuple):
             "ordered": self.ordered,
             "tips": list(self.tips),
             "marks": dict(self.marks),
-            "growth": [list(pair) for pair in self.growth],
+            "growth": list(self.growth),
             "logs": {channel: list(logs) for channel, logs in self.logs.items()},
         }
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from threadloom import keys
 from threadloom.documents import decode_doc, encode_doc
@@ -72,7 +72,7 @@ class Transaction:
         """Run one operation and return its result."""
         match op:
             case Get():
-                return self._get_all(op._replace(key=""), [op.key])[0]
+                return self._get_all(_Like(op.namespace, op.blob, op.expired), [op.key])[0]
             case Scan():
                 return self._scan(op)
             case Put():
@@ -150,7 +150,7 @@ class Transaction:
 
     # Reading
 
-    def _get_all(self, like: Get, names: list[str]) -> list[Any]:
+    def _get_all(self, like: _Like, names: list[str]) -> list[Any]:
         namespace = like.namespace
         number = self._number(namespace)
         if number is None:
@@ -404,9 +404,16 @@ class Transaction:
         return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
 
 
-def _together(op: Op) -> Get | None:
-    """What neighbouring reads of one statement have in common."""
-    return op._replace(key="") if isinstance(op, Get) else None
+class _Like(NamedTuple):
+    """What reads of one statement have in common."""
+
+    namespace: Namespace
+    blob: bool
+    expired: bool
+
+
+def _together(op: Op) -> _Like | None:
+    return _Like(op.namespace, op.blob, op.expired) if type(op) is Get else None
 
 
 def _bounded(limit: int) -> int:
