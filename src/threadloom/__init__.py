@@ -31,10 +31,12 @@ from threadloom.errors import (
 )
 from threadloom.history import StoreChatMessageHistory
 from threadloom.models import (
+    KindStats,
     SessionContext,
     SessionInfo,
     SessionOrigin,
     SessionPage,
+    StorageStats,
     TimestampedMessage,
 )
 from threadloom.sessions import SessionManager
@@ -59,6 +61,8 @@ __all__ = [
     "SessionContext",
     "SessionOrigin",
     "SessionPage",
+    "StorageStats",
+    "KindStats",
     "TimestampedMessage",
     # errors
     "ThreadloomError",

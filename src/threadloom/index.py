@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from threadloom.clock import from_micros, now_micros
+from threadloom.documents import encode_doc
 from threadloom.errors import SessionDeleted, SessionNotFound
 from threadloom.keys import SessionPaths, storable
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
@@ -224,6 +225,13 @@ def info(record: Record) -> SessionInfo:
         conflicts=int(doc.get("conflicts") or 0),
         version=record.version,
     )
+
+
+def size(record: Record) -> int:
+    """The bytes of a session's record, as `Measure` counts them."""
+    doc = b"" if record.doc is None else encode_doc(record.doc)
+    parts = (record.key.encode(), doc, record.blob or b"", (record.text or "").encode())
+    return sum(map(len, parts))
 
 
 def infos(records: Iterable[Record]) -> list[SessionInfo]:

@@ -121,3 +121,40 @@ class TimestampedMessage(BaseModel):
 
     message: SerializeAsAny[BaseMessage]
     created_at: datetime
+
+
+class KindStats(BaseModel):
+    """What the records of one kind take up.
+
+    Attributes:
+        kind: ``sessions``, ``messages``, ``checkpoints`` (with pending writes), ``elements``
+            (of lists and dicts), ``texts`` (long ones), ``values`` (of channels) or ``other``.
+        records: how many there are.
+        bytes: of their keys, documents, blobs and texts.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    records: int
+    bytes: int
+
+
+class StorageStats(BaseModel):
+    """What a tenant's sessions, or one of them, take up.
+
+    Attributes:
+        sessions: how many sessions.
+        records, bytes: the sums of all kinds.
+        file_bytes: the size of the store's files, where it has any, whosever data is in them;
+            they hold indexes, too.
+        kinds: kind by kind, the largest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sessions: int
+    records: int
+    bytes: int
+    file_bytes: int | None = None
+    kinds: tuple[KindStats, ...] = ()

@@ -206,7 +206,22 @@ class ListNamespaces(NamedTuple):
     user_only: bool = False
 
 
-Op = Get | Put | Patch | Delete | DropTree | Check | Scan | Query | Count | Match | ListNamespaces
+class Measure(NamedTuple):
+    """What the namespaces at or below one take up. Result: sorted `list[Measured]`."""
+
+    namespace: Namespace = ()
+
+
+class Measured(NamedTuple):
+    """One namespace: its records, and the bytes of their keys, documents, blobs and texts."""
+
+    namespace: Namespace
+    records: int
+    bytes: int
+
+
+Reading = Get | Scan | Query | Count | Match | ListNamespaces | Measure
+Op = Reading | Put | Patch | Delete | DropTree | Check
 WRITES = (Put, Patch, Delete, DropTree)
 """Operations that change something."""
 

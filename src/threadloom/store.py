@@ -101,6 +101,10 @@ class Store(Closing, BaseStore):
         """The store's time, in microseconds since the epoch."""
         return now_micros(self.clock)
 
+    def file_bytes(self) -> int | None:
+        """The size of the store's files; None where it has none that it knows of."""
+        return None
+
     def setup(self) -> None:
         """Do nothing: stores set themselves up. Here for code that calls it."""
 

@@ -241,7 +241,7 @@ def test_every_change_in_place_is_noticed(value: Any, data: st.DataObject) -> No
     many = thaw([cold] * 200)
     mutate(list(mutables(many[150]).values())[victim])
     assert 150 in unchanged([cold] * 200, many)
-    if type(cold) is not module._Encoded:
+    if type(cold) is not module.Encoded:
         assert unchanged([cold] * 200, many) == [150]
         assert unchanged([cold] * 2, [value, *thaw([cold])]) == []
 
@@ -250,7 +250,7 @@ def test_every_change_in_place_is_noticed(value: Any, data: st.DataObject) -> No
 @given(st.lists(any_message(trees) | trees, max_size=6))
 def test_nothing_changed(values: list[Any]) -> None:
     cold = [chill(value) for value in values]
-    fast = [index for index, one in enumerate(cold) if type(one) is not module._Encoded]
+    fast = [index for index, one in enumerate(cold) if type(one) is not module.Encoded]
     for given_back in (values, thaw(cold), tuple(thaw(cold))):
         assert not set(unchanged(cold, given_back)) & set(fast)
 
@@ -384,7 +384,7 @@ def test_what_is_fast_and_what_is_not() -> None:
         assert type(chill(build(cls))) is module._Message
     value: Any
     for value in ((1,), {1: 2}, [b"x"], [2**64], ["\ud800"], messages.HumanMessage("\ud800")):
-        assert type(chill(value)) is module._Encoded
+        assert type(chill(value)) is module.Encoded
     cycle: list[Any] = []
     cycle.append(cycle)
     with pytest.raises(Exception, match="nests"):

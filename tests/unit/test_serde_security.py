@@ -530,11 +530,11 @@ def test_cut_or_lengthened_or_flipped_bytes_are_damage() -> None:
 
 
 def test_a_newer_format_is_named() -> None:
-    newer = b"\x02" + CODEC.dumps(1)[1:-4]
-    with pytest.raises(SchemaTooNew, match=r"version 2.*upgrade"):
+    newer = b"\x03" + CODEC.dumps(1)[1:-4]
+    with pytest.raises(SchemaTooNew, match=r"version 3.*upgrade"):
         CODEC.loads(newer + crc32(newer).to_bytes(4, "little"))
     with pytest.raises(CorruptRecord):
-        CODEC.loads(b"\x02" + CODEC.dumps(1)[1:])
+        CODEC.loads(b"\x03" + CODEC.dumps(1)[1:])
     for other in ("text", None, 3):
         with pytest.raises(CorruptRecord):
             CODEC.loads(other)  # type: ignore[arg-type]

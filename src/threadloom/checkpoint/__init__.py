@@ -2,11 +2,15 @@
 
 * `saver` - `StoreCheckpointer`, the public face.
 * `writing`, `reading`, `upkeep` - what it does, as plans.
+* `layout`, `header` - how checkpoints lie in the store, and what their records hold.
+* `channels` - how values of channels are stored and read: inline, apart, or as
+  `spans` of logs, whose `elements` are records; `changes` finds what is new in them.
+* `frozen`, `cache` - elements as a process remembers them, handed out as copies.
+* `conversation`, `head_messages` - the messages at the head: counts, search, reading.
 * `life` - whether a late write belongs to a life that has ended.
-* `head_messages` - the messages of a graph's newest checkpoint.
-* `layout` - how checkpoints lie in the store.
 """
 
 from threadloom.checkpoint.saver import StoreCheckpointer
+from threadloom.checkpoint.upkeep import compact
 
-__all__ = ["StoreCheckpointer"]
+__all__ = ["StoreCheckpointer", "compact"]

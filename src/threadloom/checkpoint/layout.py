@@ -28,7 +28,7 @@ import ormsgpack
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom.checkpoint.header import Header, decode_header
-from threadloom.errors import CorruptRecord
+from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.keys import (
     AFTER_PARTS,
     PART_SEPARATOR,
@@ -284,8 +284,15 @@ def written_for(record: Record) -> str:
 
 
 def encode_write(channel: str, task_path: str, data: bytes) -> bytes:
-    """The blob of a pending write's record."""
-    return ormsgpack.packb([channel, task_path, data])
+    """The blob of a pending write's record.
+
+    Raises:
+        InvalidKey: a name contains a lone surrogate.
+    """
+    try:
+        return ormsgpack.packb([channel, task_path, data])
+    except ormsgpack.MsgpackEncodeError as error:
+        raise InvalidKey(f"a name contains a lone surrogate: {channel!r}, {task_path!r}") from error
 
 
 def pending_write(record: Record) -> PendingWrite:

@@ -8,7 +8,7 @@ from typing import Literal
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.head_messages import Growth, head_messages
-from threadloom.errors import InvalidKey
+from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.history import plans as history
 from threadloom.keys import SessionPaths
 from threadloom.messages import MESSAGES
@@ -44,6 +44,10 @@ def messages(
     growth: Growth = ()
     if source != "history":
         graph, growth = yield from head_messages(values, paths, channel)
+        if not graph and channel == MESSAGES and doc.get("graph_messages"):
+            (again,) = yield [Get(paths.sessions, paths.id, blob=False)]
+            if again is not None and again.version == session.version:
+                raise CorruptRecord(f"session {paths.id!r}: the graph's messages are missing")
     if source == "graph" or (graph and not doc.get("history_messages")):
         return _page(graph, limit, before)
     if not graph:

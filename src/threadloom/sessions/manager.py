@@ -13,6 +13,7 @@ from threadloom.closing import Closing
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import Memory
 from threadloom.scope import OnConflict, Scope
+from threadloom.sessions.care_face import CareFace
 from threadloom.sessions.conversation_face import ConversationFace
 from threadloom.sessions.index_face import IndexFace
 from threadloom.store import Store
@@ -21,7 +22,7 @@ from threadloom.values import values_for
 from threadloom.views import TenantStore
 
 
-class SessionManager(IndexFace, ConversationFace, Closing):
+class SessionManager(IndexFace, ConversationFace, CareFace, Closing):
     """The sessions of an application: their index, chat histories, checkpoints and store.
 
     Every operation exists twice, `name` and `aname`, with one signature; both may be used on

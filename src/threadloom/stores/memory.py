@@ -25,6 +25,8 @@ from threadloom.ops import (
     Hit,
     ListNamespaces,
     Match,
+    Measure,
+    Measured,
     Namespace,
     Op,
     Patch,
@@ -191,6 +193,12 @@ class _Work:
                 return sum(1 for _ in self._filtered(op))
             case Match():
                 return self._match(op)
+            case Measure():
+                return sorted(
+                    Measured(namespace, len(living), sum(map(_size, living)))
+                    for namespace, space in self._below(op.namespace, True, False)
+                    if (living := [(k, e) for k, e in space.entries.items() if self._alive(e)])
+                )
             case ListNamespaces():
                 return sorted(
                     namespace
@@ -350,6 +358,16 @@ class _Work:
                     record = _record(namespace, key, entry, blobs=False)
                     hits.append(Hit(record, score))
         return nlargest(op.limit, hits, key=lambda hit: (hit.score, hit.record.updated_at))
+
+
+def _size(item: tuple[str, _Entry]) -> int:
+    key, entry = item
+    return (
+        len(key.encode())
+        + len(entry.doc or b"")
+        + len(entry.blob or b"")
+        + len((entry.text or "").encode())
+    )
 
 
 def _record(namespace: Namespace, key: str, entry: _Entry, *, blobs: bool = True) -> Record:

@@ -38,6 +38,9 @@ class FaultyStore(Store):
         self._armed: dict[int, bool] = {}
         self._lock = threading.Lock()
 
+    def file_bytes(self) -> int | None:
+        return self.inner.file_bytes()
+
     def fail_next(self, n: int = 1, *, after: bool = False) -> None:
         """Make the `n`-th batch from now raise `StoreUnavailable`; 1 is the very next.
 

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from threadloom.documents import encode_doc
 from threadloom.ops import (
     Check,
     Count,
@@ -20,6 +21,8 @@ from threadloom.ops import (
     Get,
     ListNamespaces,
     Match,
+    Measure,
+    Measured,
     Namespace,
     Op,
     Patch,
@@ -128,6 +131,8 @@ class Oracle:
                 return len(self._query(same, now))
             case Match():
                 return self._hits(op, now)
+            case Measure():
+                return self._measured(op, now)
             case ListNamespaces():
                 return sorted(
                     {
@@ -137,6 +142,21 @@ class Oracle:
                         and not (op.user_only and _hidden(record.namespace, op.namespace))
                     }
                 )
+
+    def _measured(self, op: Measure, now: int) -> list[Measured]:
+        found: dict[Namespace, Measured] = {}
+        for record in self.everything(now):
+            if _within(record.namespace, op.namespace):
+                parts = (
+                    record.key.encode(),
+                    b"" if record.doc is None else encode_doc(record.doc),
+                    record.blob or b"",
+                    (record.text or "").encode(),
+                )
+                old = found.get(record.namespace, Measured(record.namespace, 0, 0))
+                size = old.bytes + sum(map(len, parts))
+                found[record.namespace] = Measured(record.namespace, old.records + 1, size)
+        return sorted(found.values())
 
     def _living(self, namespace: Namespace, key: str, now: int) -> Row | None:
         row = self.rows.get((namespace, key))

@@ -20,6 +20,7 @@ from threadloom.ops import (
     Get,
     ListNamespaces,
     Match,
+    Measure,
     Op,
     Patch,
     Put,
@@ -99,7 +100,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
     expects = st.sampled_from(conditions)
     order = draw(st.none() | st.sampled_from(_FIELDS))
     fields = st.dictionaries(st.sampled_from(_FIELDS), st.integers(-3, 3), max_size=2)
-    match draw(st.integers(0, 15)):
+    match draw(st.integers(0, 16)):
         case 0 | 1 | 2 | 3 | 4:
             return Put(
                 *place,
@@ -165,6 +166,8 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
         case 14:
             words = " ".join(draw(st.lists(st.sampled_from(_SEARCHED), max_size=2)))
             return Match(root, words, limit=draw(st.integers(0, 5) | st.just(50)))
+        case 15:
+            return Measure(root)
         case _:
             return ListNamespaces(root, user_only=draw(st.booleans()))
 

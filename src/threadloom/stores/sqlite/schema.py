@@ -72,7 +72,20 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_create]
+def _refuse_whole_values(connection: sqlite3.Connection) -> None:
+    """Format 1, which was never released, stored every value of a channel whole."""
+    rows = connection.execute(
+        "SELECT 1 FROM ns WHERE name >= 'checkpoints.' AND name < 'checkpoints/' "
+        "OR name LIKE '~%.checkpoints.%' LIMIT 1"
+    )
+    if rows.fetchone() is not None:
+        raise StoreUnavailable(
+            "this file holds checkpoints of a development version of Threadloom from before "
+            "its first release, which this one cannot read"
+        )
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_create, _refuse_whole_values]
 """`MIGRATIONS[n]` takes a file from format n to n + 1; format 0 is an empty file."""
 
 
@@ -123,7 +136,8 @@ def _format(connection: sqlite3.Connection, path: Path) -> int:
         if tables >= {"checkpoints", "writes"}:
             raise StoreUnavailable(
                 f"{path} holds the checkpoints of LangGraph's SqliteSaver. Threadloom does not "
-                "write into it: give it a file of its own"
+                f"write into it: bring them over with `threadloom migrate {path} NEW`, or give "
+                "it a file of its own"
             )
         if tables or mark:
             raise StoreUnavailable(

@@ -23,6 +23,8 @@ from threadloom.ops import (
     Hit,
     ListNamespaces,
     Match,
+    Measure,
+    Measured,
     Namespace,
     Op,
     Patch,
@@ -97,6 +99,8 @@ class Transaction:
                 return self._match(op)
             case ListNamespaces():
                 return self._list_namespaces(op)
+            case Measure():
+                return self._measure(op)
             case _:
                 raise UnsupportedByStore(f"unknown operation {op!r}")
 
@@ -146,6 +150,20 @@ class Transaction:
             namespace
             for namespace in found
             if not op.user_only or keys.is_users(namespace, op.namespace)
+        )
+
+    def _measure(self, op: Measure) -> list[Measured]:
+        sizes = " + ".join(
+            f"coalesce(length(CAST(r.{column} AS BLOB)), 0)"
+            for column in ("key", "doc", "blob", "text")
+        )
+        rows = self._sql(
+            f"SELECT n.name, count(*), sum({sizes}) FROM ns n JOIN rec r ON r.ns = n.id "  # noqa: S608
+            f"WHERE (n.name = ? OR (n.name >= ? AND n.name < ?)) AND {_LIVE} GROUP BY n.id",
+            (keys.encode_namespace(op.namespace), *keys.below(op.namespace), self._now),
+        )
+        return sorted(
+            Measured(keys.decode_namespace(name), count, size) for name, count, size in rows
         )
 
     # Reading

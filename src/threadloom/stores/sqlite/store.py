@@ -109,6 +109,11 @@ class SQLiteStore(Store):
                 future.exception()  # it is known now; the cancellation is what counts
             raise
 
+    def file_bytes(self) -> int:
+        """The size of the file and of SQLite's files beside it."""
+        names = (self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm")))
+        return sum(name.stat().st_size for name in names if name.exists())
+
     def close(self) -> None:
         """Wait for what is under way, bring the search index up to date, close the file."""
         try:

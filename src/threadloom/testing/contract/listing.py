@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from threadloom.ops import Count, Delete, DropTree, ListNamespaces, Put, Query, Record, Scan
+from threadloom.ops import (
+    Count,
+    Delete,
+    DropTree,
+    ListNamespaces,
+    Measure,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
 from threadloom.testing.contract.base import ContractBase
 from threadloom.testing.driver import Driver
 
@@ -165,6 +175,19 @@ class ListingContract(ContractBase):
         assert db.one(ListNamespaces(("a", "b"))) == places[1:3]
         assert db.one(ListNamespaces(("a", "b", "c"))) == [("a", "b", "c", "d")]
         assert db.one(ListNamespaces(("nowhere",))) == []
+
+    def test_measure_counts_records_and_bytes(self, db: Driver) -> None:
+        assert db.one(Measure()) == []
+        db(
+            Put(("a",), "é", doc={"n": 1}),
+            Put(("a",), "2", blob=b"123", text="ü"),
+            Put(("a", "b"), "1", expires_at=0),
+            Put(("a", "c"), "1"),
+            Put(("ab",), "12"),
+        )
+        size = len("é".encode()) + len('{"n":1}') + 1 + 3 + 2
+        assert db.one(Measure(("a",))) == [(("a",), 2, size), (("a", "c"), 1, 1)]
+        assert db.one(Measure())[-1] == (("ab",), 1, 2)
 
     def test_an_emptied_namespace_is_gone(self, db: Driver) -> None:
         db(Put(("a",), "1"), Put(("a",), "2"), Put(("a", "b"), "1"))

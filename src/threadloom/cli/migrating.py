@@ -1,0 +1,126 @@
+"""`threadloom migrate`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from threadloom.cli import output
+from threadloom.cli.group import FAILED, OK, USAGE, Fault
+from threadloom.cli.output import Column, Size
+from threadloom.cli.places import Place
+from threadloom.migrate import MigrationReport, migrate_sqlite
+from threadloom.migrate.source import holds_checkpoints
+
+_THREADS = (
+    Column("thread"),
+    Column("outcome"),
+    Column("checkpoints", right=True),
+    Column("writes", right=True),
+    Column("bytes", right=True),
+)
+
+
+def migrate(
+    old: Place,
+    new: Place,
+    *,
+    threads: Sequence[str] | None,
+    tenant: str | None,
+    imports: Sequence[str],
+    dry_run: bool,
+    as_json: bool,
+) -> int:
+    """Bring LangGraph's threads over and print what became of them; returns the exit code."""
+    path = _source(old)
+    _check_target(path, new)
+    _import(imports)
+    label = "Trying out" if dry_run else "Migrating"
+    with output.progress(label, quiet=as_json) as show:
+        report = migrate_sqlite(
+            path,
+            None if dry_run and not _exists(new) else new.url,
+            threads=threads,
+            tenant=tenant,
+            dry_run=dry_run,
+            progress=show,
+        )
+    after = report.bytes_after if dry_run else _size(new)
+    if as_json:
+        output.document(
+            {**report.model_dump(mode="json"), "target": new.shown, "bytes_after": after}
+        )
+    else:
+        _print(report, old, new, after)
+    return OK if report.complete else FAILED
+
+
+def _print(report: MigrationReport, old: Place, new: Place, after: int | None) -> None:
+    rows: list[tuple[Any, ...]] = []
+    for thread in report.threads:
+        outcome = f"to be {thread.outcome}" if report.dry_run else thread.outcome
+        if thread.outcome in ("failed", "skipped", "refused"):
+            outcome = thread.outcome
+        rows.append((thread.id, outcome, thread.checkpoints, thread.writes, Size(thread.bytes)))
+    output.table(_THREADS, rows)
+    before = output.in_words(report.bytes_before)
+    size = "unknown" if after is None else output.in_words(after)
+    if report.dry_run:
+        basis = "" if report.sampled is None else f", by a sample of {report.sampled} threads"
+        output.line(f"Dry run, nothing was stored: {before} would become about {size}{basis}")
+    else:
+        output.line(f"{old.shown} {before} → {new.shown} {size}")
+    for thread in report.threads:
+        for note in thread.notes:
+            output.remark(f"thread {thread.id}: {note}")
+    for thread in report.threads:
+        if thread.reason:
+            output.remark(f"threadloom: thread {thread.id} {thread.outcome}: {thread.reason}")
+
+
+def _source(old: Place) -> Path:
+    if old.path is None:
+        raise Fault(f"{old.shown} is no file: migrate reads what LangGraph's SqliteSaver wrote")
+    if not holds_checkpoints(old.path):
+        raise Fault(f"{old.shown} holds no checkpoints of LangGraph's SqliteSaver")
+    return old.path
+
+
+def _check_target(source: Path, new: Place) -> None:
+    """Refuse a target that could not be used before anything is read."""
+    if new.path is None:
+        return
+    if new.path.exists() and new.path.samefile(source):
+        raise Fault("OLD and NEW are the same file: migrate into a new one", code=USAGE)
+    if not new.path.parent.is_dir():
+        raise Fault(f"the folder {new.path.parent} does not exist: make it first")
+
+
+def _exists(new: Place) -> bool:
+    return new.path is None or (new.path.is_file() and new.path.stat().st_size > 0)
+
+
+def _size(new: Place) -> int | None:
+    return new.path.stat().st_size if new.path is not None and new.path.is_file() else None
+
+
+def _import(modules: Sequence[str]) -> None:
+    """Import what the application stores; its modules are looked for in this folder, too."""
+    if not modules:
+        return
+    sys.path.insert(0, str(Path.cwd()))
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise Fault(
+                f"--import {module}: {type(error).__name__}: {error}. Run it where the application "
+                "is installed, or in its folder",
+                code=USAGE,
+            ) from error
+
+
+__all__ = ["migrate"]

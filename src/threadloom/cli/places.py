@@ -1,0 +1,73 @@
+"""What STORE means on the command line: a URL, or a path to a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+from threadloom.cli.group import USAGE, Fault
+from threadloom.migrate.source import check_file, holds_checkpoints
+from threadloom.sessions import SessionManager
+
+
+class Place(NamedTuple):
+    """Where data is.
+
+    Attributes:
+        url: how the store is opened.
+        path: its file; None where it has none.
+        shown: how messages name it.
+    """
+
+    url: str
+    path: Path | None
+    shown: str
+
+    @property
+    def is_langgraph(self) -> bool:
+        """Whether it is a database of LangGraph's SQLite savers.
+
+        Raises:
+            StoreUnavailable: it is a file that is missing, empty, or no database.
+        """
+        return self.path is not None and holds_checkpoints(self.path)
+
+    def open(self, tenant: str | None = None) -> SessionManager:
+        """The sessions of a store that is there already.
+
+        Raises:
+            StoreUnavailable: it cannot be opened.
+        """
+        if self.path is not None:
+            check_file(self.path)
+        return SessionManager(self.url, tenant=tenant)
+
+
+def place(store: str) -> Place:
+    """What a STORE argument names.
+
+    Raises:
+        Fault: it cannot be a store.
+    """
+    if not store.strip():
+        raise Fault("STORE is empty: give a path or a URL such as sqlite:///x.db", code=USAGE)
+    if "\0" in store:
+        raise Fault("STORE has a NUL in it", code=USAGE)
+    scheme, mark, _ = store.partition("://")
+    if not mark or "/" in scheme:
+        path = Path(store).expanduser()
+        return Place(f"sqlite:///{quote(str(path.absolute()))}", path, store)
+    if scheme == "memory":
+        raise Fault(
+            "memory:// is private to a program, and here it is empty: give a file or a server",
+            code=USAGE,
+        )
+    if scheme == "sqlite":
+        parts = urlsplit(store)
+        named = "" if parts.netloc else unquote(parts.path)[1:]
+        return Place(store, Path(named) if named else None, store)
+    return Place(store, None, store)
+
+
+__all__ = ["Place", "place"]

@@ -1,0 +1,443 @@
+"""One thread, checkpoint by checkpoint, from LangGraph's database into a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import WRITES_IDX_MAP
+
+from threadloom.checkpoint import StoreCheckpointer
+from threadloom.errors import ThreadloomError
+from threadloom.migrate.decoding import Decoder, Raw
+from threadloom.migrate.ordering import Order
+from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
+from threadloom.migrate.source import LangGraphFile, Outline, StoredWrite, made_at
+from threadloom.models import SessionInfo
+from threadloom.sessions import SessionManager
+
+MARK = "migrated_from"
+"""Where a session's metadata say what was brought over, and whether that was all of it."""
+
+Tick = Callable[[int], None]
+"""Told how many bytes of the source are done with."""
+
+
+class SetClock:
+    """A clock that shows the time of what is being brought over."""
+
+    def __init__(self) -> None:
+        self._at: datetime | None = None
+
+    def __call__(self) -> datetime:
+        return self._at or datetime.now(UTC)
+
+    def show(self, state: State) -> None:
+        """Be at the time of a checkpoint, if it says when it was made."""
+        self._at = _time_of(state) or self._at
+
+
+class Target(NamedTuple):
+    """Where threads go.
+
+    Attributes:
+        manager: the sessions.
+        saver: its checkpointer.
+        clock: sets the times of what is stored; None where the manager brought its own.
+    """
+
+    manager: SessionManager
+    saver: StoreCheckpointer
+    clock: SetClock | None
+
+
+class State(NamedTuple):
+    """A checkpoint as it is in the source; objects in its values are not built yet."""
+
+    body: dict[str, Any]
+    values: dict[str, Any]
+    metadata: dict[str, Any]
+
+    @property
+    def versions(self) -> dict[str, Any]:
+        versions = self.body["channel_versions"]
+        assert isinstance(versions, dict)
+        return versions
+
+
+class Standing(NamedTuple):
+    """How much of a thread the target has.
+
+    Attributes:
+        outcome: what bringing over the rest would be, or ``skipped``.
+        stored: the checkpoints that are there, by namespace.
+        whole_order: whether those are the first ones of each namespace's order.
+        replay: whether pending writes of those may have changed since.
+    """
+
+    outcome: Outcome
+    stored: Mapping[str, frozenset[str]]
+    whole_order: bool = True
+    replay: bool = False
+
+
+def look(target: Target, thread: str, outline: Outline) -> Standing:
+    """See how much of a thread is in the target.
+
+    Raises:
+        Refused: the target has something else under this id.
+    """
+    session = target.manager.get_session(thread)
+    mark = None if session is None else session.metadata.get(MARK)
+    if session is None:
+        return Standing("migrated", {})
+    if not isinstance(mark, dict):
+        return _look_unmarked(target, session)
+    if mark.get("complete") and mark.get("digest") == outline.digest:
+        return Standing("skipped", {})
+    stored: dict[str, frozenset[str]] = {}
+    for ns, order in outline.orders.items():
+        head = target.saver.get_tuple(_config(thread, ns))
+        if head is None:
+            continue
+        id = head.checkpoint["id"]
+        if id not in order.parents:
+            raise Refused(
+                f"the session went on in the target (checkpoint {id} is not in the source)"
+            )
+        stored[ns] = frozenset(order.ids[: order.ids.index(id) + 1])
+    outcome: Outcome = "updated" if mark.get("complete") or mark.get("update") else "migrated"
+    count = sum(map(len, stored.values()))
+    if mark.get("digest") == outline.digest or (
+        mark.get("complete") and mark.get("checkpoints") == count
+    ):
+        return Standing(outcome, stored, replay=mark.get("digest") != outline.digest)
+    exact = {
+        ns: frozenset(id for id in order.ids if target.saver.get_tuple(_config(thread, ns, id)))
+        for ns, order in outline.orders.items()
+    }
+    return Standing(outcome, exact, whole_order=False, replay=True)
+
+
+def _look_unmarked(target: Target, session: SessionInfo) -> Standing:
+    newest = next(target.saver.list(_config(session.id, None), limit=1), None)
+    if newest is not None or session.message_count or session.turn_count:
+        raise Refused(
+            "the target has a session of this id with other content. Delete or fork it there, or "
+            "migrate into another store"
+        )
+    return Standing("migrated", {})
+
+
+class Transfer:
+    """Brings threads over, one after another.
+
+    Args:
+        source: where they are.
+        target: where they go.
+        decoder: builds their values.
+    """
+
+    def __init__(self, source: LangGraphFile, target: Target, decoder: Decoder) -> None:
+        self._source = source
+        self._target = target
+        self._decoder = decoder
+
+    def thread(self, id: str, size: int, tick: Tick) -> ThreadReport:
+        """Bring one thread over, or what is missing of it.
+
+        Whatever goes wrong with this thread alone is in the report, not raised.
+        """
+        try:
+            with self._source.at_one_moment():
+                return self._thread(id, size, tick)
+        except Refused as refusal:
+            return ThreadReport(id=id, outcome="refused", bytes=size, reason=str(refusal))
+        except (Unavailable, ThreadloomError) as error:
+            if isinstance(error, ConnectionError):
+                raise
+            return ThreadReport(id=id, outcome="failed", bytes=size, reason=_one_line(error))
+        except RecursionError:
+            reason = "a value is nested too deeply"
+            return ThreadReport(id=id, outcome="failed", bytes=size, reason=reason)
+
+    def _thread(self, id: str, size: int, tick: Tick) -> ThreadReport:
+        outline = self._source.outline(id)
+        standing = look(self._target, id, outline)
+        if standing.outcome == "skipped":
+            return ThreadReport(id=id, outcome="skipped", bytes=size)
+        mark: dict[str, Any] = {
+            "source": "langgraph-sqlite",
+            "file": self._source.path.name,
+            "complete": False,
+            "update": standing.outcome == "updated",
+            "digest": outline.digest if standing.whole_order else None,
+        }
+        walks = [
+            _Walk(self._source, self._target, self._decoder, id, ns, order)
+            for ns, order in outline.orders.items()
+        ]
+        begun = False
+        checkpoints = writes = 0
+        for walk in walks:
+            stored = standing.stored.get(walk.ns, frozenset())
+            newest = max((at for at, one in enumerate(walk.order.ids) if one in stored), default=-1)
+            for at, one in enumerate(walk.order.ids):
+                state = walk.read(one)
+                values = None if one in stored else walk.build(state)
+                if not begun:
+                    self._begin(id, state, mark)
+                    begun = True
+                if values is not None:
+                    walk.put(one, state, values)
+                    checkpoints += 1
+                if one not in stored or standing.replay or at == newest:
+                    writes += walk.put_writes(one)
+                tick(outline.sizes[walk.ns, one])
+        done = {
+            **mark,
+            "complete": True,
+            "digest": outline.digest,
+            "checkpoints": outline.checkpoints,
+            "writes": outline.writes,
+        }
+        self._target.manager.update_session(id, metadata={MARK: done})
+        return ThreadReport(
+            id=id,
+            outcome=standing.outcome,
+            checkpoints=checkpoints,
+            writes=writes,
+            bytes=size,
+            notes=tuple(_notes(outline)),
+        )
+
+    def _begin(self, id: str, first: State, mark: dict[str, Any]) -> None:
+        manager = self._target.manager
+        if manager.get_session(id) is None:
+            owner = first.metadata.get("user_id")
+            manager.create_session(
+                id=id,
+                owner=owner if isinstance(owner, str) and owner else None,
+                metadata={MARK: mark},
+            )
+        else:
+            manager.update_session(id, metadata={MARK: mark})
+
+
+class _Walk:
+    """One namespace of a thread, in the order of its puts.
+
+    Keeps the state that was read last, and what was built of it: most of it comes again in the
+    next one.
+    """
+
+    def __init__(
+        self,
+        source: LangGraphFile,
+        target: Target,
+        decoder: Decoder,
+        thread: str,
+        ns: str,
+        order: Order,
+    ) -> None:
+        self.ns = ns
+        self.order = order
+        self._source = source
+        self._target = target
+        self._decoder = decoder
+        self._thread = thread
+        self._last: tuple[str, State] | None = None
+        self._before: tuple[str, State] | None = None
+        self._values: dict[str, tuple[Any, Any]] = {}
+        self._objects: dict[str, dict[Raw, Any]] = {}
+        self._first_with: dict[tuple[str, Any], str] = {}
+
+    def read(self, id: str) -> State:
+        """A checkpoint, read from the source and checked against those before it.
+
+        Raises:
+            Unavailable: it is damaged, or a channel has two values under one version.
+        """
+        state = self._read(id)
+        if self._target.clock is not None:
+            self._target.clock.show(state)
+        if odd := state.values.keys() - state.versions.keys():
+            raise Unavailable(f"checkpoint {id}: channel {min(odd)!r} has a value but no version")
+        self._before, self._last = self._last, (id, state)
+        parent = self._parent(id)
+        known = {} if parent is None else parent.versions
+        for channel, version in state.versions.items():
+            if channel not in state.values:
+                continue
+            if parent is None or known.get(channel) != version or channel not in parent.values:
+                self._check_new(id, state, channel, version)
+            else:
+                self._check_same(id, channel, parent, state)
+        return state
+
+    def build(self, state: State) -> dict[str, Any]:
+        """The values of a checkpoint, with what they share with those of the last one."""
+        values: dict[str, tuple[Any, Any]] = {}
+        objects: dict[str, dict[Raw, Any]] = {}
+        for channel, parsed in state.values.items():
+            last = self._values.get(channel)
+            if last is not None and last[0] == parsed:
+                values[channel] = last
+                objects[channel] = self._objects[channel]
+                continue
+            objects[channel] = {}
+            built = self._decoder.build(
+                parsed, dict(self._objects.get(channel, {})), objects[channel]
+            )
+            values[channel] = (parsed, built)
+        self._values, self._objects = values, objects
+        return {channel: built for channel, (_, built) in values.items()}
+
+    def put(self, id: str, state: State, values: dict[str, Any]) -> None:
+        """Store a checkpoint with its values, which `build` has built."""
+        parent_id = self.order.parents[id]
+        parent = self._parent(id)
+        new = dict(state.versions)
+        if parent is not None:
+            for channel, version in parent.versions.items():
+                same = (channel in parent.values) == (channel in state.values)
+                if same and new.get(channel) == version:
+                    del new[channel]
+        config = _config(self._thread, self.ns, parent_id)
+        # Branches of the source are no conflicts of the target.
+        config["metadata"] = {"checkpoint_id": parent_id or id}
+        checkpoint: Any = {**state.body, "channel_values": values}
+        metadata: Any = state.metadata
+        self._target.saver.put(config, checkpoint, metadata, new)
+
+    def put_writes(self, id: str) -> int:
+        """Store the pending writes of a checkpoint; returns how many there are."""
+        found = self._source.writes(self._thread, self.ns, id)
+        config = _config(self._thread, self.ns, id)
+        for (task, path), writes in _by_task(found):
+            self._target.saver.put_writes(
+                config,
+                [
+                    (write.channel, self._decoder.value(write.kind, write.blob))
+                    for write in _in_places(id, writes)
+                ],
+                task,
+                path,
+            )
+        return len(found)
+
+    def _read(self, id: str) -> State:
+        row = self._source.checkpoint(self._thread, self.ns, id)
+        body = self._decoder.parse(row.kind, row.blob)
+        if not isinstance(body, dict) or body.get("id") != id:
+            raise Unavailable(f"checkpoint {id} is damaged")
+        values = body.pop("channel_values", None) or {}
+        body = self._decoder.build(body, {}, {})
+        body.setdefault("channel_versions", {})
+        if not isinstance(values, dict) or not isinstance(body["channel_versions"], dict):
+            raise Unavailable(f"checkpoint {id} is damaged")
+        return State(body, values, row.metadata)
+
+    def _parent(self, id: str) -> State | None:
+        parent = self.order.parents[id]
+        if parent is None:
+            return None
+        for kept in (self._before, self._last):
+            if kept is not None and kept[0] == parent:
+                return kept[1]
+        self._before = (parent, self._read(parent))
+        return self._before[1]
+
+    def _check_new(self, id: str, state: State, channel: str, version: Any) -> None:
+        """A version that begins here began nowhere else with another value."""
+        first = self._first_with.setdefault((channel, version), id)
+        if first != id:
+            self._check_same(id, channel, self._read(first), state)
+
+    def _check_same(self, id: str, channel: str, one: State, other: State) -> None:
+        values = [state.values.get(channel) for state in (one, other)]
+        if values[0] == values[1] or channel not in one.values:
+            return
+        built = [self._decoder.build(value, {}, {}) for value in values]
+        if not _equal(*built):
+            raise Unavailable(
+                f"checkpoint {id}: channel {channel!r} has another value than before under the "
+                "same version (a node changed it in place), and only one can be kept"
+            )
+
+
+def _by_task(
+    writes: list[StoredWrite],
+) -> Iterator[tuple[tuple[str, str], list[StoredWrite]]]:
+    groups: dict[tuple[str, str], list[StoredWrite]] = {}
+    for write in writes:
+        groups.setdefault((write.task_id, write.task_path), []).append(write)
+    yield from groups.items()
+
+
+def _in_places(id: str, writes: list[StoredWrite]) -> list[StoredWrite]:
+    """A task's writes as they were handed to the saver: each at the place of its number.
+
+    Special writes have numbers of their own wherever they stand, so they fill the gaps.
+    """
+    special = [write for write in writes if write.channel in WRITES_IDX_MAP]
+    usual = [write for write in writes if write.channel not in WRITES_IDX_MAP]
+    placed: list[StoredWrite] = []
+    for write in usual:
+        while len(placed) < write.number and special:
+            placed.append(special.pop())
+        if len(placed) != write.number:
+            raise Unavailable(
+                f"checkpoint {id}: pending write {write.number} of task {write.task_id} has lost "
+                "those before it"
+            )
+        placed.append(write)
+    return [*placed, *special]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # an array, or whatever else does not compare
+        return False
+
+
+def _notes(outline: Outline) -> Iterator[str]:
+    cut = sum(order.cut for order in outline.orders.values())
+    if cut:
+        yield f"links to checkpoints that are gone were cut, history ends there: {cut}"
+    if outline.loose:
+        yield f"pending writes of checkpoints that never came were left out: {outline.loose}"
+    for ns, order in outline.orders.items():
+        if not order.by_id:
+            where = f" of {ns}" if ns else ""
+            yield (
+                f"a clock was set back: LangGraph orders the checkpoints{where} by id, Threadloom "
+                f"by descent, so that the newest is {order.ids[-1]}"
+            )
+
+
+def _time_of(state: State) -> datetime | None:
+    try:
+        at = datetime.fromisoformat(state.body["ts"])
+    except (KeyError, TypeError, ValueError):
+        return made_at(str(state.body.get("id")))
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _config(thread: str, ns: str | None, id: str | None = None) -> RunnableConfig:
+    configurable = {"thread_id": thread}
+    if ns is not None:
+        configurable["checkpoint_ns"] = ns
+    if id is not None:
+        configurable["checkpoint_id"] = id
+    return {"configurable": configurable}
+
+
+__all__ = ["MARK", "SetClock", "Target", "Tick", "Transfer", "look"]

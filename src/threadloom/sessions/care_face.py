@@ -1,0 +1,41 @@
+"""The part of `SessionManager` that looks after what is stored."""
+
+from __future__ import annotations
+
+from threadloom.checkpoint import compact
+from threadloom.models import SessionRef, StorageStats
+from threadloom.plans import Plan
+from threadloom.sessions import care
+from threadloom.sessions.base import Face
+
+
+class CareFace(Face):
+    """Where the bytes are, and getting those back that nobody needs."""
+
+    def stats(self, id: SessionRef | None = None) -> StorageStats:
+        """What a session takes up, or all sessions of this manager's tenant.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        return self._run(self._stats(id))
+
+    async def astats(self, id: SessionRef | None = None) -> StorageStats:
+        """`stats`, from an event loop."""
+        return await self._arun(self._stats(id))
+
+    def _stats(self, id: SessionRef | None) -> Plan[StorageStats]:
+        paths = None if id is None else self._paths(id)
+        return care.stats(self._scope, paths, file_bytes=self._store.file_bytes())
+
+    def compact(self, id: SessionRef) -> None:
+        """Remove what no checkpoint of a session needs any more.
+
+        Elements, values and texts that were replaced or left behind, and pending writes whose
+        checkpoint never came. A session that is not there is left so.
+        """
+        self._run(compact(self._scope, self._values, self._paths(id)))
+
+    async def acompact(self, id: SessionRef) -> None:
+        """`compact`, from an event loop."""
+        await self._arun(compact(self._scope, self._values, self._paths(id)))
