@@ -14,7 +14,7 @@ BIN  := $(VENV)/bin
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TYPED = src $(wildcard adapters/*/src)
 
-.PHONY: help demo test soak check format clean
+.PHONY: help demo test soak check bench format clean
 
 help: ## print this list
 	@echo "Threadloom. Targets:"
@@ -32,6 +32,9 @@ test: $(VENV)/.dev ## all tests (under ten minutes)
 
 soak: $(VENV)/.dev ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)
+
+bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")
+	$(BIN)/python -m benchmarks $(or $(ARGS),all --write docs/benchmarks.md)
 
 check: $(VENV)/.dev ## lint, formatting and types; changes nothing
 	$(BIN)/ruff check .
