@@ -23,6 +23,7 @@ import threadloom
 from threadloom import (
     CorruptRecord,
     MemoryStore,
+    SchemaTooNew,
     SessionManager,
     StoreUnavailable,
     ThreadloomError,
@@ -249,7 +250,7 @@ def test_a_forged_payload_calls_and_imports_nothing(do: Door, file: Path, file_u
                     ):
                         try:
                             action()
-                        except (CorruptRecord, UntrustedType):
+                        except (CorruptRecord, SchemaTooNew, UntrustedType):
                             pass
                 _overwrite(connection, ns, key, good)
         assert TOUCHED == []

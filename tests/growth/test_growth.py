@@ -29,32 +29,6 @@ TURN = 4_000
 LONG_THREAD = 250
 """Turns of a thread in which nothing may cost more than in one of 50."""
 
-NEEDS_GROWTH = [
-    "test_each_turn_takes_as_much_as_the_one_before[chat]",
-    "test_each_turn_takes_as_much_as_the_one_before[edit]",
-    "test_each_turn_takes_as_much_as_the_one_before[front]",
-    "test_a_turn_is_small",
-    "test_turns_by_others_are_small",
-    "test_a_branch_shares_what_came_before",
-    "test_values_at_versions_that_nobody_has_seen",
-    "test_one_file_of_many",
-    "test_the_same_value_at_a_new_version",
-    "test_a_large_text_is_stored_once",
-    "test_messages_that_leave_take_nothing",
-    "test_a_long_chat_on_disk",
-]
-"""What holds once storage grows with what is new alone."""
-
-
-@pytest.fixture(autouse=True)
-def _expected(request: pytest.FixtureRequest) -> None:
-    case = request.node.name
-    name = request.node.originalname
-    style = case.removeprefix(name).strip("[]").split("-")
-    if name in NEEDS_GROWTH or any(f"{name}[{part}]" in NEEDS_GROWTH for part in style):
-        reason = "each version of a channel is stored whole"
-        request.node.add_marker(pytest.mark.xfail(strict=False, reason=reason))
-
 
 def in_front(state: Any) -> dict[str, Any]:
     """Puts a new summary before everything else."""
@@ -74,7 +48,14 @@ GRAPHS: dict[str, Callable[[Any], Any]] = {
 
 
 # ── Bytes ─────────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("style", GRAPHS)
+WRITES_EVERYTHING = pytest.mark.xfail(
+    strict=True, reason="a node that returns every message has a pending write with all their ids"
+)
+
+
+@pytest.mark.parametrize(
+    "style", ["chat", "window", "edit", pytest.param("front", marks=WRITES_EVERYTHING)]
+)
 def test_each_turn_takes_as_much_as_the_one_before(store: Store, style: str) -> None:
     graph = GRAPHS[style](StoreCheckpointer(store))
     sizes = {}

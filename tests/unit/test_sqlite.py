@@ -73,7 +73,7 @@ def test_an_older_file_is_migrated_and_keeps_its_records(
             ("k", {"x": 1}, b"blob")
         ]
         store.execute([Put(("a",), "l", {"x": 2})])
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(3,)]
     assert ask(path, "SELECT key, extra FROM rec ORDER BY key") == [("k", "new"), ("l", "new")]
 
 
@@ -83,7 +83,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path, newer: Callable[...,
     newer(add_column, fail)
     with pytest.raises(RuntimeError, match="half-way"):
         SQLiteStore(path)
-    assert ask(path, "PRAGMA user_version") == [(1,)]
+    assert ask(path, "PRAGMA user_version") == [(2,)]
     assert ask(path, "SELECT sql FROM sqlite_schema") == before
 
 
@@ -105,7 +105,7 @@ def test_many_may_migrate_at_once(path: Path, newer: Callable[..., None]) -> Non
     for thread in threads:
         thread.join(30)
     assert errors == []
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(3,)]
 
 
 def test_a_newer_file_is_refused_also_while_it_is_open(

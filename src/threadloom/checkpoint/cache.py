@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -73,21 +72,30 @@ class Held:
 
     Attributes:
         logs: elements by position, None where they are not known.
-        recent: texts that were stored lately, with their keys.
     """
 
     def __init__(self) -> None:
         self.logs: dict[str, Log] = {}
-        self.recent: OrderedDict[str | bytes, str] = OrderedDict()
+        self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
         self._recent_size = 0
         self._writer = new_log()
         self._numbers = count()
         self._lock = threading.Lock()
 
-    def text_key(self) -> str:
-        """A key for one more text, which no other writer uses; they sort as they are given out."""
-        return self._writer + number_key(next(self._numbers), 4)
+    def key_of(self, text: str | bytes) -> str:
+        """The key of a text: the one that it went by lately, or one that nobody else uses.
+
+        New keys sort as they are given out.
+        """
+        with self._lock:
+            key = self._recent.get(text)
+            if key is None:
+                key = self._recent[text] = self._writer + number_key(next(self._numbers), 4)
+                self._recent_size += len(text)
+                while len(self._recent) > _RECENT or self._recent_size > _RECENT_BYTES:
+                    self._recent_size -= len(self._recent.popitem(last=False)[0])
+            return key
 
     def add(self, log: str, position: int, elements: list[Element | None]) -> int:
         """Remember elements from a position on; how many bytes they take."""
@@ -99,22 +107,6 @@ class Held:
                 new or old for new, old in zip(elements, known[position:end], strict=True)
             ]
         return sum(element.size for element in elements if element is not None)
-
-    def forget(self) -> None:
-        """Forget where texts are."""
-        with self._lock:
-            self.recent.clear()
-            self._recent_size = 0
-
-    def note(self, texts: Mapping[str | bytes, str]) -> None:
-        """Remember where texts are, as long as there are few."""
-        with self._lock:
-            for text, key in texts.items():
-                if text not in self.recent:
-                    self._recent_size += len(text)
-                self.recent[text] = key
-            while len(self.recent) > _RECENT or self._recent_size > _RECENT_BYTES:
-                self._recent_size -= len(self.recent.popitem(last=False)[0])
 
 
 class Cache:

@@ -177,7 +177,6 @@ class ChannelWriter:
             self._held.add(log, position, [element]) for log, position, element in self._elements
         )
         self._cache.charge(self._held, size)
-        self.keeper.stored()
 
 
 def bases(

@@ -15,7 +15,7 @@ from threadloom.checkpoint.spans import Span, element_key, element_place, key_nu
 from threadloom.errors import CorruptRecord, UntrustedType
 from threadloom.keys import is_storable
 from threadloom.messages import text_of, tokens_of
-from threadloom.ops import PRESENT, Check, ExpectationFailed, Get, Op, Put, Record, Scan
+from threadloom.ops import Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
 from threadloom.values import Texts, Values
 
@@ -28,6 +28,9 @@ _TEXT, _BYTES = b"s", b"b"
 class TextKeeper:
     """Keeps the long texts of one write, each once.
 
+    A text that another write stores, or has stored, goes by the same key; whoever comes first
+    makes the record, and a sweep that took it meanwhile does no harm.
+
     Args:
         place: the checkpoint namespace.
         held: what is remembered of it.
@@ -36,23 +39,17 @@ class TextKeeper:
     def __init__(self, place: Place, held: Held) -> None:
         self._place = place
         self._held = held
-        self.new: dict[str | bytes, str] = {}
-        self.known: dict[str | bytes, str] = {}
+        self.keys: dict[str | bytes, str] = {}
 
     def keep(self, text: str | bytes) -> str | None:
         """The key of a text; None for what no engine can hold as a text."""
-        key = self.new.get(text) or self.known.get(text)
-        if key is not None:
-            return key
-        key = self._held.recent.get(text)
-        if key is not None:
-            self.known[text] = key
-        elif isinstance(text, bytes) or is_storable(text):
-            key = self.new[text] = self._held.text_key()
+        key = self.keys.get(text)
+        if key is None and (isinstance(text, bytes) or is_storable(text)):
+            key = self.keys[text] = self._held.key_of(text)
         return key
 
     def ops(self, shown: Mapping[str, str] | None = None) -> list[Op]:
-        """What stores the new texts, and makes sure of those that are there already.
+        """What makes sure that the texts are stored.
 
         Args:
             shown: texts that search is to see, by their keys.
@@ -61,21 +58,11 @@ class TextKeeper:
         namespace = self._place.texts()
         found: list[Op] = [Put(namespace, key, text=text) for key, text in shown.items()]
         found += [
-            Put(namespace, key, blob=text_blob(text))
-            for text, key in self.new.items()
+            Put(namespace, key, blob=text_blob(text), keep=True)
+            for text, key in self.keys.items()
             if key not in shown
         ]
-        found += [Check(namespace, key, PRESENT) for key in self.known.values() if key not in shown]
         return found
-
-    def stored(self) -> None:
-        """Remember the texts: they are in the store now."""
-        self._held.note(self.new)
-
-    def failed(self, error: ExpectationFailed) -> None:
-        """Forget a text that is not there any more, before the write is tried again."""
-        if error.op.namespace == self._place.texts():
-            self._held.forget()
 
 
 def text_blob(text: str | bytes) -> bytes:
@@ -128,8 +115,7 @@ def _texts_of(values: Values, data: bytes, keeper: TextKeeper) -> Texts:
     wanted = set(values.part_keys(data))
     if not wanted:
         return {}
-    both = (keeper.new, keeper.known)
-    return {key: text for texts in both for text, key in texts.items() if key in wanted}
+    return {key: text for text, key in keeper.keys.items() if key in wanted}
 
 
 def read_element(

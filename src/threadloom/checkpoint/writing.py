@@ -25,7 +25,7 @@ from threadloom.checkpoint.elements import TextKeeper
 from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import SessionConflict
-from threadloom.ops import ABSENT, PRESENT, Expect, ExpectationFailed, Get, Op, Put, Record, Scan
+from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -171,7 +171,7 @@ def put(
             ),
             _put_head(place, head_record, new_head),
         ]
-        touched = index.touch(
+        yield index.touch(
             paths,
             session,
             now,
@@ -182,11 +182,6 @@ def put(
             set=fields,
             increment=increments,
         )
-        try:
-            yield touched
-        except ExpectationFailed as error:
-            writer.keeper.failed(error)
-            raise
         writer.stored()
         if conflict:
             logger.warning(
@@ -258,7 +253,7 @@ def put_writes(
             marking.append(_put_head(place, head_record, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
-        touched = index.touch(
+        yield index.touch(
             paths,
             session,
             scope.now(),
@@ -267,12 +262,6 @@ def put_writes(
             owner=_owner(config),
             set=fields,
         )
-        try:
-            yield touched
-        except ExpectationFailed as error:
-            keeper.failed(error)
-            raise
-        keeper.stored()
 
     return retrying(attempt)
 

@@ -27,15 +27,9 @@ _THREADS = (
 def store_statistics(place: Place, id: str | None, *, tenant: str | None, as_json: bool) -> None:
     """Print what a store, or one of its sessions, takes up."""
     with place.open(tenant) as sessions:
-        ask = getattr(sessions, "stats", None)
-        if ask is None:
-            raise Fault(
-                "this version of Threadloom cannot tell what a store takes up: "
-                "pip install --upgrade threadloom"
-            )
         if id is not None and sessions.get_session(id) is None:
             raise SessionNotFound(f"{place.shown} has no session {id!r}")
-        found = ask(id)
+        found = sessions.stats(id)
     if as_json:
         content = found.model_dump(mode="json")
         output.document({"store": place.shown, "format": "threadloom", "session": id, **content})
