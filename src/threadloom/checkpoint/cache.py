@@ -65,6 +65,8 @@ class Element:
 
 
 Log = list[Element | None]
+HeldKey = tuple[int, tuple[str, ...]]
+"""A codec, and a checkpoint namespace."""
 
 
 class Held:
@@ -74,7 +76,8 @@ class Held:
         logs: elements by position, None where they are not known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, key: HeldKey) -> None:
+        self.key = key
         self.logs: dict[str, Log] = {}
         self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
@@ -115,7 +118,7 @@ class Cache:
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self.limit = limit
         self.size = 0
-        self._held: OrderedDict[tuple[int, tuple[str, ...]], tuple[Values, Held]] = OrderedDict()
+        self._held: OrderedDict[HeldKey, tuple[Values, Held]] = OrderedDict()
         self._lock = threading.Lock()
 
     def held(self, values: Values, place: Place) -> Held:
@@ -124,7 +127,7 @@ class Cache:
         with self._lock:
             found = self._held.get(key)
             if found is None:
-                found = self._held[key] = (values, Held())
+                found = self._held[key] = (values, Held(key))
             else:
                 self._held.move_to_end(key)
             return found[1]
@@ -132,6 +135,8 @@ class Cache:
     def charge(self, held: Held, size: int) -> None:
         """Count what was remembered, and forget what was not used for longest."""
         with self._lock:
+            if self._held.get(held.key, (None, None))[1] is not held:
+                return  # it was forgotten meanwhile; who works with it still has it
             held.size += size
             self.size += size
             while self.size > self.limit and self._held:
