@@ -381,6 +381,14 @@ class Threads(RuleBasedStateMachine):
         run: str = RUNS[0],
         fresh: bool = True,
     ) -> None:
+        if fresh:
+            # A version that was put without a value does not get one later.
+            changed = changed | {
+                channel
+                for kept in self.model.space(thread, ns).checkpoints.values()
+                for channel in values.keys() & kept.versions.keys() - kept.present.keys()
+                if versions.get(channel) == kept.versions[channel]
+            }
         new = {}
         for channel in sorted(changed):
             new[channel] = self._new_version() if fresh else versions[channel]
@@ -406,13 +414,6 @@ class Threads(RuleBasedStateMachine):
             for channel, version in versions.items()
             if channel in values and (channel, version) not in self.model.space(thread, ns).values
         }
-        if any(
-            kept.versions.get(channel) == version and channel not in kept.present
-            for kept in self.model.space(thread, ns).checkpoints.values()
-            for channel, version in unseen.items()
-        ):
-            # A version that had no value gets one: LangGraph's saver shows it in the past, too.
-            self.compared.discard(thread)
         self.model.space(thread, ns).put(parent, checkpoint, metadata, new)
         if thread in self.compared:  # LangGraph's saver keeps new versions only
             self.oracle.put(config(thread, ns, parent), checkpoint, metadata, {**unseen, **new})

@@ -87,3 +87,59 @@ def test_search_sees_the_conversation_at_the_head(sessions: SessionManager, stor
 
 def config(id: str) -> Any:
     return {"configurable": {"thread_id": id}}
+
+
+def test_a_second_copy_onto_the_same_id_is_not_taken_for_the_first(
+    sessions: SessionManager,
+) -> None:
+    graph, saver = graph_on(sessions), sessions.checkpointer()
+
+    def say(id: str, text: str) -> list[str]:
+        state = graph.invoke({"messages": [HumanMessage(text)]}, config(id))
+        return [message.content for message in state["messages"][::2]]
+
+    say("template", "one")
+    saver.copy_thread("template", "user")
+    say("user", "the secret of an old user")
+    saver.delete_thread("user")
+    say("template", "two")
+    saver.copy_thread("template", "user")
+    assert say("user", "three") == ["one", "two", "three"]
+
+
+def test_a_head_without_a_conversation_has_none(sessions: SessionManager, store: Store) -> None:
+    graph = graph_on(sessions)
+    graph.invoke({"messages": [HumanMessage("walrus " * 30)]}, config("a"))
+    *_, first = graph.get_state_history(config("a"))
+    graph.update_state(first.config, {"messages": []})
+    info = sessions.get_session("a")
+    assert info is not None
+    assert info.message_count == len(sessions.messages("a"))
+    shown = any("walrus" in str(message.content) for message in sessions.messages("a"))
+    assert bool(store.execute([Match(("checkpoints",), "walrus")])[0]) == shown
+
+
+def test_a_message_that_stands_twice_counts_twice(sessions: SessionManager, store: Store) -> None:
+    saver = sessions.checkpointer()
+    apple, pear = HumanMessage("apple", id="a"), HumanMessage("pear", id="p")
+    parent: str | None = None
+    for number, messages in enumerate([[apple, pear], [apple, apple, pear], [apple, pear]]):
+        named = config("a")
+        named["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": parent}
+        version = {"messages": f"{number}"}
+        made: Any = {
+            "v": 4,
+            "ts": "2026-01-01T00:00:00+00:00",
+            "id": f"c{number}",
+            "channel_values": {"messages": messages},
+            "channel_versions": version,
+            "versions_seen": {},
+            "updated_channels": None,
+        }
+        metadata: Any = {"source": "loop", "step": number, "parents": {}}
+        saver.put(named, made, metadata, version)
+        parent = f"c{number}"
+        info = sessions.get_session("a")
+        assert info is not None
+        assert info.message_count == len(sessions.messages("a")) == len(messages)
+        assert store.execute([Match(("checkpoints",), "apple")])[0]

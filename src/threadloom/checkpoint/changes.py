@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
@@ -68,6 +69,12 @@ class Change(NamedTuple):
     logs: Logs
     added: list[Addition]
     removed: list[int]
+
+    @property
+    def each_once(self) -> bool:
+        """Whether no element of the base appears twice."""
+        runs = sorted((piece.start, piece.end) for piece in self.pieces if piece.old)
+        return all(before[1] <= after[0] for before, after in pairwise(runs))
 
 
 def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:

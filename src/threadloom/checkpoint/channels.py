@@ -91,7 +91,7 @@ class ChannelWriter:
         self.lists: dict[str, WrittenList] = {}
         self.ops: list[Op] = []
         self._puts: dict[tuple[str, int], int] = {}
-        self._elements: list[tuple[str, int, Element]] = []
+        self._elements: list[tuple[str, int, Element | None]] = []
 
     def write(self, channel: str, version: Any, value: Any, base: Base | None) -> None:
         """Store the value of a channel at a version; `base` is what the parent has for it."""
@@ -146,6 +146,7 @@ class ChannelWriter:
         change, entries = dict_change(base, self.logs.get(_DICT + channel), value)
         for log, position, index in change.added:
             key, deleted = entries[index]
+            element: Element | None
             if deleted:
                 data, element = encode_deletion(self._values, key, where)
             else:
@@ -156,7 +157,7 @@ class ChannelWriter:
         self.refs[channel] = DictRef(change.spans)
         self.logs[_DICT + channel] = change.logs
 
-    def _add(self, log: str, position: int, data: bytes, element: Element) -> None:
+    def _add(self, log: str, position: int, data: bytes, element: Element | None) -> None:
         self._puts[log, position] = len(self.ops)
         self.ops.append(Put(self.place.logs(), element_key(log, position), blob=data))
         self._elements.append((log, position, element))
@@ -245,7 +246,11 @@ class Loaded:
         if isinstance(ref, (ListRef, DictRef)):
             return elements_of(self._logs, ref.spans) is not None
         data = self._data(header, channel, ref)
-        return data is not None and self._texts.keys() >= set(self._values.part_keys(data))
+        return data is not None and self.has(data)
+
+    def has(self, data: bytes) -> bool:
+        """Whether all texts of an encoded value are there."""
+        return self._texts.keys() >= set(self._values.part_keys(data))
 
     def _data(self, header: Header, channel: str, ref: Inline | Apart) -> bytes | None:
         if isinstance(ref, Inline):
@@ -342,7 +347,7 @@ def read_value(
     if len(texts) < len(keys):
         return MISSING
     items = [values.loads_joined(body, texts, opaque=opaque) for body in bodies]
-    return items if isinstance(ref, ListRef) else MISSING
+    return items if isinstance(ref, ListRef) else {}  # of a dict nobody asks for more
 
 
 def _has_plain_keys(value: dict[Any, Any]) -> bool:

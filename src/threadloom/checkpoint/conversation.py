@@ -18,6 +18,7 @@ from threadloom.checkpoint.head_messages import shared_with_history
 from threadloom.checkpoint.header import Header, ListRef, Ref, decode_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.spans import element_key, places
+from threadloom.errors import UntrustedType
 from threadloom.messages import MESSAGES, messages_in, token_total
 from threadloom.ops import Get, Op, Patch, Put, Record
 from threadloom.plans import Plan
@@ -61,7 +62,10 @@ class Member(NamedTuple):
     def read(self) -> Any:
         if self.value is not None or self.element.frozen is None:
             return self.value
-        return thaw([self.element.frozen])[0]
+        try:
+            return thaw([self.element.frozen])[0]
+        except UntrustedType:
+            return None
 
 
 class Moment(NamedTuple):
@@ -108,7 +112,8 @@ def follow(
     """
     base = moment.base
     result = Conversation()
-    if MESSAGES not in versions and (base is None or base.counts is None):
+    leaves = moves_head and moment.place.is_root and not moment.goes_on and moment.head.id
+    if MESSAGES not in versions and (base is None or base.counts is None) and not leaves:
         return result
     ref = refs.get(MESSAGES)
     is_new = MESSAGES in writer.refs
@@ -122,7 +127,13 @@ def follow(
     whole = messages_in(known.get(MESSAGES)) if is_new and written is None else []
     if stays and base is not None and base.counts is not None:
         result.counts = base.counts
-    elif written is not None and base is not None and base.counts and written.base is not None:
+    elif (
+        written is not None
+        and base is not None
+        and base.counts
+        and written.base is not None
+        and written.change.each_once
+    ):
         more = _sum([element for _, element, _ in written.added])
         less = _sum([written.base.elements[at] for at in written.change.removed])
         result.counts = (base.counts[0] + more[0] - less[0], base.counts[1] + more[1] - less[1])
@@ -191,6 +202,8 @@ def _head_list(moment: Moment) -> Plan[Base]:
 def _show(result: Conversation, writer: ChannelWriter, added: Sequence[Member]) -> None:
     """Let search see messages."""
     for member in added:
+        if member.element.tokens < 0:
+            continue
         own, long = shown_text(member.element, member.read())
         if long is not None:
             assert member.element.text_key is not None
@@ -206,14 +219,15 @@ def _hide(
     if not removed:
         return
     still = {element.text_key for element in whole}
+    there = {id(element) for element in whole}
     for member in removed:
         element = member.element
-        if element.tokens < 0:
+        if element.tokens < 0 or id(element) in there:
             continue
         if element.text_key is None:
             result.patches.append(Patch(place.logs(), element_key(*member.place), text=""))
         elif element.text_key not in still:
-            content = member.read().content
+            content = getattr(member.read(), "content", None)
             if isinstance(content, (str, bytes)):
                 put = Put(place.texts(), element.text_key, blob=text_blob(content))
                 result.patches.append(put)

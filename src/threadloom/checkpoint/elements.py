@@ -100,10 +100,13 @@ def encode_element(
 
 def encode_entry(
     values: Values, keeper: TextKeeper, key: Any, value: Any, where: str
-) -> tuple[bytes, Element]:
+) -> tuple[bytes, Element | None]:
     """The record and the element of an entry of a dict."""
     data = values.dumps_apart([key, value], keeper.keep, where=where)
-    return data, read_entry(values, data, _texts_of(values, data, keeper))
+    try:
+        return data, read_entry(values, data, _texts_of(values, data, keeper))
+    except UntrustedType:
+        return data, None  # whoever reads it here will be told
 
 
 def encode_deletion(values: Values, key: Any, where: str) -> tuple[bytes, Element]:
@@ -268,7 +271,7 @@ def elements_of(logs: Mapping[str, Log], spans: Iterable[Span]) -> list[Element]
         if len(log) < span.end:
             return None
         found += log[span.start : span.end]
-    return None if None in found else found  # type: ignore[return-value]
+    return found if all(found) else None  # type: ignore[return-value]
 
 
 def folded(elements: Iterable[Element]) -> dict[Any, Element]:
@@ -289,7 +292,7 @@ def _keys(values: Values, record: Record) -> list[str]:
 def _gaps(log: Log, span: Span) -> list[Span]:
     """The parts of a span that are not remembered."""
     known = log[span.start : span.end]
-    if len(known) == span.end - span.start and None not in known:
+    if len(known) == span.end - span.start and all(known):
         return []
     known += [None] * (span.end - span.start - len(known))
     found: list[Span] = []

@@ -86,6 +86,21 @@ def delta_history(
     Walks the parents of the checkpoint that the config names (or of the newest), reading
     them in pages. For each channel the walk ends at the nearest ancestor with a stored value.
     """
+    for _ in range(_TRIES):
+        found = yield from _delta_history(cache, values, place, config, channels)
+        if found is not None:
+            return found
+    raise CorruptRecord(f"session {place.paths.id!r}: what a delta channel is made of is missing")
+
+
+def _delta_history(
+    cache: Cache,
+    values: Values,
+    place: Place,
+    config: RunnableConfig,
+    channels: Sequence[str],
+) -> Plan[dict[str, DeltaChannelHistory] | None]:
+    """`delta_history`; None where something went away in the middle."""
     result: dict[str, DeltaChannelHistory] = {channel: {"writes": []} for channel in channels}
     target = yield from _find(place, config["configurable"].get("checkpoint_id") or None)
     if target is None or not channels:
@@ -105,6 +120,8 @@ def delta_history(
                 remaining.discard(channel)
     encoded = [write.blob for writes in collected.values() for write in writes]
     loaded = yield from load(cache, values, place, seeds.values(), encoded)
+    if not all(map(loaded.has, encoded)):
+        return None
     for channel in channels:
         result[channel]["writes"] = [
             (write.task_id, write.channel, loaded.joined(write.blob))
@@ -112,9 +129,7 @@ def delta_history(
         ]
     for channel, header in seeds.items():
         if loaded.missing(header):
-            raise CorruptRecord(
-                f"session {place.paths.id!r}: the value of channel {channel!r} is missing"
-            )
+            return None
         result[channel]["seed"] = loaded.value(header, channel)
     return result
 
@@ -204,11 +219,16 @@ def _load(place: Place, cache: Cache, values: Values, found: list[Stored]) -> Pl
     encoded = [write.blob for stored in found for write in stored.writes]
     loaded = yield from load(cache, values, place, headers, encoded)
     missing = [channel for header in headers for channel in loaded.missing(header)]
+    missing += [
+        write.channel for stored in found for write in stored.writes if not loaded.has(write.blob)
+    ]
     if missing:
         again = yield [place.scan(stored.id) for stored in found]
         for stored, there in zip(found, again, strict=True):
             now = layout.group(there).get(stored.id)
             if now is None or now.record.version != stored.record.version:
+                return None
+            if now.writes != stored.writes:
                 return None
         raise CorruptRecord(
             f"session {place.paths.id!r}: values of channels are missing in the store: "

@@ -19,6 +19,7 @@ from threadloom.ops import (
     PRESENT,
     Check,
     Delete,
+    Doc,
     DropTree,
     Expect,
     ExpectationFailed,
@@ -107,7 +108,7 @@ def copy_thread(
             Put(
                 (*target.checkpoints, *record.namespace[depth:]),
                 record.key,
-                doc=record.doc,
+                doc=_own_logs(record) if record.namespace == source.checkpoints else record.doc,
                 blob=record.blob,
                 text=record.text,
                 expect=ABSENT,
@@ -121,6 +122,14 @@ def copy_thread(
         )
 
     return retrying(attempt)
+
+
+def _own_logs(head: Record) -> Doc:
+    """The head of a copy: it adds to logs of its own, so no two sessions write one position.
+
+    Otherwise a second copy onto the same id could bring back places with other content.
+    """
+    return Head.read(head)._replace(logs={}).doc()
 
 
 def prune(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:

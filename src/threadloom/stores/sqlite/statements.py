@@ -24,7 +24,6 @@ from threadloom.ops import (
     ListNamespaces,
     Match,
     Measure,
-    Measured,
     Namespace,
     Op,
     Patch,
@@ -34,7 +33,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.records import arranged, holds, patched, patched_expiry
-from threadloom.stores.sqlite import listing, search
+from threadloom.stores.sqlite import listing, places, search
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
@@ -51,14 +50,21 @@ class Transaction:
         connection: inside a transaction; a write transaction where `version` is given.
         now: the store's time, in microseconds since the epoch.
         version: the version that records written here get.
+        namespaces: the numbers of namespaces, as far as they are known; kept up to date.
     """
 
-    def __init__(self, connection: sqlite3.Connection, now: int, version: int = 0) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        now: int,
+        version: int = 0,
+        namespaces: dict[Namespace, int | None] | None = None,
+    ) -> None:
         self._sql = connection.execute
         self._connection = connection
         self._now = now
         self._version = version
-        self._numbers: dict[Namespace, int | None] = {}
+        self._numbers = {} if namespaces is None else namespaces
 
     def apply_all(self, ops: Sequence[Op]) -> list[Any]:
         """Run a batch; neighbouring `Get`s of one namespace are one statement."""
@@ -98,9 +104,9 @@ class Transaction:
             case Match():
                 return self._match(op)
             case ListNamespaces():
-                return self._list_namespaces(op)
+                return places.list_namespaces(self._connection, op, self._now)
             case Measure():
-                return self._measure(op)
+                return places.measure(self._connection, op, self._now)
             case _:
                 raise UnsupportedByStore(f"unknown operation {op!r}")
 
@@ -138,33 +144,6 @@ class Transaction:
             )
             found += [(keys.decode_namespace(name), number) for name, number in rows]
         return found
-
-    def _list_namespaces(self, op: ListNamespaces) -> list[Namespace]:
-        rows = self._sql(
-            "SELECT n.name FROM ns n WHERE (n.name = ? OR (n.name >= ? AND n.name < ?)) "  # noqa: S608
-            f"AND EXISTS (SELECT 1 FROM rec r WHERE r.ns = n.id AND {_LIVE})",
-            (keys.encode_namespace(op.namespace), *keys.below(op.namespace), self._now),
-        )
-        found = (keys.decode_namespace(name) for (name,) in rows)
-        return sorted(
-            namespace
-            for namespace in found
-            if not op.user_only or keys.is_users(namespace, op.namespace)
-        )
-
-    def _measure(self, op: Measure) -> list[Measured]:
-        sizes = " + ".join(
-            f"coalesce(length(CAST(r.{column} AS BLOB)), 0)"
-            for column in ("key", "doc", "blob", "text")
-        )
-        rows = self._sql(
-            f"SELECT n.name, count(*), sum({sizes}) FROM ns n JOIN rec r ON r.ns = n.id "  # noqa: S608
-            f"WHERE (n.name = ? OR (n.name >= ? AND n.name < ?)) AND {_LIVE} GROUP BY n.id",
-            (keys.encode_namespace(op.namespace), *keys.below(op.namespace), self._now),
-        )
-        return sorted(
-            Measured(keys.decode_namespace(name), count, size) for name, count, size in rows
-        )
 
     # Reading
 

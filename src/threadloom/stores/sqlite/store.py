@@ -19,7 +19,7 @@ from threadloom.errors import (
     StoreClosed,
     StoreUnavailable,
 )
-from threadloom.ops import WRITES, Match
+from threadloom.ops import WRITES, Match, Namespace
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
@@ -28,6 +28,7 @@ from threadloom.stores.sqlite.connections import Connections
 from threadloom.stores.sqlite.statements import Transaction
 
 _READ_THREADS = 4
+_MOST_NAMESPACES = 4096
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 
 
@@ -69,6 +70,8 @@ class SQLiteStore(Store):
         self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
         self._threads_of = 0
         self._threads_lock = threading.Lock()
+        self._namespaces: dict[Namespace, int | None] = {}
+        self._namespaces_at = -1
         forking.register(self)
         self._connections.read(lambda connection: None)  # tells at once what is wrong with it
 
@@ -162,9 +165,15 @@ class SQLiteStore(Store):
             (version,) = connection.execute(
                 "UPDATE state SET seq = seq + 1 RETURNING seq"
             ).fetchone()
-            results = Transaction(connection, self.now(), version).apply_all(ops)
+            # Nobody wrote since this store did: what it knew of namespaces holds.
+            known = self._namespaces if version == self._namespaces_at + 1 else {}
+            self._namespaces = {}
+            transaction = Transaction(connection, self.now(), version, known)
+            results = transaction.apply_all(ops)
             search.feed(connection, at_least=search.BACKLOG)
             connection.execute("COMMIT")
+            if len(known) <= _MOST_NAMESPACES:
+                self._namespaces, self._namespaces_at = known, version
             return results
 
         return self._connections.write(work, since)
