@@ -22,7 +22,7 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=python3.12   the interpreter that .venv is made with (3.11 or newer)"
-	@echo "  ARGS='-k fork -x'   passed on to pytest by test and soak, to the demo by demo"
+	@echo "  ARGS='-k fork -x'   passed on to pytest by test and soak, to the program by demo and bench"
 
 demo: $(VENV)/.core ## one session across two processes, told step by step (under two minutes)
 	@$(BIN)/python examples/demo.py $(ARGS)

@@ -6,17 +6,14 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from benchmarks import work
-from benchmarks.chat import Edit, answering, asking
-from benchmarks.scenario import Column, Job, Scenario, seconds, size, times
-from benchmarks.scenarios.growth import memory_columns, turn_columns
+from benchmarks.chat import Edit
+from benchmarks.scenarios.edited import EditedChat
 from benchmarks.sizes import Size
 from benchmarks.texts import text
 from benchmarks.units import human_number
-from benchmarks.work import Figures
 
 
-class Front(Scenario):
+class Front(EditedChat):
     """A chat whose first message is a summary that is written anew at every turn."""
 
     name = "front"
@@ -29,25 +26,8 @@ class Front(Scenario):
             "summary would be."
         )
 
-    def measure(self, job: Job) -> Figures:
-        wanted = job.size
-        return work.run(
-            job.saver,
-            job.folder,
-            answering(wanted.characters, rewriting(wanted.characters)),
-            asking(wanted.turns, wanted.characters),
-            total=wanted.turns,
-            early=wanted.early,
-        )
-
-    def columns(self, size_: Size) -> list[Column]:
-        return [
-            seconds("whole run", "seconds"),
-            times("× floor", "seconds"),
-            *turn_columns(size_.early, size_.turns),
-            size("stored", "stored"),
-            *memory_columns(),
-        ]
+    def edit(self, size: Size) -> Edit:
+        return rewriting(size.characters)
 
 
 def rewriting(characters: int) -> Edit:

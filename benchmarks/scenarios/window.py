@@ -6,16 +6,13 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage, RemoveMessage
 
-from benchmarks import work
-from benchmarks.chat import Edit, answering, asking
-from benchmarks.scenario import Column, Job, Scenario, seconds, size, times
-from benchmarks.scenarios.growth import memory_columns, turn_columns
+from benchmarks.chat import Edit
+from benchmarks.scenarios.edited import EditedChat
 from benchmarks.sizes import Size
 from benchmarks.units import human_number
-from benchmarks.work import Figures
 
 
-class Window(Scenario):
+class Window(EditedChat):
     """A chat of which only the last messages are kept."""
 
     name = "window"
@@ -28,25 +25,8 @@ class Window(Scenario):
             "answers removes the oldest ones with `RemoveMessage`."
         )
 
-    def measure(self, job: Job) -> Figures:
-        wanted = job.size
-        return work.run(
-            job.saver,
-            job.folder,
-            answering(wanted.characters, keeping(wanted.window)),
-            asking(wanted.turns, wanted.characters),
-            total=wanted.turns,
-            early=wanted.early,
-        )
-
-    def columns(self, size_: Size) -> list[Column]:
-        return [
-            seconds("whole run", "seconds"),
-            times("× floor", "seconds"),
-            *turn_columns(size_.early, size_.turns),
-            size("stored", "stored"),
-            *memory_columns(),
-        ]
+    def edit(self, size: Size) -> Edit:
+        return keeping(size.window)
 
 
 def keeping(window: int) -> Edit:

@@ -127,11 +127,6 @@ def decode_id(label: str) -> str:
     return "" if label == _EMPTY else unquote(label)
 
 
-def is_plain(text: str) -> bool:
-    """Whether `encode_id` leaves `text` as it is, so that both sort alike."""
-    return encode_id(text) == text
-
-
 _COMPACT = "="
 """First character of a compact id; no encoded id begins with it."""
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")

@@ -220,8 +220,20 @@ class Measured(NamedTuple):
     bytes: int
 
 
-Reading = Get | Scan | Query | Count | Match | ListNamespaces | Measure
-Op = Reading | Put | Patch | Delete | DropTree | Check
+Op = (
+    Get
+    | Put
+    | Patch
+    | Delete
+    | DropTree
+    | Check
+    | Scan
+    | Query
+    | Count
+    | Match
+    | ListNamespaces
+    | Measure
+)
 WRITES = (Put, Patch, Delete, DropTree)
 """Operations that change something."""
 

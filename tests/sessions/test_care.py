@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
+from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph import START, MessagesState, StateGraph
 
-from threadloom import SessionManager, SessionNotFound, StorageStats
+from threadloom import (
+    SessionManager,
+    SessionNotFound,
+    StorageStats,
+    StoreCheckpointer,
+    UntrustedType,
+)
 from threadloom.ops import ListNamespaces, Match, Scan
+from threadloom.plans import Batch, Results
 from threadloom.store import Store
+from threadloom.testing import FaultyStore
 
 from .conftest import Call
 
@@ -143,3 +153,94 @@ def test_a_message_that_stands_twice_counts_twice(sessions: SessionManager, stor
         assert info is not None
         assert info.message_count == len(sessions.messages("a")) == len(messages)
         assert store.execute([Match(("checkpoints",), "apple")])[0]
+
+
+def put(saver: Any, id: str, parent: str | None, **values: Any) -> None:
+    named = config("a")
+    named["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": parent}
+    versions = {channel: id for channel in values}
+    made: Any = {
+        "v": 4,
+        "ts": "2026-01-01T00:00:00+00:00",
+        "id": id,
+        "channel_values": values,
+        "channel_versions": versions,
+        "versions_seen": {},
+        "updated_channels": None,
+    }
+    metadata: Any = {"source": "loop", "step": 1, "parents": {}}
+    saver.put(named, made, metadata, versions)
+
+
+def test_a_large_dict_named_messages_is_no_conversation_and_no_damage(
+    sessions: SessionManager,
+) -> None:
+    big = {f"k{number}": "x" * 60 for number in range(20)}
+    put(sessions.checkpointer(), "1", None, messages=big)
+    assert sessions.messages("a") == []
+    found = sessions.checkpointer().get_tuple(config("a"))
+    assert found is not None
+    assert found.checkpoint["channel_values"] == {"messages": big}
+
+
+@dataclass
+class Point:
+    x: int
+
+
+def test_a_saver_that_may_not_rebuild_a_type_stores_it_all_the_same(
+    sessions: SessionManager,
+) -> None:
+    saver = sessions.checkpointer()
+    narrow = saver.with_allowlist([])
+    big: dict[str, Any] = {f"k{number}": "x" * 60 for number in range(20)}
+    put(narrow, "1", None, files={**big, "p": Point(1)})
+    put(narrow, "2", "1", files={**big, "p": Point(2)})
+    for id, x in (("1", 1), ("2", 2)):
+        named = config("a")
+        named["configurable"]["checkpoint_id"] = id
+        found = saver.get_tuple(named)
+        assert found is not None
+        assert found.checkpoint["channel_values"]["files"] == {**big, "p": Point(x)}
+        with pytest.raises(UntrustedType, match="Point"):
+            narrow.get_tuple(named)
+
+
+@pytest.mark.parametrize("sweep", ["prune", "delete_thread"])
+@pytest.mark.parametrize("read", ["get_tuple", "get_delta_channel_history"])
+def test_a_read_that_races_with_a_sweep_is_no_damage(store: Store, read: str, sweep: str) -> None:
+    class Between(FaultyStore):
+        at = 0
+
+        def execute(self, ops: Batch, /) -> Results:
+            self.at -= 1
+            if self.at == 0:
+                act()
+            return super().execute(ops)
+
+    between = Between(store)
+    saver, other = StoreCheckpointer(between), StoreCheckpointer(store)
+
+    def act() -> None:
+        getattr(other, sweep)(["a"] if sweep == "prune" else "a")
+
+    reached = True
+    moment = 0
+    while reached:
+        moment += 1
+        assert moment < 10
+        other.delete_thread("a")
+        ids = [str(uuid6()) for _ in range(3)]
+        for id, parent in zip(ids, [None, *ids], strict=False):
+            put(other, id, parent, messages=[HumanMessage("long " * 30, id="m")])
+            named = config("a")
+            named["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": id}
+            other.put_writes(named, [("log", "a pending text " * 30)], "task")
+        named["configurable"]["checkpoint_id"] = ids[1]
+        between.at = moment
+        if read == "get_tuple":
+            saver.get_tuple(named)
+        else:
+            saver.get_delta_channel_history(config=named, channels=["log"])
+        reached = between.at <= 0
+    assert moment > 2

@@ -70,9 +70,24 @@ def test_labels_that_are_stored_already(id: str, label: str) -> None:
     assert keys.decode_id(label) == id
 
 
-@given(IDS)
-def test_plain_texts_are_their_own_label(text: str) -> None:
-    assert keys.is_plain(text) is (keys.encode_id(text) == text)
+@given(IDS | st.uuids().map(str))
+def test_compact_ids_are_read_back(text: str) -> None:
+    part = keys.compact_id(text)
+    assert keys.expand_id(part) == text
+    assert len(part) == 23 if keys.is_compact(text) else part == keys.encode_id(text)
+    assert not set(part) & set("!~./")
+
+
+@given(st.uuids().map(str), st.uuids().map(str))
+def test_compact_ids_sort_as_the_uuids_do(one: str, other: str) -> None:
+    assert (keys.compact_id(one) < keys.compact_id(other)) == (one < other)
+    assert keys.sort_alike(one, other)
+
+
+@given(IDS | st.uuids().map(str), IDS | st.uuids().map(str))
+def test_whether_two_ids_sort_alike_is_known(one: str, other: str) -> None:
+    same = sorted([one, other]) == sorted([one, other], key=keys.compact_id)
+    assert keys.sort_alike(one, other) == same
 
 
 @given(st.lists(LABELS, min_size=1, max_size=3), st.lists(LABELS, min_size=1, max_size=3))

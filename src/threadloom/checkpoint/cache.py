@@ -34,26 +34,23 @@ class Element:
 
     Attributes:
         frozen: the value; None where an entry of a dict says that its key was deleted.
-        keys: the texts that its record needs.
         key: the key of an entry of a dict.
         id: the id of a message that has one.
         tokens: the tokens of a message; -1 for what is no message.
         text_key: the text that is the content of a message, where it is kept apart.
     """
 
-    __slots__ = ("frozen", "id", "key", "keys", "text_key", "tokens")
+    __slots__ = ("frozen", "id", "key", "text_key", "tokens")
 
     def __init__(
         self,
         frozen: Frozen | None,
-        keys: tuple[str, ...] = (),
         key: Any = None,
         tokens: int = -1,
         text_key: str | None = None,
         id: str | None = None,
     ) -> None:
         self.frozen = frozen
-        self.keys = keys
         self.key = key
         self.tokens = tokens
         self.text_key = text_key

@@ -80,14 +80,12 @@ class Change(NamedTuple):
 def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:
     """How a list differs from the base."""
     if base is None or not base.elements:
-        return _place(
-            [Piece(False, 0, len(values))], None, None if base is None else logs, len(values)
-        )
+        return _place([Piece(False, 0, len(values))], None, None if base is None else logs)
     pieces = _pieces(base.elements, values)
-    change = _place(pieces, base, logs, len(values))
+    change = _place(pieces, base, logs)
     if len(change.spans) <= MOST_SPANS:
         return change
-    fresh = _place([Piece(False, 0, len(values))], None, None, len(values))
+    fresh = _place([Piece(False, 0, len(values))], None, None)
     return fresh._replace(removed=list(range(len(base.elements))))
 
 
@@ -141,7 +139,7 @@ def _match(elements: Sequence[Element], values: Sequence[Any], start: int, end: 
     return pieces
 
 
-def _place(pieces: list[Piece], base: Base | None, logs: Logs | None, size: int) -> Change:
+def _place(pieces: list[Piece], base: Base | None, logs: Logs | None) -> Change:
     """Give new values their places: at the end of the main log, or in the side log."""
     logs = logs or Logs(new_log(), 0, "", 0)
     pieces = [piece for piece in pieces if piece.start < piece.end]
@@ -185,13 +183,13 @@ def dict_change(
 ) -> tuple[Change, list[Entry]]:
     """How a dict differs from the base; the entries are what `Change.added` counts."""
     if base is not None and (entries := _entries(base, values)) is not None:
-        change = _place([Piece(False, 0, len(entries))], None, logs, len(entries))
+        change = _place([Piece(False, 0, len(entries))], None, logs)
         spans = joined((*base.spans, *change.spans))
         total = length(spans)
         if total <= 2 * len(values) + _SPARE_ENTRIES and len(spans) <= MOST_SPANS:
             return change._replace(spans=spans), entries
     entries = [Entry(key) for key in values]
-    return _place([Piece(False, 0, len(entries))], None, None, len(entries)), entries
+    return _place([Piece(False, 0, len(entries))], None, None), entries
 
 
 def _entries(base: Base, values: dict[Any, Any]) -> list[Entry] | None:

@@ -134,14 +134,13 @@ def read_element(
         texts: the texts that it needs, by their keys.
         original: the value that it was made of, if it was made just now.
     """
-    keys = tuple(values.part_keys(data))
-    own = {key: texts[key] for key in keys}
+    own = {key: texts[key] for key in values.part_keys(data)}
     frozen, value = _freeze(values, data, own)
     message = value if value is not None else original
     if not isinstance(message, BaseMessage):
-        return Element(frozen, keys)
+        return Element(frozen)
     text_key = next((key for key, text in own.items() if text == message.content), None)
-    return Element(frozen, keys, None, tokens_of(message), text_key, message.id)
+    return Element(frozen, None, tokens_of(message), text_key, message.id)
 
 
 def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
@@ -151,15 +150,14 @@ def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
         CorruptRecord: it is damaged.
         UntrustedType: its value is of a type that may not be rebuilt here.
     """
-    keys = tuple(values.part_keys(data))
-    own = {key: texts[key] for key in keys}
+    own = {key: texts[key] for key in values.part_keys(data)}
     entry = values.loads_joined(data, own)
     if type(entry) is not list or len(entry) not in (1, 2):
         raise CorruptRecord("an entry of a stored dict is damaged")
     if len(entry) == 1:
-        return Element(None, keys, entry[0])
+        return Element(None, entry[0])
     key, value = entry
-    return Element(_freeze_own(values, value, own), keys, key)
+    return Element(_freeze_own(values, value, own), key)
 
 
 def _freeze(values: Values, data: bytes, texts: Texts) -> tuple[Frozen, Any]:

@@ -23,8 +23,8 @@ from typing import Any, Final
 
 import ormsgpack
 from langchain_core import messages
-from pydantic import BaseModel
 
+from threadloom.serde import slots
 from threadloom.serde.classes import plan_of
 from threadloom.serde.format import nesting_at_most, pack
 
@@ -65,19 +65,11 @@ _CLASSES: Final = (
 _new = object.__new__
 _drain = deque[Any](maxlen=0).extend
 _unpack = ormsgpack.unpackb
-_get_dict = BaseModel.__dict__["__dict__"].__get__
-_set_dict = BaseModel.__dict__["__dict__"].__set__
-_get_set = BaseModel.__dict__["__pydantic_fields_set__"].__get__
-_set_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
-_get_extra = BaseModel.__dict__["__pydantic_extra__"].__get__
-_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
-_get_private = BaseModel.__dict__["__pydantic_private__"].__get__
-_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 def _parts_one_by_one(values: Sequence[Any]) -> list[Any]:
     """Extra fields, names of set fields, private attributes, ``__dict__`` and class of each."""
-    gets = (_get_extra, _get_set, _get_private, _get_dict, type)
+    gets = (slots.get_extra, slots.get_set, slots.get_private, slots.get_dict, type)
     return [get(value) for value in values for get in gets]
 
 
@@ -102,10 +94,10 @@ def _collector_agrees(classes: Iterable[type]) -> bool:
     """Whether this Python's garbage collector sees things as expected."""
     for cls in classes:
         value: Any = _new(cls)
-        _set_dict(value, {"dict": 1})
-        _set_set(value, {"set"})
-        _set_extra(value, {"extra": 1})
-        _set_private(value, {"private": 1})
+        slots.set_dict(value, {"dict": 1})
+        slots.set_set(value, {"set"})
+        slots.set_extra(value, {"extra": 1})
+        slots.set_private(value, {"private": 1})
         expected, found = _parts_one_by_one([value]), _as_collected([value])
         if len(found) != 5 or not all(map(is_, expected, found)):
             return False
@@ -211,7 +203,7 @@ class Frozen:
             if cls.all_same(some, values):
                 return []
         except Exception:  # noqa: S110
-            pass
+            pass  # a foreign object that cannot be compared: each is looked at by itself
         if len(some) == 1:
             return [0]
         half = len(some) // 2
@@ -312,12 +304,12 @@ class _Message(Frozen):
                 state.update(_unpack(one.trees))
             states.append(state)
         result = list(map(_new, [one.cls for one in some]))
-        _drain(map(_set_dict, result, states))
-        _drain(map(_set_set, result, map(set, [one.names for one in some])))
+        _drain(map(slots.set_dict, result, states))
+        _drain(map(slots.set_set, result, map(set, [one.names for one in some])))
         extras = [{} if one.extra_body is None else _unpack(one.extra_body) for one in some]
-        _drain(map(_set_extra, result, extras))
+        _drain(map(slots.set_extra, result, extras))
         privates = [None if one.private_body is None else _unpack(one.private_body) for one in some]
-        _drain(map(_set_private, result, privates))
+        _drain(map(slots.set_private, result, privates))
         return result
 
     @classmethod
@@ -373,7 +365,7 @@ class Encoded(Frozen):
         try:
             return self.encode(value) == self.body
         except Exception:
-            return False
+            return False  # what cannot be stored is not the same; storing it will say why
 
 
 def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None) -> Frozen:

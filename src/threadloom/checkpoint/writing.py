@@ -75,13 +75,12 @@ def put(
             guard.append(life.unchanged(paths, root.grave))
         reads: list[Op] = [
             Get(paths.sessions, paths.id),
-            index.remains(paths),
             place.head(),
             Get(place.records(), layout.checkpoint_key(id)),
         ]
         if parent is not None:
             reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-        session, remains, head_record, existing, *rest = yield reads
+        session, head_record, existing, *rest = yield reads
         if session is None:
             head_record = existing = None
             rest = [None] * len(rest)
@@ -141,6 +140,7 @@ def put(
         new_head = new_head._replace(logs=writer.logs)
         fields: dict[str, Any] = {}
         if session is None:
+            (remains,) = yield [index.remains(paths)]
             fields |= index.after(remains, life.before(run or id))
         if becomes_head and place.is_root:
             fields["status"] = new_head.marks.get(id, "idle")

@@ -8,7 +8,7 @@ knows the next position and, by message id, where each message is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -69,9 +69,8 @@ def append(
     def attempt() -> Plan[None]:
         if not fresh:
             return
-        session, remains, counter, *places = yield [
+        session, counter, *places = yield [
             Get(paths.sessions, paths.id),
-            index.remains(paths),
             Get(paths.memory_index, NEXT),
             *(Get(paths.memory_index, message_key(id)) for id in fresh),
         ]
@@ -116,6 +115,10 @@ def append(
             )
         )
         expect: Expect = session.version if session is not None and named.given else PRESENT
+        fields: Mapping[str, Any] = {}
+        if session is None:
+            (remains,) = yield [index.remains(paths)]
+            fields = index.after(remains)
         yield index.touch(
             paths,
             session,
@@ -123,7 +126,7 @@ def append(
             change.ops,
             implicit=scope.implicit,
             expect=expect,
-            set=index.after(remains) if session is None else None,
+            set=fields,
             increment=change.increments(),
         )
 

@@ -10,9 +10,8 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import BaseModel
-
 from threadloom.errors import CorruptRecord
+from threadloom.serde import slots
 from threadloom.serde.classes import Plan, fresh, name_of, slots_of
 from threadloom.serde.format import (
     DATACLASS,
@@ -35,15 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("threadloom.serde")
 _told: set[tuple[str, str]] = set()
 _MOST_TOLD: Final = 10_000
-
-_get_dict = BaseModel.__dict__["__dict__"].__get__
-_set_dict = BaseModel.__dict__["__dict__"].__set__
-_get_set = BaseModel.__dict__["__pydantic_fields_set__"].__get__
-_set_set = BaseModel.__dict__["__pydantic_fields_set__"].__set__
-_get_extra = BaseModel.__dict__["__pydantic_extra__"].__get__
-_set_extra = BaseModel.__dict__["__pydantic_extra__"].__set__
-_get_private = BaseModel.__dict__["__pydantic_private__"].__get__
-_set_private = BaseModel.__dict__["__pydantic_private__"].__set__
 
 
 def tell(cls: type, difference: str) -> None:
@@ -223,18 +213,18 @@ def load_named_tuple(reader: Reader, data: bytes) -> Any:
 
 def dump_model(writer: Writer, value: Any, plan: Plan) -> Any:
     remember_if_ours(value, plan)
-    state = _get_dict(value)
+    state = slots.get_dict(value)
     try:
-        fields_set = _get_set(value)
+        fields_set = slots.get_set(value)
     except AttributeError:
         raise Refused(type(value), "it was never initialised") from None
     try:
-        extra, private = _get_extra(value), _get_private(value)
+        extra, private = slots.get_extra(value), slots.get_private(value)
     except AttributeError:  # a RootModel has neither
         extra = private = None
     fields, others, absent = split(writer, plan, state)
-    if plan.has_slots and (slots := _slot_state(value, plan)):
-        others = {**(others or {}), **writer.mapping(slots)}
+    if plan.has_slots and (slotted := _slot_state(value, plan)):
+        others = {**(others or {}), **writer.mapping(slotted)}
     stored = fields.keys() if type(fields) is dict else state.keys() & plan.field_set
     parts = [plan.ref, fields]
     if fields_set != stored or extra != plan.extra or private is not None or others or absent:
@@ -282,12 +272,12 @@ def load_model(reader: Reader, data: bytes) -> Any:
         fields_set -= fields.keys() - plan.field_set
         private = _complete_private(plan, private)
     result = object.__new__(cls)
-    _set_dict(result, state)
-    _set_set(result, fields_set)
+    slots.set_dict(result, state)
+    slots.set_set(result, fields_set)
     if extra is None:
         extra = None if plan.extra is None else {}
-    _set_extra(result, None if extra == 0 else extra)
-    _set_private(result, private)
+    slots.set_extra(result, None if extra == 0 else extra)
+    slots.set_private(result, private)
     if others:
         write_state(result, cls, plan, as_names(others, "the attributes"))
     return result
