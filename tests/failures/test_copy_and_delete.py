@@ -53,6 +53,14 @@ def assert_gone(sessions: SessionManager, id: str) -> None:
     assert sessions.store.search(("checkpoints", id)) == []
 
 
+def wait_for_the_first_put(sessions: SessionManager) -> None:
+    """A node may work, and its writes be stored, before the run's first put, which needs no
+    parent and so begins a session at any time."""
+    deadline = time.monotonic() + 20
+    while sessions.checkpointer().get_tuple(config("t")) is None:
+        assert time.monotonic() < deadline
+
+
 def delete_in_the_middle(
     do: Door, sessions: SessionManager, durability: str, *, in_node: str
 ) -> Any:
@@ -72,11 +80,9 @@ def delete_in_the_middle(
 
     def delete() -> bool:
         assert started.wait(20)
-        deadline = time.monotonic() + 20
-        while durability != "exit" and sessions.get_session("t") is None:
-            # With `async` a node may begin before the run's first put, which needs no parent.
-            assert time.monotonic() < deadline
         try:
+            if durability != "exit":
+                wait_for_the_first_put(sessions)
             return do(sessions, "delete_session", "t")
         finally:
             go.set()
@@ -167,6 +173,7 @@ def test_deleting_in_the_middle_of_a_subgraph(
     def delete() -> bool:
         assert started.wait(20)
         try:
+            wait_for_the_first_put(sessions)
             return sessions.delete_session("t")
         finally:
             go.set()

@@ -43,7 +43,8 @@ SCENARIOS: dict[str, Scenario] = {}
 # With durability "async" LangGraph calls `put` only once the put before it is done, by which time
 # the run has gone on. Whatever is changed in place meanwhile (by a node, or by LangGraph: the set
 # of a join, an accumulating topic) reaches a slow saver changed and a fast one unchanged. No saver
-# can tell, so such scenarios are compared where each put is waited for.
+# can tell, so such scenarios are compared where each put is waited for. Even then a run's first
+# node works beside the put of its input; one that changes that input comes second.
 WAITED = ("sync", "exit")
 
 

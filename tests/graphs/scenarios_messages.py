@@ -18,6 +18,16 @@ def one_node(saver: Any, node: Any) -> Any:
     return builder.compile(saver)
 
 
+def second_node(saver: Any, node: Any) -> Any:
+    """Once the first node is done, the put of the run's input is, too."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("first", lambda state: None)
+    builder.add_node("node", node)
+    builder.add_edge(START, "first")
+    builder.add_edge("first", "node")
+    return builder.compile(saver)
+
+
 def texts(messages: list[Any]) -> list[str]:
     return [str(m.content) for m in messages]
 
@@ -98,7 +108,7 @@ async def changed_in_place_and_returned(run: Run) -> None:
         first.additional_kwargs.setdefault("all", []).append(len(state["messages"]))
         return {"messages": [first, AIMessage("ok")]}
 
-    graph = one_node(run.saver, node)
+    graph = second_node(run.saver, node)
     result = await talk(run, graph, "a", "b", "c")
     assert texts(result["messages"])[0] == "a!!!"
     assert result["messages"][0].additional_kwargs == {"seen": 5, "all": [1, 3, 5]}
@@ -115,7 +125,7 @@ async def changed_in_place_and_kept_quiet(run: Run) -> None:
         state["messages"][0].content = f"{state['messages'][0].content}?"
         return {"messages": [AIMessage("ok")]}
 
-    graph = one_node(run.saver, node)
+    graph = second_node(run.saver, node)
     await talk(run, graph, "a", "b", "c")
     await run.close_of(graph)
 

@@ -280,7 +280,8 @@ class CountsOnTheParent(StoreCheckpointer):
                 old = parent.checkpoint["channel_values"].get("messages")
                 if isinstance(mine, list) and isinstance(old, list):
                     for at, (one, other) in enumerate(zip(mine, old, strict=False)):
-                        if exact(one.content) == exact(other.content):
+                        same_kind = isinstance(one, BaseMessage) and isinstance(other, BaseMessage)
+                        if same_kind and exact(one.content) == exact(other.content):
                             mine[at] = other
             yield found
 

@@ -21,7 +21,7 @@ def test_a_broken_promise_is_found(saver: type[StoreCheckpointer]) -> None:
         run_state_machine_as_test(
             Machine,
             settings=settings(
-                max_examples=400,
+                max_examples=4_000,
                 stateful_step_count=25,
                 database=None,
                 phases=[Phase.generate],

@@ -23,6 +23,7 @@ history = sessions.memory("t")
 acknowledged: list[str] = []
 armed = False
 interrupted = 0
+longest = 1e-3  # seconds until an interrupt; kept such that it hits about half of the rounds
 
 
 class Stop(KeyboardInterrupt):
@@ -50,7 +51,7 @@ def work(number: int) -> None:
 def one(number: int) -> None:
     global armed
     armed = True
-    signal.setitimer(signal.ITIMER_REAL, chance.uniform(5e-5, 1.5e-3))
+    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.01, 1.0) * longest)
     work(number)
     armed = False
 
@@ -59,8 +60,10 @@ signal.signal(signal.SIGALRM, stop)
 for number in range(rounds):
     try:
         one(number)
+        longest *= 0.98
     except KeyboardInterrupt:
         interrupted += 1
+        longest *= 1.02
 signal.setitimer(signal.ITIMER_REAL, 0)
 print("interrupted", interrupted)
 
