@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import sys
 import threading
+import time
 import weakref
 from _thread import interrupt_main
 from typing import Protocol
@@ -66,8 +68,18 @@ def _in_parent() -> None:
     with contextlib.suppress(RuntimeError):  # an interrupt came before it was locked
         _lock.release()
     if _interrupted:
-        # Not from here, where it would be forgotten, too.
-        threading.Timer(_SHORTLY, interrupt_main).start()
+        threading.Thread(target=_interrupt_soon, daemon=True).start()
+
+
+def _interrupt_soon() -> None:
+    """Interrupt the main thread once it has left the hook, where it would be forgotten, too."""
+    while True:
+        time.sleep(_SHORTLY)
+        frame = sys._current_frames().get(threading.main_thread().ident or 0)
+        while frame is not None and frame.f_code is not _in_parent.__code__:
+            frame = frame.f_back
+        if frame is None:
+            return interrupt_main()
 
 
 def _in_child() -> None:
