@@ -8,7 +8,7 @@ from typing import Any
 
 from threadloom.filters import matches
 from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
-from threadloom.ops import Doc, Query
+from threadloom.ops import Query
 
 ORDERS = {field: field.removesuffix("_at") for field in ORDER_FIELDS}
 """Fields that the index orders by, with their columns."""
@@ -17,13 +17,32 @@ _BOUNDS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _PAGE = 500
 
 
-def enter(connection: sqlite3.Connection, number: int, key: str, doc: Doc) -> None:
-    """Make the index say what a session's document says."""
+def enter(
+    connection: sqlite3.Connection,
+    number: int,
+    key: str,
+    doc: Mapping[str, Any],
+    old: Mapping[str, Any] | None = None,
+) -> None:
+    """Make the index say what a session's document says.
+
+    Args:
+        connection: in a write transaction.
+        number: the number of the namespace of sessions.
+        key: the session's id.
+        doc: its document.
+        old: the document that the index knows, if that is at hand.
+    """
     created, updated = int(doc.get("created_at") or 0), int(doc.get("updated_at") or 0)
     entries = set(_entries(doc))
-    stored = set(
-        connection.execute("SELECT field, value FROM idx WHERE ns = ? AND key = ?", (number, key))
-    )
+    if old is not None:
+        stored = set(_entries(old))
+    else:
+        stored = set(
+            connection.execute(
+                "SELECT field, value FROM idx WHERE ns = ? AND key = ?", (number, key)
+            )
+        )
     if stored == entries:
         connection.execute(
             "UPDATE idx SET created = ?, updated = ? WHERE ns = ? AND key = ?",

@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from threadloom.errors import SchemaTooNew, StoreUnavailable
 
@@ -160,6 +161,32 @@ def check_version(version: int, path: Path) -> None:
             f"{path} has format {version}, this version of Threadloom knows up to "
             f"{len(MIGRATIONS)}. Install a newer one: pip install --upgrade threadloom"
         )
+
+
+class State(NamedTuple):
+    """The row of the table `state`."""
+
+    seq: int
+    tid: int
+    fed: int
+
+
+def state(connection: sqlite3.Connection, path: Path) -> State:
+    """What has been given out, for a write; another process may have changed the format.
+
+    Raises:
+        SchemaTooNew: a newer Threadloom wrote the file meanwhile.
+    """
+    seq, tid, fed, version = connection.execute(
+        "SELECT s.seq, s.tid, s.fed, v.user_version FROM pragma_user_version v, state s"
+    ).fetchone()
+    check_version(version, path)
+    return State(seq, tid, fed)
+
+
+def give_out(connection: sqlite3.Connection, seq: int, tid: int) -> None:
+    """Note the last version and the last number of a text that were given out."""
+    connection.execute("UPDATE state SET seq = ?, tid = ?", (seq, tid))
 
 
 def look_first(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from threadloom import keys
 from threadloom.documents import decode_doc, encode_doc
-from threadloom.errors import CorruptRecord, UnsupportedByStore
+from threadloom.errors import UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
     Check,
@@ -34,6 +34,7 @@ from threadloom.ops import (
 )
 from threadloom.records import arranged, holds, patched, patched_expiry
 from threadloom.stores.sqlite import listing, places, search
+from threadloom.stores.sqlite.points import record
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
@@ -50,7 +51,7 @@ class Transaction:
         connection: inside a transaction; a write transaction where `version` is given.
         now: the store's time, in microseconds since the epoch.
         version: the version that records written here get.
-        namespaces: the numbers of namespaces, as far as they are known; kept up to date.
+        numbers: the numbers of namespaces.
     """
 
     def __init__(
@@ -58,13 +59,13 @@ class Transaction:
         connection: sqlite3.Connection,
         now: int,
         version: int = 0,
-        namespaces: dict[Namespace, int | None] | None = None,
+        numbers: places.Numbers | None = None,
     ) -> None:
         self._sql = connection.execute
         self._connection = connection
         self._now = now
         self._version = version
-        self._numbers = {} if namespaces is None else namespaces
+        self._numbers = numbers or places.Numbers(connection)
 
     def apply_all(self, ops: Sequence[Op]) -> list[Any]:
         """Run a batch; neighbouring `Get`s of one namespace are one statement."""
@@ -112,30 +113,9 @@ class Transaction:
 
     # Namespaces
 
-    def _number(self, namespace: Namespace) -> int | None:
-        try:
-            return self._numbers[namespace]
-        except KeyError:
-            row = self._sql(
-                "SELECT id FROM ns WHERE name = ?", (keys.encode_namespace(namespace),)
-            ).fetchone()
-            number = self._numbers[namespace] = None if row is None else row[0]
-            return number
-
-    def _make_number(self, namespace: Namespace) -> int:
-        number = self._number(namespace)
-        if number is None:
-            cursor = self._sql(
-                "INSERT INTO ns (name) VALUES (?)", (keys.encode_namespace(namespace),)
-            )
-            number = cursor.lastrowid
-            assert number is not None
-            self._numbers[namespace] = number
-        return number
-
     def _below(self, namespace: Namespace, *, deep: bool) -> list[tuple[Namespace, int]]:
         found: list[tuple[Namespace, int]] = []
-        number = self._number(namespace) if namespace else None
+        number = self._numbers.find(namespace) if namespace else None
         if number is not None:
             found.append((namespace, number))
         if deep:
@@ -149,7 +129,7 @@ class Transaction:
 
     def _get_all(self, like: _Like, names: list[str]) -> list[Any]:
         namespace = like.namespace
-        number = self._number(namespace)
+        number = self._numbers.find(namespace)
         if number is None:
             return [None] * len(names)
         found: dict[str, Record] = {}
@@ -160,7 +140,7 @@ class Transaction:
                 f"AND r.key IN ({','.join('?' * len(part))}) AND (? OR {_LIVE})",
                 [number, *part, like.expired, self._now],
             )
-            found.update((row[0], _record(namespace, row)) for row in rows)
+            found.update((row[0], record(namespace, row)) for row in rows)
         # A key that is asked for twice is handed out twice, never shared.
         handed: list[Record | None] = []
         seen: set[str] = set()
@@ -171,7 +151,7 @@ class Transaction:
         return handed
 
     def _scan(self, op: Scan) -> list[Record]:
-        number = self._number(op.namespace)
+        number = self._numbers.find(op.namespace)
         if number is None:
             return []
         where, values = ["r.ns = ?"], [number]
@@ -190,14 +170,14 @@ class Transaction:
             f"ORDER BY r.key {'DESC' if op.reverse else 'ASC'} LIMIT ?",
             parameters,
         )
-        return [_record(op.namespace, row) for row in rows]
+        return [record(op.namespace, row) for row in rows]
 
     # Writing
 
     def _expect(self, op: Check | Delete | Put | Patch, expect: Expect) -> None:
         if expect is None:
             return
-        number = self._number(op.namespace)
+        number = self._numbers.find(op.namespace)
         row = None
         if number is not None:
             row = self._sql(
@@ -208,7 +188,7 @@ class Transaction:
             raise ExpectationFailed(op)
 
     def _put(self, op: Put) -> int | None:
-        number = self._make_number(op.namespace)
+        number = self._numbers.make(op.namespace)
         old = self._sql(
             "SELECT ver, created, expires, tid, text FROM rec WHERE ns = ? AND key = ?",
             (number, op.key),
@@ -256,7 +236,7 @@ class Transaction:
 
     def _patch(self, op: Patch) -> int | None:
         self._expect(op, op.expect)
-        number = self._number(op.namespace)
+        number = self._numbers.find(op.namespace)
         if number is None:
             return None
         row = self._sql(
@@ -287,7 +267,7 @@ class Transaction:
         return self._version
 
     def _delete(self, namespace: Namespace, key: str) -> bool:
-        number = self._number(namespace)
+        number = self._numbers.find(namespace)
         if number is None:
             return False
         row = self._sql(
@@ -320,8 +300,7 @@ class Transaction:
     def _forget_if_empty(self, namespace: Namespace, number: int) -> None:
         # A namespace's name holds its session's id, so it goes with the last record.
         if self._sql("SELECT 1 FROM rec WHERE ns = ? LIMIT 1", (number,)).fetchone() is None:
-            self._sql("DELETE FROM ns WHERE id = ?", (number,))
-            self._numbers.pop(namespace, None)
+            self._numbers.forget(namespace, number)
 
     # Queries
 
@@ -342,20 +321,20 @@ class Transaction:
                 (number, self._now),
             )
             for row in rows:
-                record = _record(namespace, row)
-                if matches(record.doc, op.filter):
-                    yield record
+                found = record(namespace, row)
+                if matches(found.doc, op.filter):
+                    yield found
 
     def _query_sessions(self, op: Query) -> list[Record]:
-        number = self._number(op.namespace)
+        number = self._numbers.find(op.namespace)
         if number is None:
             return []
         alive = _DEAD if op.expired else _LIVE
         rows, rest = listing.rows(self._connection, number, op, _NO_BLOB, alive, self._now)
         passing = (
-            record
-            for record in (_record(op.namespace, row) for row in rows)
-            if matches(record.doc, rest)
+            found
+            for found in (record(op.namespace, row) for row in rows)
+            if matches(found.doc, rest)
         )
         end = None if op.limit is None else op.offset + _bounded(op.limit)
         return list(islice(passing, op.offset, end))
@@ -398,7 +377,7 @@ class Transaction:
                 op.limit,
             ),
         )
-        return [Hit(_record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+        return [Hit(record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
 
 
 class _Like(NamedTuple):
@@ -415,14 +394,3 @@ def _together(op: Op) -> _Like | None:
 
 def _bounded(limit: int) -> int:
     return max(0, min(limit, _MOST))
-
-
-def _record(namespace: Namespace, row: tuple[Any, ...]) -> Record:
-    key, doc, blob, text, version, created, updated, expires = row
-    try:
-        decoded = None if doc is None else decode_doc(doc)
-    except CorruptRecord as error:
-        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: {error}") from error
-    if blob is not None and not isinstance(blob, bytes):
-        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: its blob is no bytes")
-    return Record(namespace, key, decoded, blob, text, version, created, updated, expires)

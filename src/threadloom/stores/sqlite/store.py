@@ -23,8 +23,9 @@ from threadloom.ops import WRITES, Match, Namespace
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
-from threadloom.stores.sqlite import schema, search
+from threadloom.stores.sqlite import points, schema, search
 from threadloom.stores.sqlite.connections import Connections
+from threadloom.stores.sqlite.places import Numbers
 from threadloom.stores.sqlite.statements import Transaction
 
 _READ_THREADS = 4
@@ -146,6 +147,11 @@ class SQLiteStore(Store):
     def _read(self, ops: Batch) -> Results | None:
         searches = any(isinstance(op, Match) for op in ops)
 
+        if points.are_reads(ops):
+            return self._connections.read(
+                lambda connection: points.read(connection, ops, self.now())  # type: ignore[arg-type]
+            )
+
         def work(connection: sqlite3.Connection) -> Results | None:
             connection.execute("BEGIN")
             try:
@@ -160,17 +166,24 @@ class SQLiteStore(Store):
     def _write(self, ops: Batch, since: float) -> Results:
         def work(connection: sqlite3.Connection) -> Results:
             connection.execute("BEGIN IMMEDIATE")
-            (known,) = connection.execute("PRAGMA user_version").fetchone()
-            schema.check_version(known, self.path)
-            (version,) = connection.execute(
-                "UPDATE state SET seq = seq + 1 RETURNING seq"
-            ).fetchone()
+            state = schema.state(connection, self.path)
+            version = state.seq + 1
             # Nobody wrote since this store did: what it knew of namespaces holds.
             known = self._namespaces if version == self._namespaces_at + 1 else {}
             self._namespaces = {}
-            transaction = Transaction(connection, self.now(), version, known)
-            results = transaction.apply_all(ops)
-            search.feed(connection, at_least=search.BACKLOG)
+            numbers = Numbers(connection, known)
+            if points.are_writes(ops):
+                batch = points.Writing(
+                    connection, self.now(), version, state.tid, state.fed, numbers
+                )
+                results = batch.apply_all(ops)  # type: ignore[arg-type]
+                schema.give_out(connection, version, batch.tid)
+                if batch.tid - state.fed >= search.BACKLOG:
+                    search.feed(connection)
+            else:
+                schema.give_out(connection, version, state.tid)
+                results = Transaction(connection, self.now(), version, numbers).apply_all(ops)
+                search.feed(connection, at_least=search.BACKLOG)
             connection.execute("COMMIT")
             if len(known) <= _MOST_NAMESPACES:
                 self._namespaces, self._namespaces_at = known, version

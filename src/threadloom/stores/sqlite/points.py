@@ -1,0 +1,254 @@
+"""Operations on single records, a whole batch of them at once.
+
+Most batches name every record that they touch. These are read by one statement, the operations
+are applied to what it gave, and one statement writes what changed: each statement costs more
+than a row of it, most of all where other threads compute meanwhile.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from threadloom import keys
+from threadloom.documents import decode_doc, encode_doc
+from threadloom.errors import CorruptRecord
+from threadloom.ops import Check, Expect, ExpectationFailed, Get, Namespace, Op, Patch, Put, Record
+from threadloom.records import holds, patched, patched_expiry
+from threadloom.stores.sqlite import listing, search
+from threadloom.stores.sqlite.places import Numbers
+
+_MOST = 128
+"""Batches of more operations go one by one."""
+_ROWS = 16
+"""Rows of one INSERT."""
+_WRITES = frozenset({Put, Patch, Check})
+
+_Place = tuple[Namespace, str]
+
+
+def are_reads(ops: Sequence[Op]) -> bool:
+    """Whether `read` can answer a batch."""
+    return len(ops) <= _MOST and all(type(op) is Get for op in ops)
+
+
+def are_writes(ops: Sequence[Op]) -> bool:
+    """Whether `Writing` can apply a batch."""
+    return len(ops) <= _MOST and _WRITES.issuperset(map(type, ops))
+
+
+def read(connection: sqlite3.Connection, ops: Sequence[Get], now: int) -> list[Record | None]:
+    """Records as they are at one moment, in the order in which they are asked for."""
+    parameters: list[Any] = []
+    for number, op in enumerate(ops):
+        parameters += (number, keys.encode_namespace(op.namespace), op.key, op.blob)
+    rows = connection.execute(
+        "SELECT v.column1, r.key, r.doc, CASE WHEN v.column4 THEN r.blob END, r.text, r.ver, "
+        "r.created, r.updated, r.expires "
+        f"FROM (VALUES {_marks('(?,?,?,?)', len(ops))}) v "
+        "CROSS JOIN ns n ON n.name = v.column2 "
+        "CROSS JOIN rec r ON r.ns = n.id AND r.key = v.column3",
+        parameters,
+    ).fetchall()
+    found: list[Record | None] = [None] * len(ops)
+    for number, *row in rows:
+        op = ops[number]
+        if op.expired or row[-1] is None or row[-1] > now:
+            found[number] = record(op.namespace, row)
+    return found
+
+
+def record(namespace: Namespace, row: Sequence[Any]) -> Record:
+    """A record from its columns: key, document, blob, text, version and times.
+
+    Raises:
+        CorruptRecord: it is damaged.
+    """
+    key, doc, blob, text, version, created, updated, expires = row
+    try:
+        decoded = None if doc is None else decode_doc(doc)
+    except CorruptRecord as error:
+        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: {error}") from error
+    if blob is not None and not isinstance(blob, bytes):
+        raise CorruptRecord(f"the record {namespace}/{key!r} is damaged: its blob is no bytes")
+    return Record(namespace, key, decoded, blob, text, version, created, updated, expires)
+
+
+class _Row:
+    """A record while a batch is applied to it; what is not needed of a stored one is None."""
+
+    __slots__ = ("blob", "changed", "created", "doc", "expires", "text", "tid", "ver")
+
+    def __init__(
+        self,
+        ver: int,
+        created: int,
+        expires: int | None,
+        tid: int | None,
+        doc: str | None,
+        text: str | None,
+        blob: bytes | None,
+    ) -> None:
+        self.ver = ver
+        self.created = created
+        self.expires = expires
+        self.tid = tid
+        self.doc = doc
+        self.text = text
+        self.blob = blob
+        self.changed = False
+
+
+class Writing:
+    """A batch of puts, patches and checks against one connection, in its write transaction.
+
+    Args:
+        connection: in a write transaction.
+        now: the store's time, in microseconds since the epoch.
+        version: the version that records written here get.
+        tid: the number of the text that was numbered last.
+        fed: the number of the last text that the full-text index knows.
+        numbers: the numbers of namespaces.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        now: int,
+        version: int,
+        tid: int,
+        fed: int,
+        numbers: Numbers,
+    ) -> None:
+        self._connection = connection
+        self._now = now
+        self._version = version
+        self.tid = tid
+        self._fed = fed
+        self._numbers = numbers
+        self._rows: dict[_Place, _Row | None] = {}
+
+    def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
+        """Run a batch; the results are the operations', in order."""
+        self._numbers.find_all({op.namespace for op in ops})
+        self._load(ops)
+        results = [self._apply((op.namespace, op.key), op) for op in ops]
+        self._store()
+        return results
+
+    def _load(self, ops: Sequence[Put | Patch | Check]) -> None:
+        whole: dict[_Place, bool] = {}
+        for op in ops:
+            place = op.namespace, op.key
+            whole[place] = whole.get(place, False) or type(op) is Patch
+        self._rows = dict.fromkeys(whole)
+        parameters: list[Any] = []
+        namespaces: dict[int, Namespace] = {}
+        for (namespace, key), wanted in whole.items():
+            number = self._numbers.find(namespace)
+            if number is not None:
+                namespaces[number] = namespace
+                parameters += (number, key, wanted)
+        if not parameters:
+            return
+        rows = self._connection.execute(
+            "SELECT r.ns, r.key, r.ver, r.created, r.expires, r.tid, "
+            "CASE WHEN v.column3 THEN r.doc END, "
+            "CASE WHEN v.column3 OR r.tid IS NOT NULL THEN r.text END, "
+            "CASE WHEN v.column3 THEN r.blob END "
+            f"FROM (VALUES {_marks('(?,?,?)', len(parameters) // 3)}) v "
+            "CROSS JOIN rec r ON r.ns = v.column1 AND r.key = v.column2",
+            parameters,
+        ).fetchall()
+        for number, key, *row in rows:
+            self._rows[namespaces[number], key] = _Row(*row)
+
+    def _apply(self, place: _Place, op: Put | Patch | Check) -> int | None:
+        row = self._rows[place]
+        live = row if row is not None and _lives(row, self._now) else None
+        if type(op) is Put:
+            return self._put(place, op, row, live)
+        if type(op) is Patch:
+            return self._patch(place, op, live)
+        self._expect(op, op.expect, live)
+        return None
+
+    def _expect(self, op: Op, expect: Expect, live: _Row | None) -> None:
+        if not holds(expect, None if live is None else live.ver):
+            raise ExpectationFailed(op)
+
+    def _put(self, place: _Place, op: Put, row: _Row | None, live: _Row | None) -> int | None:
+        if op.keep:
+            if live is not None:
+                return None
+        else:
+            self._expect(op, op.expect, live)
+        doc = None if op.doc is None else encode_doc(op.doc).decode()
+        tid = self._text_number(row, op.text)
+        created = self._now if live is None else live.created
+        new = _Row(self._version, created, op.expires_at, tid, doc, op.text, op.blob)
+        new.changed = True
+        self._rows[place] = new
+        if keys.is_sessions(op.namespace):
+            self._enter(place, op.doc or {}, None)
+        return self._version
+
+    def _patch(self, place: _Place, op: Patch, live: _Row | None) -> int | None:
+        self._expect(op, op.expect, live)
+        if live is None:
+            return None
+        old = None if live.doc is None else decode_doc(live.doc)
+        doc = patched(old, op)
+        if op.text is not None:
+            live.tid = self._text_number(live, op.text)
+            live.text = op.text
+        live.doc = encode_doc(doc).decode()
+        live.expires = patched_expiry(live.expires, op, doc, self._now)
+        live.ver = self._version
+        live.changed = True
+        if keys.is_sessions(op.namespace):
+            self._enter(place, doc, old)
+        return self._version
+
+    def _enter(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        number = self._numbers.make(place[0])
+        listing.enter(self._connection, number, place[1], doc, old)
+
+    def _text_number(self, row: _Row | None, text: str | None) -> int | None:
+        """The number of a record's text after it changes to `text`."""
+        if row is not None and row.tid is not None:
+            if row.text == text:
+                return row.tid
+            if row.text is not None and row.tid <= self._fed:
+                search.forget(self._connection, row.tid, row.text)
+        if text is None:
+            return None
+        self.tid += 1
+        return self.tid
+
+    def _store(self) -> None:
+        values: list[Any] = []
+        count = 0
+        for (namespace, key), row in self._rows.items():
+            if row is not None and row.changed:
+                number = self._numbers.make(namespace)
+                values += (number, key, row.ver, row.created, self._now, row.expires)
+                values += (row.tid, row.doc, row.text, row.blob)
+                count += 1
+        for at in range(0, count, _ROWS):
+            size = min(_ROWS, count - at)
+            self._connection.execute(
+                "INSERT OR REPLACE INTO rec "
+                "(ns, key, ver, created, updated, expires, tid, doc, text, blob) VALUES "
+                + _marks("(?,?,?,?,?,?,?,?,?,?)", size),
+                values[10 * at : 10 * (at + size)],
+            )
+
+
+def _lives(row: _Row, now: int) -> bool:
+    return row.expires is None or row.expires > now
+
+
+def _marks(one: str, count: int) -> str:
+    return ",".join([one] * count)
