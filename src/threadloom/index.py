@@ -187,6 +187,11 @@ def deleted(id: str, what: str) -> SessionDeleted:
     )
 
 
+def has_history(record: Record) -> bool:
+    """Whether a session's chat history holds messages."""
+    return bool(record.body().get("history_messages"))
+
+
 def message_total(doc: Mapping[str, Any]) -> int:
     """How many messages the conversation has, both doors together."""
     return _total(doc, "messages")

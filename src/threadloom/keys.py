@@ -292,6 +292,10 @@ def below(namespace: Namespace) -> tuple[str, str]:
     return (name + ".", name + "/")
 
 
+NEXT_POSITION = "next"
+"""The key of the record in a history's index that every append to the history changes."""
+
+
 def message_key(message_id: str) -> str:
     """The key under which the history's index knows a message."""
     if is_storable(message_id):

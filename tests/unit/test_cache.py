@@ -51,13 +51,13 @@ def test_a_session_larger_than_the_bound_works_without_being_remembered() -> Non
 
 
 def test_what_was_used_last_is_forgotten_last() -> None:
-    cache, values = Cache(limit=100), values_for(None)
+    cache, values = Cache(limit=100_000), values_for(None)
     places = [Place(SessionPaths((), name), "") for name in "abc"]
     held = [cache.held(values, place) for place in places]
     for one in held[:2]:
-        cache.charge(one, 45)
+        cache.charge(one, 35_000)
     assert cache.held(values, places[0]) is held[0]
-    cache.charge(held[2], 45)
+    cache.charge(held[2], 35_000)
     assert cache.held(values, places[0]) is held[0]
     assert cache.held(values, places[1]) is not held[1]
     assert cache.size == 90

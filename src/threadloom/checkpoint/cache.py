@@ -1,8 +1,8 @@
 """What a process remembers of checkpoints that it has read or written.
 
-Only what never changes is remembered, under names that are never used again: elements of logs.
-So it does not matter what other processes do meanwhile; whether an element still belongs to the
-conversation is asked of the store each time.
+Elements of logs never change, and their names are never used again. So it does not matter what
+other processes do meanwhile; whether an element still belongs to the conversation is asked of the
+store each time. How a namespace stood after a put is remembered with the versions that prove it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import os
 import threading
 from collections import OrderedDict
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from threadloom.checkpoint.frozen import Frozen
-from threadloom.checkpoint.layout import Place
+from threadloom.checkpoint.header import Header
+from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.spans import new_log, number_key
+from threadloom.ops import Expect, Record
 from threadloom.store import Store
 from threadloom.values import Values
 
@@ -27,6 +29,8 @@ _RECENT = 256
 _RECENT_BYTES = 1024 * 1024
 _ELEMENT = 200
 """About how many bytes an element takes besides its content."""
+_HELD = 8 * 1024
+"""About how many bytes are remembered of a namespace besides elements."""
 
 
 class Element:
@@ -61,6 +65,29 @@ class Element:
         return _ELEMENT + (self.frozen.size if self.frozen is not None else 0)
 
 
+class Standing(NamedTuple):
+    """How a checkpoint namespace stood after a put of this process.
+
+    Whoever goes on from it without looking expects the versions that are noted here: should
+    anybody else have written meanwhile, the batch fails and it is looked after all.
+
+    Attributes:
+        session: the session's record, of a session without a chat history.
+        counter: what to expect of the record that every append to a history changes.
+        head: the head record.
+        head_version: its version.
+        header: what is asked of a parent: the head's id, versions, references and counts.
+        version: the version of the head's checkpoint record.
+    """
+
+    session: Record
+    counter: Expect
+    head: Head
+    head_version: int
+    header: Header
+    version: int
+
+
 Log = list[Element | None]
 HeldKey = tuple[int, tuple[str, ...]]
 """A codec, and a checkpoint namespace."""
@@ -71,11 +98,14 @@ class Held:
 
     Attributes:
         logs: elements by position, None where they are not known.
+        standing: how it stood after the last put of this process, if nothing since says
+            otherwise.
     """
 
     def __init__(self, key: HeldKey) -> None:
         self.key = key
         self.logs: dict[str, Log] = {}
+        self.standing: Standing | None = None
         self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
         self._recent_size = 0
@@ -110,10 +140,17 @@ class Held:
 
 
 class Cache:
-    """What is remembered of one store: the most recently used, up to a number of bytes."""
+    """What is remembered of one store: the most recently used, up to a number of bytes.
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+    Args:
+        limit: the number of bytes.
+        guarded: whether the store refuses a batch whose expectations fail. Only then may a
+            put go on from how things stood.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES, *, guarded: bool = False) -> None:
         self.limit = limit
+        self.guarded = guarded
         self.size = 0
         self._held: OrderedDict[HeldKey, tuple[Values, Held]] = OrderedDict()
         self._lock = threading.Lock()
@@ -125,6 +162,7 @@ class Cache:
             found = self._held.get(key)
             if found is None:
                 found = self._held[key] = (values, Held(key))
+                self._add(found[1], _HELD)
             else:
                 self._held.move_to_end(key)
             return found[1]
@@ -134,12 +172,15 @@ class Cache:
         with self._lock:
             if self._held.get(held.key, (None, None))[1] is not held:
                 return  # it was forgotten meanwhile; who works with it still has it
-            held.size += size
-            self.size += size
-            while self.size > self.limit and self._held:
-                _, (_, oldest) = self._held.popitem(last=False)
-                self.size -= oldest.size
-                oldest.size = 0
+            self._add(held, size)
+
+    def _add(self, held: Held, size: int) -> None:
+        held.size += size
+        self.size += size
+        while self.size > self.limit and self._held:
+            _, (_, oldest) = self._held.popitem(last=False)
+            self.size -= oldest.size
+            oldest.size = 0
 
     def __len__(self) -> int:
         return len(self._held)
@@ -152,5 +193,7 @@ def cache_of(store: Store) -> Cache:
     """The cache of a store in this process; a forked child begins with an empty one."""
     found = _caches.get(store)
     if found is None or found[0] != os.getpid():
-        found = _caches[store] = (os.getpid(), Cache())
+        can = store.capabilities
+        guarded = can.atomic_batch and can.compare_and_set
+        found = _caches[store] = (os.getpid(), Cache(guarded=guarded))
     return found[1]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from langchain_core.messages import BaseMessage
 
+from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.channels import MISSING, read_value
 from threadloom.checkpoint.header import decode_header
@@ -78,7 +79,7 @@ def shared_with_history(
 ) -> Plan[tuple[int, int]]:
     """How many of the graph's messages the chat history has, too, and their tokens there."""
     ids = {message.id for message in messages if message.id}
-    if session is None or not ids or not session.body().get("history_messages"):
+    if session is None or not ids or not index.has_history(session):
         return (0, 0)
     found = yield [Get(paths.memory_index, message_key(id), blob=False) for id in ids]
     both = [record.body() for record in found if record is not None]

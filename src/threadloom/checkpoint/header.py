@@ -123,6 +123,12 @@ def new_header(
     )
 
 
+def as_parent(header: Header) -> Header:
+    """What is asked of a parent, sharing nothing that LangGraph may change."""
+    body = {"id": header.checkpoint["id"], "channel_versions": dict(header.versions)}
+    return header._replace(checkpoint=body)
+
+
 def encode_header(header: Header) -> bytes:
     """The blob of a checkpoint's record; its id is the record's key."""
     table = _Table()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
@@ -18,14 +18,33 @@ from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
 from threadloom.checkpoint import layout, life
-from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.cache import Cache, Held, Standing
 from threadloom.checkpoint.channels import ChannelWriter, bases
 from threadloom.checkpoint.conversation import Moment, follow
 from threadloom.checkpoint.elements import TextKeeper
-from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
+from threadloom.checkpoint.header import (
+    Header,
+    Ref,
+    as_parent,
+    decode_header,
+    encode_header,
+    new_header,
+)
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.errors import SessionConflict
-from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
+from threadloom.keys import NEXT_POSITION
+from threadloom.ops import (
+    ABSENT,
+    PRESENT,
+    Check,
+    Expect,
+    ExpectationFailed,
+    Get,
+    Op,
+    Put,
+    Record,
+    Scan,
+)
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -67,27 +86,21 @@ def put(
     versions = checkpoint["channel_versions"]
     new = {channel: versions[channel] for channel in new_versions if channel in versions}
 
+    held = cache.held(values, place)
+
     def attempt() -> Plan[None]:
         guard: list[Op] = []
         if parent is None and run is not None:
             # The first put of a subgraph: alone it would look like the start of a new life.
             root = yield from life.check(Place(paths, ""), run, waits)
             guard.append(life.unchanged(paths, root.grave))
-        reads: list[Op] = [
-            Get(paths.sessions, paths.id),
-            place.head(),
-            Get(place.records(), layout.checkpoint_key(id)),
-        ]
-        if parent is not None:
-            reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-        session, head_record, existing, *rest = yield reads
-        if session is None:
-            head_record = existing = None
-            rest = [None] * len(rest)
-        parent_record: Record | None = rest[0] if rest else None
-        if parent is not None and parent_record is None:
-            raise index.deleted(paths.id, f"checkpoint {parent}, the parent of {id}, is gone")
-        head = Head.read(head_record)
+        # As it stood last, if that is known; what is expected below proves it.
+        standing = held.standing
+        if cache.guarded and standing is not None and parent == standing.head.id and parent != id:
+            seen = _Seen.standing(standing)
+        else:
+            seen = yield from _look(place, id, parent)
+        session, head, existing = seen.session, seen.head, seen.existing
         conflict = (
             existing is None
             and place.is_root
@@ -99,8 +112,7 @@ def put(
                 f"session {paths.id!r}: a graph run that began at checkpoint {parent} was "
                 f"overtaken, the head is {head.id}. Run it again from the head"
             )
-        parent_header = None if parent_record is None else decode_header(parent_record)
-        kept, unsure = _settle(parent_header, versions, new, known_values)
+        kept, unsure = _settle(seen.parent, versions, new, known_values)
         if unsure:
             kept |= yield from _search(place, session, unsure)
         again = {channel: version for channel, version in unsure.items() if channel not in kept}
@@ -111,7 +123,7 @@ def put(
         }
         writer = ChannelWriter(cache, values, place, head.logs)
         # A put of an id that is there already replaces it; what is new is new against itself.
-        base = parent_header if existing is None else decode_header(existing)
+        base = seen.parent if existing is None else decode_header(existing)
         found = yield from bases(cache, values, place, {} if base is None else base.refs, to_write)
         for channel, version in to_write.items():
             writer.write(channel, version, known_values[channel], found.get(channel))
@@ -149,40 +161,56 @@ def put(
                 fields |= conversation.fields()
         increments = {}
         if existing is None and place.is_root:
-            if _begins_turn(values, merged, new_versions, parent_header):
+            if _begins_turn(values, merged, new_versions, seen.parent):
                 increments["turn_count"] = 1
             if conflict:
                 increments["conflicts"] = 1
-        # What both doors hold is counted by each against the other, so neither may miss a write.
-        counted = conversation.shared is not None
-        expect: Expect = session.version if session is not None and counted else PRESENT
+        expect: Expect = PRESENT
+        if session is not None and conversation.shared is not None:
+            # What both doors hold is counted by each against the other: neither may miss a write.
+            if index.has_history(session):
+                expect = session.version
+            else:
+                guard.append(Check(paths.memory_index, NEXT_POSITION, seen.counter))
         run_id = merged.get("run_id")
-        content: list[Op] = [
-            *guard,
-            *writer.keeper.ops(conversation.shown),
-            *writer.ops,
-            *conversation.patches,
-            *replaced,
-            Put(
-                place.records(),
-                layout.checkpoint_key(id),
-                doc=None if run_id is None else {"run_id": run_id},
-                blob=encode_header(header),
-            ),
-            _put_head(place, head_record, new_head),
-        ]
-        yield index.touch(
+        put_checkpoint = Put(
+            place.records(),
+            layout.checkpoint_key(id),
+            doc=None if run_id is None else {"run_id": run_id},
+            blob=encode_header(header),
+            expect=ABSENT if existing is None else existing.version,
+        )
+        put_head = _put_head(place, seen.head_version, new_head)
+        ops = index.touch(
             paths,
             session,
             now,
-            content,
+            [
+                *guard,
+                *writer.keeper.ops(conversation.shown),
+                *writer.ops,
+                *conversation.patches,
+                *replaced,
+                put_checkpoint,
+                put_head,
+            ],
             implicit=scope.implicit,
             owner=_owner(config),
             expect=expect,
             set=fields,
             increment=increments,
         )
+        results = yield from _standing_or_not(held, standing, ops)
         writer.stored()
+        if session is not None and becomes_head and not index.has_history(session):
+            held.standing = Standing(
+                session,
+                seen.counter,
+                new_head,
+                _result_of(put_head, ops, results),
+                as_parent(header),
+                _result_of(put_checkpoint, ops, results),
+            )
         if conflict:
             logger.warning(
                 "session %r: a graph run that began at checkpoint %s was overtaken, %s had become "
@@ -219,9 +247,10 @@ def put_writes(
     checkpoint_id: str = config["configurable"]["checkpoint_id"]
     paths = place.paths
     run = _run_of(place, config)
+    held = cache.held(values, place)
 
     def attempt() -> Plan[None]:
-        keeper = TextKeeper(place, cache.held(values, place))
+        keeper = TextKeeper(place, held)
         puts: list[Op] = []
         mark: str | None = None
         for position, (channel, value) in enumerate(writes):
@@ -241,29 +270,101 @@ def put_writes(
             elif channel == INTERRUPT and mark is None:
                 mark = "interrupted"
 
-        found = yield from life.check(place, checkpoint_id, patience)
-        session, head_record = found.session, found.head
-        head = Head.read(head_record)
-        fields: dict[str, Any] = {}
-        if session is None:
-            fields |= index.after(found.remains, life.before(run or checkpoint_id))
+        standing = held.standing
+        if cache.guarded and standing is not None and standing.head.id == checkpoint_id:
+            key = layout.checkpoint_key(checkpoint_id)
+            still = Check(place.records(), key, standing.version)
+            session: Record | None = standing.session
+            head = standing.head
+            head_version: int | None = standing.head_version
+            fields: dict[str, Any] = {}
+        else:
+            found = yield from life.check(place, checkpoint_id, patience)
+            still = life.unchanged(paths, found.grave)
+            session, head = found.session, Head.read(found.head)
+            head_version = None if found.head is None else found.head.version
+            fields = {}
+            if session is None:
+                fields |= index.after(found.remains, life.before(run or checkpoint_id))
         marking: list[Op] = []
         if mark is not None and place.is_root:
             marked = head.with_mark(checkpoint_id, mark)
-            marking.append(_put_head(place, head_record, marked))
+            marking.append(_put_head(place, head_version or ABSENT, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
-        yield index.touch(
+        ops = index.touch(
             paths,
             session,
             scope.now(),
-            [life.unchanged(paths, found.grave), *keeper.ops(), *puts, *marking],
+            [still, *keeper.ops(), *puts, *marking],
             implicit=scope.implicit,
             owner=_owner(config),
             set=fields,
         )
+        yield from _standing_or_not(held, standing, ops)
 
     return retrying(attempt)
+
+
+class _Seen(NamedTuple):
+    """What a put knows of what is stored."""
+
+    session: Record | None
+    counter: Expect
+    head: Head
+    head_version: Expect
+    existing: Record | None
+    parent: Header | None
+
+    @classmethod
+    def standing(cls, known: Standing) -> _Seen:
+        """What it knows without looking, for a checkpoint that goes on from the head."""
+        return cls(known.session, known.counter, known.head, known.head_version, None, known.header)
+
+
+def _standing_or_not(held: Held, standing: Standing | None, ops: list[Op]) -> Plan[list[Any]]:
+    """Write; if anybody else wrote meanwhile, how it stood is forgotten."""
+    try:
+        return (yield ops)
+    except ExpectationFailed:
+        if held.standing is standing:
+            held.standing = None
+        raise
+
+
+def _result_of(op: Op, ops: Sequence[Op], results: Sequence[Any]) -> Any:
+    return next(result for other, result in zip(ops, results, strict=True) if other is op)
+
+
+def _look(place: Place, id: str, parent: str | None) -> Plan[_Seen]:
+    """Read what a put of a checkpoint needs to know.
+
+    Raises:
+        SessionDeleted: the parent is gone.
+    """
+    paths = place.paths
+    reads: list[Op] = [
+        Get(paths.sessions, paths.id),
+        Get(paths.memory_index, NEXT_POSITION, blob=False),
+        place.head(),
+        Get(place.records(), layout.checkpoint_key(id)),
+    ]
+    if parent is not None:
+        reads.append(Get(place.records(), layout.checkpoint_key(parent)))
+    session, counter, head, existing, *rest = yield reads
+    before: Record | None = rest[0] if rest else None
+    if session is None:
+        counter = head = existing = before = None
+    if parent is not None and before is None:
+        raise index.deleted(paths.id, f"checkpoint {parent}, the parent of {id}, is gone")
+    return _Seen(
+        session,
+        ABSENT if counter is None else counter.version,
+        Head.read(head),
+        ABSENT if head is None else head.version,
+        existing,
+        None if before is None else decode_header(before),
+    )
 
 
 def _run_of(place: Place, config: RunnableConfig) -> str | None:
@@ -354,9 +455,8 @@ def _search(
     return found
 
 
-def _put_head(place: Place, record: Record | None, head: Head) -> Put:
+def _put_head(place: Place, expect: Expect, head: Head) -> Put:
     get = place.head()
-    expect: Expect = ABSENT if record is None else record.version
     return Put(get.namespace, get.key, doc=head.doc(), expect=expect)
 
 

@@ -19,7 +19,7 @@ from threadloom import index
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
 from threadloom.history.summary import SUMMARY
-from threadloom.keys import SessionPaths, is_storable, message_key, storable
+from threadloom.keys import NEXT_POSITION, SessionPaths, is_storable, message_key, storable
 from threadloom.messages import text_of, token_total, tokens_of
 from threadloom.ops import (
     ABSENT,
@@ -38,7 +38,6 @@ from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
 
-NEXT = "next"
 STATE = "state"
 _FIRST, _LAST = "0", ":"
 """Keys of messages are digits: the range ``["0", ":")``."""
@@ -71,7 +70,7 @@ def append(
             return
         session, counter, *places = yield [
             Get(paths.sessions, paths.id),
-            Get(paths.memory_index, NEXT),
+            Get(paths.memory_index, NEXT_POSITION),
             *(Get(paths.memory_index, message_key(id)) for id in fresh),
         ]
         if session is None:
@@ -109,7 +108,7 @@ def append(
         change.ops.append(
             Put(
                 paths.memory_index,
-                NEXT,
+                NEXT_POSITION,
                 doc={"next": number},
                 expect=ABSENT if counter is None else counter.version,
             )
@@ -242,7 +241,7 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
     def attempt() -> Plan[int]:
         session, counter, kept_summary, state = yield [
             Get(paths.sessions, paths.id),
-            Get(paths.memory_index, NEXT),
+            Get(paths.memory_index, NEXT_POSITION),
             Get(paths.memory, SUMMARY),
             Get(paths.memory, STATE),
         ]
@@ -264,7 +263,7 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
             scope.now(),
             [
                 DropTree(paths.memory),
-                Put(paths.memory_index, NEXT, doc={"next": number}),
+                Put(paths.memory_index, NEXT_POSITION, doc={"next": number}),
                 *(
                     Put(record.namespace, record.key, doc=record.doc, blob=record.blob)
                     for record in kept
