@@ -29,7 +29,7 @@ def build(saver: StoreCheckpointer) -> Any:
 
 def test_many_sessions_stay_within_the_bound_and_are_read_right() -> None:
     with MemoryStore() as store:
-        cache_of(store).limit = limit = 100_000
+        cache_of(store).limit = limit = 300_000
         graph = build(StoreCheckpointer(store))
         for number in range(300):
             graph.invoke({"messages": [("user", f"question {number} " * 30)]}, config(str(number)))
@@ -60,7 +60,7 @@ def test_what_was_used_last_is_forgotten_last() -> None:
     cache.charge(held[2], 35_000)
     assert cache.held(values, places[0]) is held[0]
     assert cache.held(values, places[1]) is not held[1]
-    assert cache.size == 90
+    assert 70_000 < cache.size <= 100_000
 
 
 def test_codecs_do_not_share_what_they_read() -> None:

@@ -47,7 +47,7 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Makes the library one that knows further formats."""
 
     def install(*steps: Callable[[sqlite3.Connection], None]) -> None:
-        monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS[:2], *steps])
+        monkeypatch.setattr(schema, "MIGRATIONS", [*schema.MIGRATIONS[:3], *steps])
 
     return install
 
@@ -73,7 +73,7 @@ def test_an_older_file_is_migrated_and_keeps_its_records(
             ("k", {"x": 1}, b"blob")
         ]
         store.execute([Put(("a",), "l", {"x": 2})])
-    assert ask(path, "PRAGMA user_version") == [(3,)]
+    assert ask(path, "PRAGMA user_version") == [(4,)]
     assert ask(path, "SELECT key, extra FROM rec ORDER BY key") == [("k", "new"), ("l", "new")]
 
 
@@ -83,7 +83,7 @@ def test_a_migration_that_fails_changes_nothing(path: Path, newer: Callable[...,
     newer(add_column, fail)
     with pytest.raises(RuntimeError, match="half-way"):
         SQLiteStore(path)
-    assert ask(path, "PRAGMA user_version") == [(2,)]
+    assert ask(path, "PRAGMA user_version") == [(3,)]
     assert ask(path, "SELECT sql FROM sqlite_schema") == before
 
 
@@ -105,7 +105,7 @@ def test_many_may_migrate_at_once(path: Path, newer: Callable[..., None]) -> Non
     for thread in threads:
         thread.join(30)
     assert errors == []
-    assert ask(path, "PRAGMA user_version") == [(3,)]
+    assert ask(path, "PRAGMA user_version") == [(4,)]
 
 
 def test_a_newer_file_is_refused_also_while_it_is_open(
@@ -118,7 +118,7 @@ def test_a_newer_file_is_refused_also_while_it_is_open(
         newer()
         with pytest.raises(SchemaTooNew, match="pip install --upgrade"):
             old.execute([Put(("a",), "k", {"x": 2})])
-        with pytest.raises(SchemaTooNew, match="format 3"):
+        with pytest.raises(SchemaTooNew, match="format 4"):
             SQLiteStore(path)
     assert ask(path, "SELECT doc FROM rec") == [('{"x":1}',)]
 

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
-from threadloom.checkpoint.frozen import Frozen
+from threadloom.checkpoint.frozen import RUN, Frozen, Run
 from threadloom.checkpoint.header import Header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.spans import new_log, number_key
@@ -98,14 +98,19 @@ class Held:
 
     Attributes:
         logs: elements by position, None where they are not known.
+        whole: up to where all elements of a log are known.
         standing: how it stood after the last put of this process, if nothing since says
             otherwise.
+        unpaid: bytes that the cache has not been told of.
     """
 
     def __init__(self, key: HeldKey) -> None:
         self.key = key
         self.logs: dict[str, Log] = {}
+        self.whole: dict[str, int] = {}
         self.standing: Standing | None = None
+        self.unpaid = 0
+        self._runs: dict[tuple[str, int], Run | None] = {}
         self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
         self._recent_size = 0
@@ -127,6 +132,21 @@ class Held:
                     self._recent_size -= len(self._recent.popitem(last=False)[0])
             return key
 
+    def run(self, log: str, start: int) -> Run | None:
+        """`RUN` elements of a log from a position on, prepared; None where that does not help."""
+        key = (log, start)
+        try:
+            return self._runs[key]
+        except KeyError:
+            pass
+        elements = self.logs[log][start : start + RUN]
+        frozen = [e.frozen for e in elements if e is not None and e.frozen is not None]
+        run = Run(frozen) if len(frozen) == RUN else None
+        if len(elements) == RUN:
+            self._runs[key] = run
+            self.unpaid += 0 if run is None else run.size
+        return run
+
     def add(self, log: str, position: int, elements: list[Element | None]) -> int:
         """Remember elements from a position on; how many bytes they take."""
         end = position + len(elements)
@@ -136,6 +156,11 @@ class Held:
             known[position:end] = [
                 new or old for new, old in zip(elements, known[position:end], strict=True)
             ]
+            whole = self.whole.get(log, 0)
+            if position <= whole:
+                while whole < len(known) and known[whole] is not None:
+                    whole += 1
+                self.whole[log] = whole
         return sum(element.size for element in elements if element is not None)
 
 
@@ -172,6 +197,7 @@ class Cache:
         with self._lock:
             if self._held.get(held.key, (None, None))[1] is not held:
                 return  # it was forgotten meanwhile; who works with it still has it
+            size, held.unpaid = size + held.unpaid, 0
             self._add(held, size)
 
     def _add(self, held: Held, size: int) -> None:

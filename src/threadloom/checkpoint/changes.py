@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.checkpoint.cache import Element
+from threadloom.checkpoint.cache import Element, Held
 from threadloom.checkpoint.elements import folded
-from threadloom.checkpoint.frozen import Frozen, unchanged
+from threadloom.checkpoint.frozen import RUN, Frozen, unchanged
 from threadloom.checkpoint.layout import Logs
 from threadloom.checkpoint.spans import Span, Spans, cut, joined, length, new_log
 
@@ -23,18 +23,58 @@ PLAIN_KEYS = frozenset({str, int, bool, type(None), bytes})
 """Types of keys of which a dict's entries are kept one by one: equal means the same."""
 
 
-class Base(NamedTuple):
+class Base:
     """The value to compare with.
 
     Attributes:
         spans: where its elements are.
-        elements: what they are.
         is_dict: whether they are entries of a dict.
+        size: how many elements it has.
     """
 
-    spans: Spans
-    elements: Sequence[Element]
-    is_dict: bool = False
+    __slots__ = ("_elements", "_held", "is_dict", "size", "spans")
+
+    def __init__(self, held: Held, spans: Spans, *, is_dict: bool = False) -> None:
+        self.spans = spans
+        self.is_dict = is_dict
+        self.size = length(spans)
+        self._held = held
+        self._elements: list[Element] | None = None
+
+    @property
+    def elements(self) -> list[Element]:
+        """All its elements, in order."""
+        if self._elements is None:
+            self._elements = self.part(0, self.size)
+        return self._elements
+
+    def part(self, start: int, end: int) -> list[Element]:
+        """The elements `start` to `end` (exclusive)."""
+        found: list[Any] = []
+        for log, first, last in cut(self.spans, start, end):
+            found += self._held.logs[log][first:last]
+        return found
+
+    def differing(self, start: int, values: Sequence[Any]) -> list[int]:
+        """Where values may differ from the elements from `start` on, of which there are enough."""
+        found: list[int] = []
+        done = 0
+        for log, first, last in cut(self.spans, start, start + len(values)):
+            at = first
+            while at < last:
+                run = self._held.run(log, at) if at % RUN == 0 and at + RUN <= last else None
+                if run is not None:
+                    size = run.length
+                    new = run.unchanged(values[done : done + size])
+                else:
+                    size = min(RUN - at % RUN, last - at)
+                    some = self._held.logs[log][at : at + size]
+                    frozen: list[Any] = [element.frozen for element in some if element is not None]
+                    new = unchanged(frozen, values[done : done + size])
+                found += [done + position for position in new]
+                at += size
+                done += size
+        return found
 
 
 class Addition(NamedTuple):
@@ -79,21 +119,20 @@ class Change(NamedTuple):
 
 def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:
     """How a list differs from the base."""
-    if base is None or not base.elements:
+    if base is None or not base.size:
         return _place([Piece(False, 0, len(values))], None, None if base is None else logs)
-    pieces = _pieces(base.elements, values)
+    pieces = _pieces(base, values)
     change = _place(pieces, base, logs)
     if len(change.spans) <= MOST_SPANS:
         return change
     fresh = _place([Piece(False, 0, len(values))], None, None)
-    return fresh._replace(removed=list(range(len(base.elements))))
+    return fresh._replace(removed=list(range(base.size)))
 
 
-def _pieces(elements: Sequence[Element], values: Sequence[Any]) -> list[Piece]:
-    old, new = len(elements), len(values)
+def _pieces(base: Base, values: Sequence[Any]) -> list[Piece]:
+    old, new = base.size, len(values)
     short = min(old, new)
-    frozen: list[Frozen] = [element.frozen for element in elements]  # type: ignore[misc]
-    differing = unchanged(frozen[:short], values[:short])
+    differing = base.differing(0, values[:short])
     if not differing:
         return [Piece(True, 0, short), Piece(False, short, new)]
     prefix = differing[0]
@@ -103,9 +142,9 @@ def _pieces(elements: Sequence[Element], values: Sequence[Any]) -> list[Piece]:
         suffix = short - 1 - differing[-1]
     else:
         room = short - prefix
-        differing = unchanged(frozen[old - room :], values[new - room :])
+        differing = base.differing(old - room, values[new - room :])
         suffix = room if not differing else room - 1 - differing[-1]
-    middle = _match(elements, values, prefix, new - suffix)
+    middle = _match(base.elements, values, prefix, new - suffix)
     return [Piece(True, 0, prefix), *middle, Piece(True, old - suffix, old)]
 
 
@@ -161,13 +200,12 @@ def _place(pieces: list[Piece], base: Base | None, logs: Logs | None) -> Change:
         spans.append(Span(log, first, first + count))
         added += [Addition(log, first + n, piece.start + n) for n in range(count)]
     removed: list[int] = []
-    if base is not None:
-        kept = [False] * len(base.elements)
+    if base is not None and pieces[:1] != [Piece(True, 0, base.size)]:
+        kept = [False] * base.size
         for piece in pieces:
             if piece.old:
                 kept[piece.start : piece.end] = [True] * (piece.end - piece.start)
-        if not all(kept):
-            removed = [at for at, stays in enumerate(kept) if not stays]
+        removed = [at for at, stays in enumerate(kept) if not stays]
     return Change(pieces, joined(spans), logs, added, removed)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint import layout
-from threadloom.checkpoint.cache import Cache, Element, Log
+from threadloom.checkpoint.cache import Cache, Element, Held
 from threadloom.checkpoint.changes import PLAIN_KEYS, Base, Change, dict_change, list_change
 from threadloom.checkpoint.elements import (
     TextKeeper,
@@ -20,6 +20,7 @@ from threadloom.checkpoint.elements import (
     fetch,
     fetch_texts,
     folded,
+    has_elements,
 )
 from threadloom.checkpoint.frozen import thaw
 from threadloom.checkpoint.header import APART, Apart, DictRef, Header, Inline, ListRef, Ref
@@ -61,7 +62,7 @@ class WrittenList(NamedTuple):
         for piece in self.change.pieces:
             if piece.old:
                 assert self.base is not None
-                found += self.base.elements[piece.start : piece.end]
+                found += self.base.part(piece.start, piece.end)
             else:
                 found += islice(new, piece.end - piece.start)
         return found
@@ -192,18 +193,17 @@ def bases(
     if not wanted:
         return {}
     try:
-        logs = yield from _fetch(cache, values, place, wanted.values())
+        held = yield from _fetch(cache, values, place, wanted.values())
     except UntrustedType:
         return {}
-    found = {}
-    for channel, ref in wanted.items():
-        elements = elements_of(logs, ref.spans)
-        if elements is not None:
-            found[channel] = Base(ref.spans, elements, isinstance(ref, DictRef))
-    return found
+    return {
+        channel: Base(held, ref.spans, is_dict=isinstance(ref, DictRef))
+        for channel, ref in wanted.items()
+        if has_elements(held, ref.spans)
+    }
 
 
-def _fetch(cache: Cache, values: Values, place: Place, refs: Iterable[Ref]) -> Plan[dict[str, Log]]:
+def _fetch(cache: Cache, values: Values, place: Place, refs: Iterable[Ref]) -> Plan[Held]:
     lists: list[Span] = []
     dicts: list[Span] = []
     for ref in refs:
@@ -219,7 +219,7 @@ class Loaded:
 
     Args:
         values: how values are stored.
-        logs: elements of logs.
+        held: what is remembered of the namespace, with the elements of logs.
         apart: value records by their key.
         texts: long texts by their key.
     """
@@ -227,12 +227,12 @@ class Loaded:
     def __init__(
         self,
         values: Values,
-        logs: Mapping[str, Log],
+        held: Held,
         apart: Mapping[str, Record | None],
         texts: Mapping[str, str | bytes],
     ) -> None:
         self._values = values
-        self._logs = logs
+        self._held = held
         self._apart = apart
         self._texts = texts
 
@@ -244,7 +244,7 @@ class Loaded:
 
     def _has(self, header: Header, channel: str, ref: Ref) -> bool:
         if isinstance(ref, (ListRef, DictRef)):
-            return elements_of(self._logs, ref.spans) is not None
+            return has_elements(self._held, ref.spans)
         data = self._data(header, channel, ref)
         return data is not None and self.has(data)
 
@@ -262,7 +262,7 @@ class Loaded:
         """The value of a channel, which nobody else has."""
         ref = header.refs[channel]
         if isinstance(ref, (ListRef, DictRef)):
-            elements = elements_of(self._logs, ref.spans)
+            elements = elements_of(self._held, ref.spans)
             assert elements is not None
             if isinstance(ref, ListRef):
                 return thaw([element.frozen for element in elements])  # type: ignore[misc]
@@ -306,7 +306,7 @@ def load(
                 bodies.append(ref.data)
             else:
                 refs.append(ref)
-    logs = yield from _fetch(cache, values, place, refs)
+    held = yield from _fetch(cache, values, place, refs)
     apart: dict[str, Record | None] = {}
     if wanted:
         records = yield list(wanted.values())
@@ -314,7 +314,7 @@ def load(
         bodies += [record.blob for record in records if record is not None and record.blob]
     keys = sorted({key for body in bodies for key in values.part_keys(body)})
     texts = yield from fetch_texts(place, keys)
-    return Loaded(values, logs, apart, texts)
+    return Loaded(values, held, apart, texts)
 
 
 MISSING: Final = object()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
@@ -17,14 +18,31 @@ from threadloom.checkpoint.frozen import thaw
 from threadloom.checkpoint.head_messages import shared_with_history
 from threadloom.checkpoint.header import Header, ListRef, Ref, decode_header
 from threadloom.checkpoint.layout import Head, Place
-from threadloom.checkpoint.spans import element_key, places
+from threadloom.checkpoint.spans import Spans, element_key, places
 from threadloom.errors import UntrustedType
 from threadloom.messages import MESSAGES, messages_in, token_total
 from threadloom.ops import Get, Op, Patch, Put, Record
 from threadloom.plans import Plan
 from threadloom.values import Values
 
-_NOTHING = Base((), [])
+
+class Listed:
+    """A list of messages that is looked at only where it must be.
+
+    Attributes:
+        spans: where its elements are.
+    """
+
+    def __init__(self, spans: Spans, source: Base | WrittenList | None) -> None:
+        self.spans = spans
+        self._source = source
+
+    @cached_property
+    def elements(self) -> list[Element]:
+        return [] if self._source is None else self._source.elements
+
+
+_NOTHING = Listed((), None)
 
 
 @dataclass
@@ -121,7 +139,7 @@ def follow(
     written = writer.lists.get(MESSAGES)
     listed = _NOTHING
     if written is not None:
-        listed = Base(written.change.spans, written.elements)
+        listed = Listed(written.change.spans, written)
     elif not is_new and isinstance(ref, ListRef) and not (stays and moment.goes_on):
         listed = yield from _listed(moment, ref)
     whole = messages_in(known.get(MESSAGES)) if is_new and written is None else []
@@ -145,7 +163,7 @@ def follow(
         return result
     added, removed = yield from _compare(moment, written, listed)
     _show(result, writer, added)
-    _hide(result, moment.place, removed, listed.elements)
+    _hide(result, moment.place, removed, listed)
     if moment.goes_on and isinstance(ref, ListRef):
         result.shared = yield from _moved_shared(moment, added, removed)
     else:
@@ -161,7 +179,7 @@ def _sum(elements: Sequence[Element]) -> tuple[int, int]:
 
 
 def _compare(
-    moment: Moment, written: WrittenList | None, new: Base
+    moment: Moment, written: WrittenList | None, new: Listed
 ) -> Plan[tuple[list[Member], list[Member]]]:
     """What is new and what is gone against the head's conversation."""
     if moment.goes_on and written is not None and written.base is not None:
@@ -180,13 +198,14 @@ def _compare(
     return added, gone
 
 
-def _listed(moment: Moment, ref: ListRef) -> Plan[Base]:
+def _listed(moment: Moment, ref: ListRef) -> Plan[Listed]:
     """The elements of a list that is stored already."""
     found = yield from bases(moment.cache, moment.values, moment.place, {MESSAGES: ref}, [MESSAGES])
-    return found.get(MESSAGES, _NOTHING)
+    base = found.get(MESSAGES)
+    return _NOTHING if base is None else Listed(base.spans, base)
 
 
-def _head_list(moment: Moment) -> Plan[Base]:
+def _head_list(moment: Moment) -> Plan[Listed]:
     """The conversation at the head."""
     header = moment.base
     if not moment.goes_on:
@@ -212,14 +231,12 @@ def _show(result: Conversation, writer: ChannelWriter, added: Sequence[Member]) 
             result.patches.append(Patch(writer.place.logs(), element_key(*member.place), text=own))
 
 
-def _hide(
-    result: Conversation, place: Place, removed: Sequence[Member], whole: Sequence[Element]
-) -> None:
+def _hide(result: Conversation, place: Place, removed: Sequence[Member], listed: Listed) -> None:
     """Take from search what is no longer in the conversation."""
     if not removed:
         return
-    still = {element.text_key for element in whole}
-    there = {id(element) for element in whole}
+    still = {element.text_key for element in listed.elements}
+    there = {id(element) for element in listed.elements}
     for member in removed:
         element = member.element
         if element.tokens < 0 or id(element) in there:

@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.checkpoint.cache import Cache, Element, Held, Log
+from threadloom.checkpoint.cache import Cache, Element, Held
 from threadloom.checkpoint.frozen import Encoded, Frozen, freeze
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
@@ -203,20 +203,16 @@ def fetch(
     place: Place,
     lists: Iterable[Span],
     dicts: Iterable[Span] = (),
-) -> Plan[dict[str, Log]]:
-    """The logs with the elements of spans, as far as they are stored.
+) -> Plan[Held]:
+    """Remember the elements of spans, as far as they are stored.
 
     A range that is not remembered is read: one batch for the elements, one for their texts.
     """
     held = cache.held(values, place)
     entries = {span.log for span in dicts}
-    logs: dict[str, Log] = {}
-    missing: list[Span] = []
-    for span in (*lists, *dicts):
-        log = logs.setdefault(span.log, held.logs.setdefault(span.log, []))
-        missing += _gaps(log, span)
+    missing = [gap for span in (*lists, *dicts) for gap in _gaps(held, span)]
     if not missing:
-        return logs
+        return held
     pages = yield [
         Scan(place.logs(), element_key(log, start), element_key(log, end))
         for log, start, end in _merged(missing)
@@ -233,8 +229,7 @@ def fetch(
         read = read_entry if name in entries else read_element
         size += held.add(name, position, [read(values, data, texts)])
     cache.charge(held, size)
-    # Another thread may have begun the list of a log at the same time; theirs has all as well.
-    return {name: held.logs.get(name, log) for name, log in logs.items()}
+    return held
 
 
 def fetch_texts(place: Place, keys: Sequence[str]) -> Plan[dict[str, str | bytes]]:
@@ -261,15 +256,19 @@ def fetch_texts(place: Place, keys: Sequence[str]) -> Plan[dict[str, str | bytes
     return {record.key: text_in(record) for record in records}
 
 
-def elements_of(logs: Mapping[str, Log], spans: Iterable[Span]) -> list[Element] | None:
+def elements_of(held: Held, spans: Iterable[Span]) -> list[Element] | None:
     """The elements of spans in order; None if one of them is not there."""
-    found: list[Element | None] = []
+    found: list[Any] = []
     for span in spans:
-        log = logs[span.log]
-        if len(log) < span.end:
+        if _gaps(held, span):
             return None
-        found += log[span.start : span.end]
-    return found if all(found) else None  # type: ignore[return-value]
+        found += held.logs[span.log][span.start : span.end]
+    return found
+
+
+def has_elements(held: Held, spans: Iterable[Span]) -> bool:
+    """Whether all elements of spans are there."""
+    return not any(_gaps(held, span) for span in spans)
 
 
 def folded(elements: Iterable[Element]) -> dict[Any, Element]:
@@ -287,9 +286,11 @@ def _keys(values: Values, record: Record) -> list[str]:
     return values.part_keys(record.blob or b"")
 
 
-def _gaps(log: Log, span: Span) -> list[Span]:
+def _gaps(held: Held, span: Span) -> list[Span]:
     """The parts of a span that are not remembered."""
-    known = log[span.start : span.end]
+    if span.end <= held.whole.get(span.log, 0):
+        return []
+    known = held.logs.get(span.log, [])[span.start : span.end]
     if len(known) == span.end - span.start and all(known):
         return []
     known += [None] * (span.end - span.start - len(known))

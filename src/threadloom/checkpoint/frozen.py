@@ -31,7 +31,7 @@ from threadloom.serde.format import nesting_at_most, pack
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
-_CHUNK: Final = 128
+RUN: Final = 128
 """Elements compared by one call: few enough to stay in the processor's cache."""
 
 _LONG: Final = 64
@@ -160,15 +160,18 @@ def _same_values(given: list[Any], own: list[Any]) -> bool:
     if given != own:
         return False
     kinds = set(map(type, given))
-    if not kinds <= _STRICT:
-        if any(map(is_not, map(type, given), map(type, own))):
+    if not kinds <= _STRICT and any(map(is_not, map(type, given), map(type, own))):
+        return False
+    return _as_deep(given, own, floats=float in kinds)
+
+
+def _as_deep(given: list[Any], own: list[Any], *, floats: bool) -> bool:
+    """Whether values that are equal, and of equal types, are so in what equality overlooks."""
+    if floats:
+        pairs = [pair for pair in zip(given, own, strict=True) if type(pair[0]) is float]
+        if any(copysign(1, one) != copysign(1, other) for one, other in pairs):
             return False
-        floats = [pair for pair in zip(given, own, strict=True) if type(pair[0]) is float]
-        if any(copysign(1, one) != copysign(1, other) for one, other in floats):
-            return False
-    if not _children(given):
-        return True
-    return pack(_filled(given)) == pack(_filled(own))
+    return not _children(given) or pack(_filled(given)) == pack(_filled(own))
 
 
 def _filled(values: list[Any]) -> list[Any]:
@@ -314,31 +317,55 @@ class _Message(Frozen):
 
     @classmethod
     def all_same(cls, some: Sequence[_Message], values: Sequence[Any]) -> bool:
-        classes = [one.cls for one in some]
+        return _Prepared(some).all_same(values)
+
+
+class _Prepared:
+    """What is needed of messages to compare all of them at once, side by side.
+
+    To collect it takes longer than to compare it, so it is kept for messages that stay together.
+    """
+
+    __slots__ = ("classes", "extras", "floats", "keys", "kinds", "lengths", "names", "own")
+
+    def __init__(self, some: Sequence[_Message]) -> None:
+        self.classes = [one.cls for one in some]
+        self.names = [one.names for one in some]
+        self.keys = list(chain.from_iterable([one.keys for one in some]))
+        self.lengths = [len(one.keys) for one in some]
+        self.own = _children([one.state for one in some])
+        self.kinds = list(map(type, self.own))
+        self.floats = float in set(self.kinds)
+        self.extras = [one.extra for one in some] + [one.private for one in some]
+
+    def all_same(self, values: Sequence[Any]) -> bool:
+        """Whether values surely are as they were; may raise what a foreign object raises."""
+        classes = self.classes
         if any(map(is_not, map(type, values), classes)):
             return False
         parts = _parts(values)
-        if len(parts) != 5 * len(some) or parts[4::5] != classes:
+        if len(parts) != 5 * len(classes) or parts[4::5] != classes:
             return False
         sets = parts[1::5]
-        if not _JUST_SET.issuperset(map(type, sets)) or sets != [one.names for one in some]:
+        if not _JUST_SET.issuperset(map(type, sets)) or sets != self.names:
             return False
-        pack(list(chain.from_iterable(sets)))  # raises for a name that is not exactly a str
+        kinds = list(map(type, chain.from_iterable(sets)))
+        if kinds.count(str) != len(kinds):
+            return False
         states = parts[3::5]
         if not _JUST_DICT.issuperset(map(type, states)):
             return False
         # The keys are exactly text: dicts with others have more children than expected.
-        if list(map(tuple, states)) != [one.keys for one in some]:
+        if list(map(len, states)) != self.lengths:
             return False
-        own_states = [one.state for one in some]
-        given, own = _children(states), _children(own_states)
-        if len(given) != len(own):
+        if list(chain.from_iterable(states)) != self.keys:
             return False
-        given += parts[0::5]
-        given += parts[2::5]
-        own += [one.extra for one in some]
-        own += [one.private for one in some]
-        return _same_values(given, own)
+        given = _children(states)
+        if given != self.own or list(map(type, given)) != self.kinds:
+            return False
+        if not _as_deep(given, self.own, floats=self.floats):
+            return False
+        return _same_values(parts[0::5] + parts[2::5], self.extras)
 
 
 class Encoded(Frozen):
@@ -421,11 +448,45 @@ def unchanged(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
     del own[len(given) :], given[len(own) :]
     result: list[int] = []
     for start, end, kind in _runs(own):
-        for at in range(start, end, _CHUNK):
-            until = min(at + _CHUNK, end)
+        for at in range(start, end, RUN):
+            until = min(at + RUN, end)
             changed = kind.changed(own[at:until], given[at:until])
             result += [at + index for index in changed]
     return result
+
+
+class Run:
+    """Elements that stay together in a log: `unchanged`, with what that takes prepared once.
+
+    Attributes:
+        length: how many there are.
+    """
+
+    __slots__ = ("_frozen", "_prepared", "length")
+
+    def __init__(self, frozen: Sequence[Frozen]) -> None:
+        self.length = len(frozen)
+        self._frozen = list(frozen)
+        messages = all(type(one) is _Message for one in frozen)
+        self._prepared = _Prepared(frozen) if messages else None  # type: ignore[arg-type]
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes besides the elements."""
+        pointers = self.length
+        if self._prepared is not None:
+            pointers += 6 * self.length + 3 * len(self._prepared.own)
+        return 8 * pointers
+
+    def unchanged(self, values: Sequence[Any]) -> list[int]:
+        """The positions whose value may differ, of as many values as there are elements."""
+        if self._prepared is not None:
+            try:
+                if self._prepared.all_same(values):
+                    return []
+            except Exception:  # noqa: S110
+                pass  # a foreign object that cannot be compared: each is looked at by itself
+        return unchanged(self._frozen, values)
 
 
 def _runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:

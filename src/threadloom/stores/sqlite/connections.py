@@ -21,7 +21,7 @@ from threadloom.stores.sqlite import schema
 
 T = TypeVar("T")
 
-OLDEST_SQLITE = (3, 35, 0)
+OLDEST_SQLITE = (3, 38, 0)
 _IDLE_READERS = 4
 _never_closed: list[sqlite3.Connection] = []
 """A writer that a fork caught at work: closed in the child it would spoil the parent's file."""
@@ -213,7 +213,7 @@ class Connections:
         """
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise StoreUnavailable(
-                f"SQLite {sqlite3.sqlite_version} is too old, 3.35 or newer is needed"
+                f"SQLite {sqlite3.sqlite_version} is too old, 3.38 or newer is needed"
             )
         if not self.path.parent.is_dir():
             raise StoreUnavailable(f"the folder {self.path.parent} does not exist")
@@ -247,6 +247,7 @@ class Connections:
     def _configure(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
         schema.prepare(connection, self.path)  # before there is a log; see look_first
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":

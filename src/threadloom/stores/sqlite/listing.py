@@ -56,6 +56,15 @@ def enter(
     )
 
 
+def only_later(old: Mapping[str, Any], doc: Mapping[str, Any]) -> bool:
+    """Whether a session's document differs for listings in when it was updated, at most."""
+    return (
+        old.get("created_at") == doc.get("created_at")
+        and type(doc.get("updated_at")) is int
+        and set(_entries(old)) == set(_entries(doc))
+    )
+
+
 def leave(connection: sqlite3.Connection, number: int, key: str | None = None) -> None:
     """Take a session out of the index, or all sessions of a namespace."""
     if key is None:

@@ -18,11 +18,10 @@ from threadloom.ops import Check, Expect, ExpectationFailed, Get, Namespace, Op,
 from threadloom.records import holds, patched, patched_expiry
 from threadloom.stores.sqlite import listing, search
 from threadloom.stores.sqlite.places import Numbers
+from threadloom.stores.sqlite.schema import MIGRATIONS, STATE, State
 
 _MOST = 128
 """Batches of more operations go one by one."""
-_ROWS = 16
-"""Rows of one INSERT."""
 _WRITES = frozenset({Put, Patch, Check})
 
 _Place = tuple[Namespace, str]
@@ -30,12 +29,12 @@ _Place = tuple[Namespace, str]
 
 def are_reads(ops: Sequence[Op]) -> bool:
     """Whether `read` can answer a batch."""
-    return len(ops) <= _MOST and all(type(op) is Get for op in ops)
+    return 0 < len(ops) <= _MOST and all(type(op) is Get for op in ops)
 
 
 def are_writes(ops: Sequence[Op]) -> bool:
     """Whether `Writing` can apply a batch."""
-    return len(ops) <= _MOST and _WRITES.issuperset(map(type, ops))
+    return 0 < len(ops) <= _MOST and _WRITES.issuperset(map(type, ops))
 
 
 def read(connection: sqlite3.Connection, ops: Sequence[Get], now: int) -> list[Record | None]:
@@ -44,7 +43,7 @@ def read(connection: sqlite3.Connection, ops: Sequence[Get], now: int) -> list[R
     for number, op in enumerate(ops):
         parameters += (number, keys.encode_namespace(op.namespace), op.key, op.blob)
     rows = connection.execute(
-        "SELECT v.column1, r.key, r.doc, CASE WHEN v.column4 THEN r.blob END, r.text, r.ver, "
+        "SELECT v.column1, r.key, r.doc, CASE WHEN v.column4 THEN r.blob END, r.text, r.ver, "  # noqa: S608
         "r.created, r.updated, r.expires "
         f"FROM (VALUES {_marks('(?,?,?,?)', len(ops))}) v "
         "CROSS JOIN ns n ON n.name = v.column2 "
@@ -100,42 +99,81 @@ class _Row:
         self.changed = False
 
 
+class Unfit(Exception):
+    """A batch needs more than one statement to be written."""
+
+
 class Writing:
-    """A batch of puts, patches and checks against one connection, in its write transaction.
+    """A batch of puts, patches and checks against one connection.
 
     Args:
-        connection: in a write transaction.
+        connection: in a write transaction, or in none for `at_once`.
         now: the store's time, in microseconds since the epoch.
-        version: the version that records written here get.
-        tid: the number of the text that was numbered last.
-        fed: the number of the last text that the full-text index knows.
         numbers: the numbers of namespaces.
+        state: what has been given out before, where that is known.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         now: int,
-        version: int,
-        tid: int,
-        fed: int,
         numbers: Numbers,
+        state: State | None = None,
     ) -> None:
         self._connection = connection
         self._now = now
-        self._version = version
-        self.tid = tid
-        self._fed = fed
         self._numbers = numbers
+        self._state = state
+        self._tid = 0
         self._rows: dict[_Place, _Row | None] = {}
+        self._entered: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
+        self._one_statement = False
+
+    @property
+    def state(self) -> State:
+        """What has been given out after the batch."""
+        assert self._state is not None
+        return self._state._replace(seq=self._version, tid=self._tid)
 
     def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
-        """Run a batch; the results are the operations', in order."""
+        """Run a batch in a write transaction; the results are the operations', in order."""
         self._numbers.find_all({op.namespace for op in ops})
-        self._load(ops)
-        results = [self._apply((op.namespace, op.key), op) for op in ops]
+        results = self._apply_all(ops)
         self._store()
+        for (namespace, key), doc, old in self._entered:
+            listing.enter(self._connection, self._numbers.make(namespace), key, doc, old)
         return results
+
+    def at_once(self, ops: Sequence[Put | Patch | Check], seq: int) -> list[Any] | None:
+        """Run a batch by one statement that reads and one that writes, and is a transaction.
+
+        None, and nothing was done, where somebody else has written since version `seq` was given
+        out, or where one statement cannot do it.
+        """
+        self._one_statement = True
+        numbers = self._numbers.known
+        if not all(
+            numbers.get(op.namespace) is not None if type(op) is Put else op.namespace in numbers
+            for op in ops
+        ):
+            return None
+        try:
+            results = self._apply_all(ops, seq)
+        except Unfit:
+            return None
+        return results if self._store(seq) else None
+
+    def _apply_all(self, ops: Sequence[Put | Patch | Check], seq: int | None = None) -> list[Any]:
+        self._load(ops)
+        assert self._state is not None
+        if seq is not None:
+            state = self._state
+            waiting = state.tid - state.fed >= search.BACKLOG
+            if state.seq != seq or state.version != len(MIGRATIONS) or waiting:
+                raise Unfit
+        self._version = self._state.seq + 1
+        self._tid = self._state.tid
+        return [self._apply((op.namespace, op.key), op) for op in ops]
 
     def _load(self, ops: Sequence[Put | Patch | Check]) -> None:
         whole: dict[_Place, bool] = {}
@@ -150,19 +188,21 @@ class Writing:
             if number is not None:
                 namespaces[number] = namespace
                 parameters += (number, key, wanted)
-        if not parameters:
-            return
-        rows = self._connection.execute(
-            "SELECT r.ns, r.key, r.ver, r.created, r.expires, r.tid, "
-            "CASE WHEN v.column3 THEN r.doc END, "
-            "CASE WHEN v.column3 OR r.tid IS NOT NULL THEN r.text END, "
-            "CASE WHEN v.column3 THEN r.blob END "
-            f"FROM (VALUES {_marks('(?,?,?)', len(parameters) // 3)}) v "
-            "CROSS JOIN rec r ON r.ns = v.column1 AND r.key = v.column2",
-            parameters,
-        ).fetchall()
-        for number, key, *row in rows:
-            self._rows[namespaces[number], key] = _Row(*row)
+        statement = f"SELECT NULL, NULL, *, NULL, NULL, NULL FROM ({STATE})"  # noqa: S608
+        if parameters:
+            statement += (
+                " UNION ALL SELECT r.ns, r.key, r.ver, r.created, r.expires, r.tid, "  # noqa: S608
+                "CASE WHEN v.column3 THEN r.doc END, "
+                "CASE WHEN v.column3 OR r.tid IS NOT NULL THEN r.text END, "
+                "CASE WHEN v.column3 THEN r.blob END "
+                f"FROM (VALUES {_marks('(?,?,?)', len(parameters) // 3)}) v "
+                "CROSS JOIN rec r ON r.ns = v.column1 AND r.key = v.column2"
+            )
+        for number, key, *row in self._connection.execute(statement, parameters).fetchall():
+            if number is None:
+                self._state = State(*row[:4])
+            else:
+                self._rows[namespaces[number], key] = _Row(*row)
 
     def _apply(self, place: _Place, op: Put | Patch | Check) -> int | None:
         row = self._rows[place]
@@ -212,22 +252,28 @@ class Writing:
         return self._version
 
     def _enter(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
-        number = self._numbers.make(place[0])
-        listing.enter(self._connection, number, place[1], doc, old)
+        """Note a session's document for listings; the statement that writes knows its time."""
+        if self._one_statement and (old is None or not listing.only_later(old, doc)):
+            raise Unfit
+        self._entered.append((place, doc, old))
 
     def _text_number(self, row: _Row | None, text: str | None) -> int | None:
         """The number of a record's text after it changes to `text`."""
         if row is not None and row.tid is not None:
             if row.text == text:
                 return row.tid
-            if row.text is not None and row.tid <= self._fed:
+            assert self._state is not None
+            if row.text is not None and row.tid <= self._state.fed:
+                if self._one_statement:
+                    raise Unfit
                 search.forget(self._connection, row.tid, row.text)
         if text is None:
             return None
-        self.tid += 1
-        return self.tid
+        self._tid += 1
+        return self._tid
 
-    def _store(self) -> None:
+    def _store(self, seq: int | None = None) -> bool:
+        """Write what changed; False where `seq` is not what was given out last any more."""
         values: list[Any] = []
         count = 0
         for (namespace, key), row in self._rows.items():
@@ -236,14 +282,17 @@ class Writing:
                 values += (number, key, row.ver, row.created, self._now, row.expires)
                 values += (row.tid, row.doc, row.text, row.blob)
                 count += 1
-        for at in range(0, count, _ROWS):
-            size = min(_ROWS, count - at)
-            self._connection.execute(
-                "INSERT OR REPLACE INTO rec "
-                "(ns, key, ver, created, updated, expires, tid, doc, text, blob) VALUES "
-                + _marks("(?,?,?,?,?,?,?,?,?,?)", size),
-                values[10 * at : 10 * (at + size)],
-            )
+        if not count:
+            return True
+        statement = (
+            "INSERT OR REPLACE INTO rec "  # noqa: S608
+            "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
+            f"SELECT * FROM (VALUES {_marks('(?,?,?,?,?,?,?,?,?,?)', count)})"
+        )
+        if seq is not None:
+            statement += " WHERE (SELECT seq FROM state) = ?"
+            values.append(seq)
+        return self._connection.execute(statement, values).rowcount == count
 
 
 def _lives(row: _Row, now: int) -> bool:

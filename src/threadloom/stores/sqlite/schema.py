@@ -86,7 +86,34 @@ def _refuse_whole_values(connection: sqlite3.Connection) -> None:
         )
 
 
-MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_create, _refuse_whole_values]
+def _follow(connection: sqlite3.Connection) -> None:
+    """Format 3: what follows from a written record is done by the statement that writes it.
+
+    The state knows each version and number of a text that is given out, and the index of
+    sessions when a session was updated. All else that listings go by is written apart.
+    """
+    connection.execute(
+        """
+        CREATE TRIGGER rec_given AFTER INSERT ON rec BEGIN
+            UPDATE state SET seq = max(seq, new.ver), tid = max(tid, ifnull(new.tid, 0));
+        END
+        """
+    )
+    connection.execute(
+        """
+        CREATE TRIGGER rec_updated AFTER INSERT ON rec
+        WHEN EXISTS (
+            SELECT 1 FROM idx WHERE ns = new.ns AND key = new.key AND field = '' AND value = ''
+        )
+        BEGIN
+            UPDATE idx SET updated = ifnull(json_extract(new.doc, '$.updated_at'), 0)
+            WHERE ns = new.ns AND key = new.key;
+        END
+        """
+    )
+
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = [_create, _refuse_whole_values, _follow]
 """`MIGRATIONS[n]` takes a file from format n to n + 1; format 0 is an empty file."""
 
 
@@ -164,11 +191,16 @@ def check_version(version: int, path: Path) -> None:
 
 
 class State(NamedTuple):
-    """The row of the table `state`."""
+    """The row of the table `state`, and the file's format."""
 
     seq: int
     tid: int
     fed: int
+    version: int
+
+
+STATE = "SELECT s.seq, s.tid, s.fed, v.user_version FROM pragma_user_version v, state s"
+"""Reads a `State`."""
 
 
 def state(connection: sqlite3.Connection, path: Path) -> State:
@@ -177,11 +209,9 @@ def state(connection: sqlite3.Connection, path: Path) -> State:
     Raises:
         SchemaTooNew: a newer Threadloom wrote the file meanwhile.
     """
-    seq, tid, fed, version = connection.execute(
-        "SELECT s.seq, s.tid, s.fed, v.user_version FROM pragma_user_version v, state s"
-    ).fetchone()
-    check_version(version, path)
-    return State(seq, tid, fed)
+    found = State(*connection.execute(STATE).fetchone())
+    check_version(found.version, path)
+    return found
 
 
 def give_out(connection: sqlite3.Connection, seq: int, tid: int) -> None:

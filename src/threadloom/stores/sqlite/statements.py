@@ -33,8 +33,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.records import arranged, holds, patched, patched_expiry
-from threadloom.stores.sqlite import listing, places, search
-from threadloom.stores.sqlite.points import record
+from threadloom.stores.sqlite import listing, places, points, search
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
@@ -140,7 +139,7 @@ class Transaction:
                 f"AND r.key IN ({','.join('?' * len(part))}) AND (? OR {_LIVE})",
                 [number, *part, like.expired, self._now],
             )
-            found.update((row[0], record(namespace, row)) for row in rows)
+            found.update((row[0], points.record(namespace, row)) for row in rows)
         # A key that is asked for twice is handed out twice, never shared.
         handed: list[Record | None] = []
         seen: set[str] = set()
@@ -151,11 +150,8 @@ class Transaction:
         return handed
 
     def _scan(self, op: Scan) -> list[Record]:
-        number = self._numbers.find(op.namespace)
-        if number is None:
-            return []
-        where, values = ["r.ns = ?"], [number]
-        parameters: list[Any] = list(values)
+        where = ["r.ns = (SELECT id FROM ns WHERE name = ?)"]
+        parameters: list[Any] = [keys.encode_namespace(op.namespace)]
         if op.start is not None:
             where.append("r.key >= ?")
             parameters.append(op.start)
@@ -170,7 +166,7 @@ class Transaction:
             f"ORDER BY r.key {'DESC' if op.reverse else 'ASC'} LIMIT ?",
             parameters,
         )
-        return [record(op.namespace, row) for row in rows]
+        return [points.record(op.namespace, row) for row in rows]
 
     # Writing
 
@@ -321,7 +317,7 @@ class Transaction:
                 (number, self._now),
             )
             for row in rows:
-                found = record(namespace, row)
+                found = points.record(namespace, row)
                 if matches(found.doc, op.filter):
                     yield found
 
@@ -333,7 +329,7 @@ class Transaction:
         rows, rest = listing.rows(self._connection, number, op, _NO_BLOB, alive, self._now)
         passing = (
             found
-            for found in (record(op.namespace, row) for row in rows)
+            for found in (points.record(op.namespace, row) for row in rows)
             if matches(found.doc, rest)
         )
         end = None if op.limit is None else op.offset + _bounded(op.limit)
@@ -377,7 +373,7 @@ class Transaction:
                 op.limit,
             ),
         )
-        return [Hit(record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+        return [Hit(points.record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
 
 
 class _Like(NamedTuple):

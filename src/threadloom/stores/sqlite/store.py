@@ -19,7 +19,7 @@ from threadloom.errors import (
     StoreClosed,
     StoreUnavailable,
 )
-from threadloom.ops import WRITES, Match, Namespace
+from threadloom.ops import WRITES, Match, Namespace, Scan
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
@@ -152,6 +152,11 @@ class SQLiteStore(Store):
                 lambda connection: points.read(connection, ops, self.now())  # type: ignore[arg-type]
             )
 
+        if len(ops) == 1 and isinstance(ops[0], Scan):  # one statement sees one moment
+            return self._connections.read(
+                lambda connection: Transaction(connection, self.now()).apply_all(ops)
+            )
+
         def work(connection: sqlite3.Connection) -> Results | None:
             connection.execute("BEGIN")
             try:
@@ -164,32 +169,43 @@ class SQLiteStore(Store):
         return self._connections.read(work)
 
     def _write(self, ops: Batch, since: float) -> Results:
+        at_once = points.are_writes(ops)
+
         def work(connection: sqlite3.Connection) -> Results:
-            connection.execute("BEGIN IMMEDIATE")
-            state = schema.state(connection, self.path)
-            version = state.seq + 1
-            # Nobody wrote since this store did: what it knew of namespaces holds.
-            known = self._namespaces if version == self._namespaces_at + 1 else {}
-            self._namespaces = {}
-            numbers = Numbers(connection, known)
-            if points.are_writes(ops):
-                batch = points.Writing(
-                    connection, self.now(), version, state.tid, state.fed, numbers
-                )
-                results = batch.apply_all(ops)  # type: ignore[arg-type]
-                schema.give_out(connection, version, batch.tid)
-                if batch.tid - state.fed >= search.BACKLOG:
-                    search.feed(connection)
-            else:
-                schema.give_out(connection, version, state.tid)
-                results = Transaction(connection, self.now(), version, numbers).apply_all(ops)
-                search.feed(connection, at_least=search.BACKLOG)
-            connection.execute("COMMIT")
-            if len(known) <= _MOST_NAMESPACES:
-                self._namespaces, self._namespaces_at = known, version
-            return results
+            results = self._write_at_once(connection, ops) if at_once else None
+            return self._write_stepwise(connection, ops) if results is None else results
 
         return self._connections.write(work, since)
+
+    def _write_at_once(self, connection: sqlite3.Connection, ops: Batch) -> Results | None:
+        """A usual batch, where nobody wrote since this store did; otherwise None."""
+        seq = self._namespaces_at
+        batch = points.Writing(connection, self.now(), Numbers(connection, self._namespaces))
+        results = batch.at_once(ops, seq)  # type: ignore[arg-type]
+        if results is not None:
+            self._namespaces_at = batch.state.seq
+        return results
+
+    def _write_stepwise(self, connection: sqlite3.Connection, ops: Batch) -> Results:
+        connection.execute("BEGIN IMMEDIATE")
+        state = schema.state(connection, self.path)
+        version = state.seq + 1
+        # Nobody wrote since this store did: what it knew of namespaces holds.
+        known = self._namespaces if state.seq == self._namespaces_at else {}
+        self._namespaces = {}
+        numbers = Numbers(connection, known)
+        if points.are_writes(ops):
+            batch = points.Writing(connection, self.now(), numbers)
+            results = batch.apply_all(ops)  # type: ignore[arg-type]
+            schema.give_out(connection, version, batch.state.tid)
+        else:
+            schema.give_out(connection, version, state.tid)
+            results = Transaction(connection, self.now(), version, numbers).apply_all(ops)
+        search.feed(connection, at_least=search.BACKLOG)
+        connection.execute("COMMIT")
+        if len(known) <= _MOST_NAMESPACES:
+            self._namespaces, self._namespaces_at = known, version
+        return results
 
     def _feed_search(self) -> None:
         def feed(connection: sqlite3.Connection) -> None:
