@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from langchain_core import messages
 
 from threadloom.checkpoint import frozen as module
+from threadloom.checkpoint import sameness
 from threadloom.checkpoint.frozen import Frozen, freeze, thaw, unchanged
 from threadloom.serde import Codec
 
@@ -175,7 +176,7 @@ anything = st.one_of(
 
 @st.composite
 def any_message(draw: st.DrawFn, content: st.SearchStrategy[Any] = anything) -> Any:
-    cls = draw(st.sampled_from(list(module._KEYS)))
+    cls = draw(st.sampled_from(list(sameness.KEYS)))
     value = build(cls)
     if draw(st.booleans()):
         return value
@@ -380,7 +381,7 @@ def test_only_common_positions_are_compared() -> None:
 def test_what_is_fast_and_what_is_not() -> None:
     assert type(chill("text")) is type(chill(2**100)) is type(chill(b"x")) is module._Scalar
     assert type(chill({"a": [1, {"b": None}]})) is module._Tree
-    for cls in module._KEYS:
+    for cls in sameness.KEYS:
         assert type(chill(build(cls))) is module._Message
     value: Any
     for value in ((1,), {1: 2}, [b"x"], [2**64], ["\ud800"], messages.HumanMessage("\ud800")):
@@ -400,8 +401,8 @@ def test_a_known_body_is_not_made_again() -> None:
 
 
 def test_the_slow_way_to_look_inside_is_as_exact(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_parts", module._parts_one_by_one)
-    monkeypatch.setattr(module, "_children", module._children_one_by_one)
+    monkeypatch.setattr(sameness, "_parts", sameness.parts_one_by_one)
+    monkeypatch.setattr(sameness, "_children", sameness.children_one_by_one)
     cold = [chill(messages.AIMessage("text", additional_kwargs={"a": [1]}))] * 3
     for change in (_replace_dict, _reorder, _odd_key):
         given_back = thaw(cold)

@@ -11,14 +11,15 @@ import os
 import threading
 from collections import OrderedDict
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from threadloom.checkpoint.frozen import RUN, Frozen, Run
-from threadloom.checkpoint.header import Header
-from threadloom.checkpoint.layout import Head, Place
+from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import new_log, number_key
-from threadloom.ops import Expect, Record
+from threadloom.checkpoint.standing import Standing
+from threadloom.ops import ExpectationFailed, Op
+from threadloom.plans import Plan
 from threadloom.store import Store
 from threadloom.values import Values
 
@@ -65,29 +66,6 @@ class Element:
         return _ELEMENT + (self.frozen.size if self.frozen is not None else 0)
 
 
-class Standing(NamedTuple):
-    """How a checkpoint namespace stood after a put of this process.
-
-    Whoever goes on from it without looking expects the versions that are noted here: should
-    anybody else have written meanwhile, the batch fails and it is looked after all.
-
-    Attributes:
-        session: the session's record, of a session without a chat history.
-        counter: what to expect of the record that every append to a history changes.
-        head: the head record.
-        head_version: its version.
-        header: what is asked of a parent: the head's id, versions, references and counts.
-        version: the version of the head's checkpoint record.
-    """
-
-    session: Record
-    counter: Expect
-    head: Head
-    head_version: int
-    header: Header
-    version: int
-
-
 Log = list[Element | None]
 HeldKey = tuple[int, tuple[str, ...]]
 """A codec, and a checkpoint namespace."""
@@ -117,6 +95,15 @@ class Held:
         self._writer = new_log()
         self._numbers = count()
         self._lock = threading.Lock()
+
+    def unless_overtaken(self, standing: Standing | None, ops: list[Op]) -> Plan[list[Any]]:
+        """A write; if anybody else wrote meanwhile, how things stood is forgotten."""
+        try:
+            return (yield ops)
+        except ExpectationFailed:
+            if self.standing is standing:
+                self.standing = None
+            raise
 
     def key_of(self, text: str | bytes) -> str:
         """The key of a text: the one that it went by lately, or one that nobody else uses.

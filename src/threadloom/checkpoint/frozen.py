@@ -2,12 +2,6 @@
 
 Three kinds are fast: immutable scalars, plain trees (lists and dicts of JSON-like things), and
 LangChain's messages made of both. Everything else is kept as the codec's bytes.
-
-Equality alone does not show that a value is as it was: ``1 == True``, a subclass may be equal
-to its base, and so are dicts of another order. So types and keys are compared as well, for
-many elements at once, and nested containers also have to pack to the same MessagePack. Packing
-alone writes a ``bytearray`` as ``bytes`` and an ``ormsgpack.Fragment`` as whatever it says; but
-no tree holds bytes, and a ``Fragment`` is equal to nothing else.
 """
 
 from __future__ import annotations
@@ -16,16 +10,20 @@ import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, groupby
-from math import copysign
-from operator import is_, is_not
 from sys import getsizeof
 from typing import Any, Final
 
 import ormsgpack
-from langchain_core import messages
 
+from threadloom.checkpoint.sameness import (
+    CONTAINERS,
+    JUST_STR,
+    KEYS,
+    Prepared,
+    parts_one_by_one,
+    same_values,
+)
 from threadloom.serde import slots
-from threadloom.serde.classes import plan_of
 from threadloom.serde.format import nesting_at_most, pack
 
 Encode = Callable[[Any], bytes]
@@ -47,79 +45,10 @@ _DEEPEST: Final = 100
 _BYTES_MARKS: Final = b"\xc4\xc5\xc6"
 _LEAVES: Final = frozenset({type(None), bool, int, float, str})
 _SCALARS: Final = _LEAVES | {bytes}
-_STRICT: Final = frozenset({type(None), str, list, dict})
-"""Types whose values equal no scalar or tree of another type."""
-
-_CONTAINERS: Final = frozenset({list, dict})
-_JUST_SET: Final = frozenset({set})
-_JUST_DICT: Final = frozenset({dict})
-_JUST_STR: Final = frozenset({str})
 _USUAL_DICTS: Final = ("additional_kwargs", "response_metadata")
-_MESSAGE_KINDS: Final = ("Human", "AI", "System", "Tool", "Chat", "Function")
-_CLASSES: Final = (
-    messages.RemoveMessage,
-    *(getattr(messages, f"{kind}Message") for kind in _MESSAGE_KINDS),
-    *(getattr(messages, f"{kind}MessageChunk") for kind in _MESSAGE_KINDS),
-)
-
 _new = object.__new__
 _drain = deque[Any](maxlen=0).extend
 _unpack = ormsgpack.unpackb
-
-
-def _parts_one_by_one(values: Sequence[Any]) -> list[Any]:
-    """Extra fields, names of set fields, private attributes, ``__dict__`` and class of each."""
-    gets = (slots.get_extra, slots.get_set, slots.get_private, slots.get_dict, type)
-    return [get(value) for value in values for get in gets]
-
-
-def _children_one_by_one(values: Sequence[Any]) -> list[Any]:
-    """The items of lists and the values of dicts; if keys are not exactly text, those, too."""
-    inside: list[Any] = []
-    for value in values:
-        if type(value) is dict:
-            inside += () if _JUST_STR.issuperset(map(type, value)) else value
-            inside += value.values()
-        elif type(value) is list:
-            inside += value
-    return inside
-
-
-def _as_collected(values: Sequence[Any]) -> list[Any]:
-    """Both of the above as CPython's garbage collector sees it: several times faster."""
-    return gc.get_referents(*values)
-
-
-def _collector_agrees(classes: Iterable[type]) -> bool:
-    """Whether this Python's garbage collector sees things as expected."""
-    for cls in classes:
-        value: Any = _new(cls)
-        slots.set_dict(value, {"dict": 1})
-        slots.set_set(value, {"set"})
-        slots.set_extra(value, {"extra": 1})
-        slots.set_private(value, {"private": 1})
-        expected, found = _parts_one_by_one([value]), _as_collected([value])
-        if len(found) != 5 or not all(map(is_, expected, found)):
-            return False
-    tree, key = {"one": "1", "two": "2"}, type("Text", (str,), {"__slots__": ()})("two")
-    return (
-        _as_collected([tree, {**tree}, dict(tree), ["3"]]) == ["1", "2"] * 3 + ["3"]
-        and len(_as_collected([{"one": "1", key: "2"}])) > 2
-        and not _as_collected(["text", 1, 1.5, True, None, {}, []])
-    )
-
-
-def _keys_of(cls: type) -> tuple[str, ...]:
-    """The fields of a class of messages; nothing if it is not built as expected."""
-    plan = plan_of(cls)
-    usual = plan and type(plan.ref) is int and not plan.has_slots and not plan.skip
-    return tuple(plan.fields) if plan and usual else ()
-
-
-_KEYS: Final = {cls: keys for cls in _CLASSES if (keys := _keys_of(cls))}
-_FAST: Final = _collector_agrees(_KEYS)
-_parts: Final = _as_collected if _FAST else _parts_one_by_one
-_children: Final = _as_collected if _FAST else _children_one_by_one
 
 
 class _NotPlain(Exception):
@@ -149,33 +78,10 @@ def _is_tree(copy: Any, depth: int = 0) -> bool:
     kind = type(copy)
     if kind in _LEAVES:
         return True
-    if kind not in _CONTAINERS or depth >= _DEEPEST:
+    if kind not in CONTAINERS or depth >= _DEEPEST:
         return False
     items = copy if kind is list else copy.values()
     return _LEAVES.issuperset(map(type, items)) or all(_is_tree(item, depth + 1) for item in items)
-
-
-def _same_values(given: list[Any], own: list[Any]) -> bool:
-    """Whether values are exactly what is in ``own``, a list of trees and scalars."""
-    if given != own:
-        return False
-    kinds = set(map(type, given))
-    if not kinds <= _STRICT and any(map(is_not, map(type, given), map(type, own))):
-        return False
-    return _as_deep(given, own, floats=float in kinds)
-
-
-def _as_deep(given: list[Any], own: list[Any], *, floats: bool) -> bool:
-    """Whether values that are equal, and of equal types, are so in what equality overlooks."""
-    if floats:
-        pairs = [pair for pair in zip(given, own, strict=True) if type(pair[0]) is float]
-        if any(copysign(1, one) != copysign(1, other) for one, other in pairs):
-            return False
-    return not _children(given) or pack(_filled(given)) == pack(_filled(own))
-
-
-def _filled(values: list[Any]) -> list[Any]:
-    return [value for value in values if value and type(value) in _CONTAINERS]
 
 
 class Frozen:
@@ -229,7 +135,7 @@ class _Scalar(Frozen):
 
     @classmethod
     def all_same(cls, some: Sequence[_Scalar], values: Sequence[Any]) -> bool:
-        return _same_values(list(values), [one.value for one in some])
+        return same_values(list(values), [one.value for one in some])
 
 
 class _Tree(_Scalar):
@@ -263,23 +169,23 @@ class _Message(Frozen):
     def __init__(self, value: Any) -> None:
         cls = type(value)
         try:
-            extra, names, private, state, _ = _parts_one_by_one([value])
+            extra, names, private, state, _ = parts_one_by_one([value])
         except AttributeError as error:  # it was never initialised
             raise _NotPlain from error
         if type(names) is not set or type(state) is not dict:
             raise _NotPlain
         names, state = frozenset(names), dict(state)
-        if tuple(state) != _KEYS[cls] or not _JUST_STR.issuperset(map(type, names)):
+        if tuple(state) != KEYS[cls] or not JUST_STR.issuperset(map(type, names)):
             raise _NotPlain
         if not {type(extra), type(private)} <= {dict, type(None)}:
             raise _NotPlain
         body, (_, extra, private, copy) = _snapshot([list(names), extra, private, state])
-        trees = {name: tree for name, tree in copy.items() if type(tree) in _CONTAINERS}
+        trees = {name: tree for name, tree in copy.items() if type(tree) in CONTAINERS}
         filled = {name: tree for name, tree in trees.items() if tree}
         dicts = tuple(name for name, tree in trees.items() if tree == {})
         self.cls = cls
         self.names = names
-        self.keys = _KEYS[cls]
+        self.keys = KEYS[cls]
         self.state = {name: trees.get(name, state[name]) for name in self.keys}
         self.extra, self.private = extra, private
         self.extra_body = None if extra == {} else pack(extra)
@@ -317,55 +223,7 @@ class _Message(Frozen):
 
     @classmethod
     def all_same(cls, some: Sequence[_Message], values: Sequence[Any]) -> bool:
-        return _Prepared(some).all_same(values)
-
-
-class _Prepared:
-    """What is needed of messages to compare all of them at once, side by side.
-
-    To collect it takes longer than to compare it, so it is kept for messages that stay together.
-    """
-
-    __slots__ = ("classes", "extras", "floats", "keys", "kinds", "lengths", "names", "own")
-
-    def __init__(self, some: Sequence[_Message]) -> None:
-        self.classes = [one.cls for one in some]
-        self.names = [one.names for one in some]
-        self.keys = list(chain.from_iterable([one.keys for one in some]))
-        self.lengths = [len(one.keys) for one in some]
-        self.own = _children([one.state for one in some])
-        self.kinds = list(map(type, self.own))
-        self.floats = float in set(self.kinds)
-        self.extras = [one.extra for one in some] + [one.private for one in some]
-
-    def all_same(self, values: Sequence[Any]) -> bool:
-        """Whether values surely are as they were; may raise what a foreign object raises."""
-        classes = self.classes
-        if any(map(is_not, map(type, values), classes)):
-            return False
-        parts = _parts(values)
-        if len(parts) != 5 * len(classes) or parts[4::5] != classes:
-            return False
-        sets = parts[1::5]
-        if not _JUST_SET.issuperset(map(type, sets)) or sets != self.names:
-            return False
-        kinds = list(map(type, chain.from_iterable(sets)))
-        if kinds.count(str) != len(kinds):
-            return False
-        states = parts[3::5]
-        if not _JUST_DICT.issuperset(map(type, states)):
-            return False
-        # The keys are exactly text: dicts with others have more children than expected.
-        if list(map(len, states)) != self.lengths:
-            return False
-        if list(chain.from_iterable(states)) != self.keys:
-            return False
-        given = _children(states)
-        if given != self.own or list(map(type, given)) != self.kinds:
-            return False
-        if not _as_deep(given, self.own, floats=self.floats):
-            return False
-        return _same_values(parts[0::5] + parts[2::5], self.extras)
+        return Prepared(some).all_same(values)
 
 
 class Encoded(Frozen):
@@ -405,9 +263,9 @@ def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None
     try:
         if kind in _SCALARS:
             return _Scalar(value)
-        if kind in _CONTAINERS:
+        if kind in CONTAINERS:
             return _Tree(value)
-        if kind in _KEYS:
+        if kind in KEYS:
             return _Message(value)
     except _NotPlain:
         pass
@@ -468,7 +326,7 @@ class Run:
         self.length = len(frozen)
         self._frozen = list(frozen)
         messages = all(type(one) is _Message for one in frozen)
-        self._prepared = _Prepared(frozen) if messages else None  # type: ignore[arg-type]
+        self._prepared = Prepared(frozen) if messages else None  # type: ignore[arg-type]
 
     @property
     def size(self) -> int:

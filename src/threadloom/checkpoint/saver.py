@@ -21,7 +21,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
-from threadloom.checkpoint import life, reading, upkeep, writing
+from threadloom.checkpoint import life, pending, reading, upkeep, writing
 from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.layout import Place
 from threadloom.errors import InvalidKey
@@ -248,7 +248,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
     ) -> Plan[None]:
         if not config["configurable"].get("checkpoint_id"):
             raise InvalidKey("pending writes belong to a checkpoint: the config names none")
-        return writing.put_writes(
+        return pending.put_writes(
             self._scope,
             cache_of(self.store),
             self._values,

@@ -1,27 +1,24 @@
-"""Plans that store checkpoints and pending writes."""
+"""The plan that stores checkpoints."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
-    WRITES_IDX_MAP,
     ChannelVersions,
     Checkpoint,
     CheckpointMetadata,
-    get_checkpoint_metadata,
 )
-from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom import index
 from threadloom.checkpoint import layout, life
-from threadloom.checkpoint.cache import Cache, Held, Standing
+from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.channels import ChannelWriter, bases
+from threadloom.checkpoint.configs import is_on_purpose, metadata_of, owner_of, puts_last, run_of
 from threadloom.checkpoint.conversation import Moment, follow
-from threadloom.checkpoint.elements import TextKeeper
 from threadloom.checkpoint.header import (
     Header,
     Ref,
@@ -31,6 +28,7 @@ from threadloom.checkpoint.header import (
     new_header,
 )
 from threadloom.checkpoint.layout import Head, Place
+from threadloom.checkpoint.standing import Seen, Standing, look, put_head
 from threadloom.errors import SessionConflict
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import (
@@ -38,8 +36,6 @@ from threadloom.ops import (
     PRESENT,
     Check,
     Expect,
-    ExpectationFailed,
-    Get,
     Op,
     Put,
     Record,
@@ -52,8 +48,6 @@ from threadloom.values import Values
 logger = logging.getLogger("threadloom.checkpoint")
 
 START = "__start__"
-_DURABILITY = "__pregel_durability"
-"""Where LangGraph tells a run's durability. With ``exit`` the root's put comes last."""
 
 
 def put(
@@ -78,10 +72,10 @@ def put(
     configurable = config["configurable"]
     parent = configurable.get("checkpoint_id") or None
     id, paths = checkpoint["id"], place.paths
-    merged = _metadata(config, metadata)
-    on_purpose = _on_purpose(config)
-    run = _run_of(place, config)
-    waits = patience if configurable.get(_DURABILITY) != "exit" else None
+    merged = metadata_of(config, metadata)
+    on_purpose = is_on_purpose(config)
+    run = run_of(place, config)
+    waits = None if puts_last(config) else patience
     known_values = checkpoint["channel_values"]
     versions = checkpoint["channel_versions"]
     new = {channel: versions[channel] for channel in new_versions if channel in versions}
@@ -97,9 +91,9 @@ def put(
         # As it stood last, if that is known; what is expected below proves it.
         standing = held.standing
         if cache.guarded and standing is not None and parent == standing.head.id and parent != id:
-            seen = _Seen.standing(standing)
+            seen = Seen.before(standing)
         else:
-            seen = yield from _look(place, id, parent)
+            seen = yield from look(place, id, parent)
         session, head, existing = seen.session, seen.head, seen.existing
         conflict = (
             existing is None
@@ -173,14 +167,14 @@ def put(
             else:
                 guard.append(Check(paths.memory_index, NEXT_POSITION, seen.counter))
         run_id = merged.get("run_id")
-        put_checkpoint = Put(
+        own_record = Put(
             place.records(),
             layout.checkpoint_key(id),
             doc=None if run_id is None else {"run_id": run_id},
             blob=encode_header(header),
             expect=ABSENT if existing is None else existing.version,
         )
-        put_head = _put_head(place, seen.head_version, new_head)
+        head_record = put_head(place, seen.head_version, new_head)
         ops = index.touch(
             paths,
             session,
@@ -191,25 +185,25 @@ def put(
                 *writer.ops,
                 *conversation.patches,
                 *replaced,
-                put_checkpoint,
-                put_head,
+                own_record,
+                head_record,
             ],
             implicit=scope.implicit,
-            owner=_owner(config),
+            owner=owner_of(config),
             expect=expect,
             set=fields,
             increment=increments,
         )
-        results = yield from _standing_or_not(held, standing, ops)
+        results = yield from held.unless_overtaken(standing, ops)
         writer.stored()
         if session is not None and becomes_head and not index.has_history(session):
             held.standing = Standing(
                 session,
                 seen.counter,
                 new_head,
-                _result_of(put_head, ops, results),
+                _result_of(head_record, ops, results),
                 as_parent(header),
-                _result_of(put_checkpoint, ops, results),
+                _result_of(own_record, ops, results),
             )
         if conflict:
             logger.warning(
@@ -222,155 +216,6 @@ def put(
             )
 
     return retrying(attempt)
-
-
-def put_writes(
-    scope: Scope,
-    cache: Cache,
-    values: Values,
-    place: Place,
-    config: RunnableConfig,
-    writes: Sequence[tuple[str, Any]],
-    task_id: str,
-    task_path: str,
-    patience: life.Patience,
-) -> Plan[None]:
-    """Store pending writes of a task; writes that are stored already stay as they are.
-
-    They may come before the checkpoint that they belong to.
-
-    Raises:
-        SessionDeleted: the checkpoint is older than the session's deletion.
-        SessionNotFound: the session does not exist and may not begin by itself.
-        SerializationError: a value cannot be stored; names its channel.
-    """
-    checkpoint_id: str = config["configurable"]["checkpoint_id"]
-    paths = place.paths
-    run = _run_of(place, config)
-    held = cache.held(values, place)
-
-    def attempt() -> Plan[None]:
-        keeper = TextKeeper(place, held)
-        puts: list[Op] = []
-        mark: str | None = None
-        for position, (channel, value) in enumerate(writes):
-            number = WRITES_IDX_MAP.get(channel, position)
-            where = f"a pending write to channel {channel!r}"
-            data = values.dumps_apart(value, keeper.keep, where=where)
-            puts.append(
-                Put(
-                    place.records(),
-                    layout.write_key(checkpoint_id, task_id, number),
-                    blob=layout.encode_write(channel, task_path, data),
-                    keep=number >= 0,
-                )
-            )
-            if channel == ERROR:
-                mark = "error"
-            elif channel == INTERRUPT and mark is None:
-                mark = "interrupted"
-
-        standing = held.standing
-        if cache.guarded and standing is not None and standing.head.id == checkpoint_id:
-            key = layout.checkpoint_key(checkpoint_id)
-            still = Check(place.records(), key, standing.version)
-            session: Record | None = standing.session
-            head = standing.head
-            head_version: int | None = standing.head_version
-            fields: dict[str, Any] = {}
-        else:
-            found = yield from life.check(place, checkpoint_id, patience)
-            still = life.unchanged(paths, found.grave)
-            session, head = found.session, Head.read(found.head)
-            head_version = None if found.head is None else found.head.version
-            fields = {}
-            if session is None:
-                fields |= index.after(found.remains, life.before(run or checkpoint_id))
-        marking: list[Op] = []
-        if mark is not None and place.is_root:
-            marked = head.with_mark(checkpoint_id, mark)
-            marking.append(_put_head(place, head_version or ABSENT, marked))
-            if head.id == checkpoint_id:
-                fields["status"] = marked.marks[checkpoint_id]
-        ops = index.touch(
-            paths,
-            session,
-            scope.now(),
-            [still, *keeper.ops(), *puts, *marking],
-            implicit=scope.implicit,
-            owner=_owner(config),
-            set=fields,
-        )
-        yield from _standing_or_not(held, standing, ops)
-
-    return retrying(attempt)
-
-
-class _Seen(NamedTuple):
-    """What a put knows of what is stored."""
-
-    session: Record | None
-    counter: Expect
-    head: Head
-    head_version: Expect
-    existing: Record | None
-    parent: Header | None
-
-    @classmethod
-    def standing(cls, known: Standing) -> _Seen:
-        """What it knows without looking, for a checkpoint that goes on from the head."""
-        return cls(known.session, known.counter, known.head, known.head_version, None, known.header)
-
-
-def _standing_or_not(held: Held, standing: Standing | None, ops: list[Op]) -> Plan[list[Any]]:
-    """Write; if anybody else wrote meanwhile, how it stood is forgotten."""
-    try:
-        return (yield ops)
-    except ExpectationFailed:
-        if held.standing is standing:
-            held.standing = None
-        raise
-
-
-def _result_of(op: Op, ops: Sequence[Op], results: Sequence[Any]) -> Any:
-    return next(result for other, result in zip(ops, results, strict=True) if other is op)
-
-
-def _look(place: Place, id: str, parent: str | None) -> Plan[_Seen]:
-    """Read what a put of a checkpoint needs to know.
-
-    Raises:
-        SessionDeleted: the parent is gone.
-    """
-    paths = place.paths
-    reads: list[Op] = [
-        Get(paths.sessions, paths.id),
-        Get(paths.memory_index, NEXT_POSITION, blob=False),
-        place.head(),
-        Get(place.records(), layout.checkpoint_key(id)),
-    ]
-    if parent is not None:
-        reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-    session, counter, head, existing, *rest = yield reads
-    before: Record | None = rest[0] if rest else None
-    if session is None:
-        counter = head = existing = before = None
-    if parent is not None and before is None:
-        raise index.deleted(paths.id, f"checkpoint {parent}, the parent of {id}, is gone")
-    return _Seen(
-        session,
-        ABSENT if counter is None else counter.version,
-        Head.read(head),
-        ABSENT if head is None else head.version,
-        existing,
-        None if before is None else decode_header(before),
-    )
-
-
-def _run_of(place: Place, config: RunnableConfig) -> str | None:
-    """The root's checkpoint that a subgraph's run belongs to."""
-    ancestors = config["configurable"].get("checkpoint_map") or {}
-    return None if place.is_root else ancestors.get("")
 
 
 def _settle(
@@ -455,29 +300,8 @@ def _search(
     return found
 
 
-def _put_head(place: Place, expect: Expect, head: Head) -> Put:
-    get = place.head()
-    return Put(get.namespace, get.key, doc=head.doc(), expect=expect)
-
-
-def _metadata(config: RunnableConfig, metadata: CheckpointMetadata) -> CheckpointMetadata:
-    merged = get_checkpoint_metadata(config, metadata)
-    if "session_id" not in metadata:
-        merged.pop("session_id", None)  # type: ignore[typeddict-item]
-    return merged
-
-
-def _owner(config: RunnableConfig) -> str | None:
-    owner = config["configurable"].get("user_id")
-    return owner if isinstance(owner, str) and owner else None
-
-
-def _on_purpose(config: RunnableConfig) -> bool:
-    """Whether a run was told to go on from a checkpoint.
-
-    LangGraph copies what its caller configured into the config's metadata.
-    """
-    return bool((config.get("metadata") or {}).get("checkpoint_id"))
+def _result_of(op: Op, ops: Sequence[Op], results: Sequence[Any]) -> Any:
+    return next(result for other, result in zip(ops, results, strict=True) if other is op)
 
 
 def _is_conflict(head: Head, parent: str | None, metadata: CheckpointMetadata) -> bool:
@@ -506,6 +330,3 @@ def _begins_turn(
     if metadata.get("source") != "loop" or START not in new_versions:
         return False
     return parent is None or values.loads_opaque(parent.metadata).get("source") != "input"
-
-
-__all__ = ["put", "put_writes"]

@@ -166,14 +166,15 @@ class Writing:
     def _apply_all(self, ops: Sequence[Put | Patch | Check], seq: int | None = None) -> list[Any]:
         self._load(ops)
         assert self._state is not None
-        if seq is not None:
-            state = self._state
-            waiting = state.tid - state.fed >= search.BACKLOG
-            if state.seq != seq or state.version != len(MIGRATIONS) or waiting:
-                raise Unfit
-        self._version = self._state.seq + 1
-        self._tid = self._state.tid
-        return [self._apply((op.namespace, op.key), op) for op in ops]
+        state = self._state
+        if seq is not None and (state.seq != seq or state.version != len(MIGRATIONS)):
+            raise Unfit
+        self._version = state.seq + 1
+        self._tid = state.tid
+        results = [self._apply((op.namespace, op.key), op) for op in ops]
+        if seq is not None and self._tid - state.fed >= search.BACKLOG:
+            raise Unfit
+        return results
 
     def _load(self, ops: Sequence[Put | Patch | Check]) -> None:
         whole: dict[_Place, bool] = {}
@@ -284,14 +285,16 @@ class Writing:
                 count += 1
         if not count:
             return True
+        assert self._state is not None
         statement = (
             "INSERT OR REPLACE INTO rec "  # noqa: S608
             "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
             f"SELECT * FROM (VALUES {_marks('(?,?,?,?,?,?,?,?,?,?)', count)})"
         )
         if seq is not None:
-            statement += " WHERE (SELECT seq FROM state) = ?"
-            values.append(seq)
+            # Also the index must be as it was: what it knows has to be taken out of it.
+            statement += " WHERE (SELECT seq = ? AND fed = ? FROM state)"
+            values += (seq, self._state.fed)
         return self._connection.execute(statement, values).rowcount == count
 
 

@@ -1,0 +1,89 @@
+"""How a checkpoint namespace stands: what a write knows of it, by looking or from before."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from threadloom import index
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.header import Header, decode_header
+from threadloom.checkpoint.layout import Head, Place
+from threadloom.keys import NEXT_POSITION
+from threadloom.ops import ABSENT, Expect, Get, Op, Put, Record
+from threadloom.plans import Plan
+
+
+class Standing(NamedTuple):
+    """How a checkpoint namespace stood after a put of this process.
+
+    Whoever goes on from it without looking expects the versions that are noted here: should
+    anybody else have written meanwhile, the batch fails and it is looked after all.
+
+    Attributes:
+        session: the session's record, of a session without a chat history.
+        counter: what to expect of the record that every append to a history changes.
+        head: the head record.
+        head_version: its version.
+        header: what is asked of a parent: the head's id, versions, references and counts.
+        version: the version of the head's checkpoint record.
+    """
+
+    session: Record
+    counter: Expect
+    head: Head
+    head_version: int
+    header: Header
+    version: int
+
+
+class Seen(NamedTuple):
+    """What a put knows of what is stored."""
+
+    session: Record | None
+    counter: Expect
+    head: Head
+    head_version: Expect
+    existing: Record | None
+    parent: Header | None
+
+    @classmethod
+    def before(cls, known: Standing) -> Seen:
+        """What it knows without looking, for a checkpoint that goes on from the head."""
+        return cls(known.session, known.counter, known.head, known.head_version, None, known.header)
+
+
+def look(place: Place, id: str, parent: str | None) -> Plan[Seen]:
+    """Read what a put of a checkpoint needs to know.
+
+    Raises:
+        SessionDeleted: the parent is gone.
+    """
+    paths = place.paths
+    reads: list[Op] = [
+        Get(paths.sessions, paths.id),
+        Get(paths.memory_index, NEXT_POSITION, blob=False),
+        place.head(),
+        Get(place.records(), layout.checkpoint_key(id)),
+    ]
+    if parent is not None:
+        reads.append(Get(place.records(), layout.checkpoint_key(parent)))
+    session, counter, head, existing, *rest = yield reads
+    before: Record | None = rest[0] if rest else None
+    if session is None:
+        counter = head = existing = before = None
+    if parent is not None and before is None:
+        raise index.deleted(paths.id, f"checkpoint {parent}, the parent of {id}, is gone")
+    return Seen(
+        session,
+        ABSENT if counter is None else counter.version,
+        Head.read(head),
+        ABSENT if head is None else head.version,
+        existing,
+        None if before is None else decode_header(before),
+    )
+
+
+def put_head(place: Place, expect: Expect, head: Head) -> Put:
+    """Write the head record; `expect` says what must be true of the stored one."""
+    get = place.head()
+    return Put(get.namespace, get.key, doc=head.doc(), expect=expect)
