@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from itertools import chain, groupby
 from sys import getsizeof
 from typing import Any, Final
@@ -120,6 +121,22 @@ class Frozen:
         return cls.changed(some[:half], values[:half]) + [half + index for index in rest]
 
 
+_EMPTY_DICT: Final[dict[str, Any]] = {}
+_EMPTY_LIST: Final[list[Any]] = []
+
+
+def _shared(tree: Any) -> Any:
+    """A tree that is never changed; the empty ones stand for each other."""
+    if tree:
+        return tree
+    return _EMPTY_DICT if type(tree) is dict else _EMPTY_LIST if type(tree) is list else tree
+
+
+@lru_cache(maxsize=256)
+def _shared_names(names: frozenset[str]) -> frozenset[str]:
+    return names
+
+
 class _Scalar(Frozen):
     """Something immutable, kept as itself."""
 
@@ -174,20 +191,21 @@ class _Message(Frozen):
             raise _NotPlain from error
         if type(names) is not set or type(state) is not dict:
             raise _NotPlain
-        names, state = frozenset(names), dict(state)
+        names, state = _shared_names(frozenset(names)), dict(state)
         if tuple(state) != KEYS[cls] or not JUST_STR.issuperset(map(type, names)):
             raise _NotPlain
         if not {type(extra), type(private)} <= {dict, type(None)}:
             raise _NotPlain
         body, (_, extra, private, copy) = _snapshot([list(names), extra, private, state])
-        trees = {name: tree for name, tree in copy.items() if type(tree) in CONTAINERS}
+        # Whatever is empty is one and the same: many messages then fit into few lines of a cache.
+        trees = {name: _shared(tree) for name, tree in copy.items() if type(tree) in CONTAINERS}
         filled = {name: tree for name, tree in trees.items() if tree}
         dicts = tuple(name for name, tree in trees.items() if tree == {})
         self.cls = cls
         self.names = names
         self.keys = KEYS[cls]
         self.state = {name: trees.get(name, state[name]) for name in self.keys}
-        self.extra, self.private = extra, private
+        self.extra, self.private = _shared(extra), private
         self.extra_body = None if extra == {} else pack(extra)
         self.private_body = None if private is None else pack(private)
         self.dicts = _USUAL_DICTS if dicts == _USUAL_DICTS else dicts
