@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, RemoveMessage, SystemMessage
+from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph.message import REMOVE_ALL_MESSAGES
 
 from threadloom import MemoryStore, SessionManager, SQLiteStore, StoreCheckpointer
@@ -308,6 +309,41 @@ def test_statements_are_constant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     build(range(50, 150))
     long = count()
     assert all(flat(short[name], long[name]) for name in short), (short, long)
+
+
+def test_one_round_trip_a_write(store: Store) -> None:
+    """A put that goes on from the last one reads nothing first, nor do writes that follow it."""
+    counting = FaultyStore(store)
+    saver = StoreCheckpointer(counting)
+    talk(one_node(saver, replies()), range(3))
+
+    def follow(looks: int = 0) -> None:
+        found = saver.get_tuple(config())
+        assert found is not None
+        spent = counting.batches
+        made: Any = {**found.checkpoint, "id": f"{found.checkpoint['id']}-{spent}"}
+        version = f"9.{spent}"
+        made["channel_values"] = {"messages": [AIMessage(f"new {spent}", id=f"n{spent}")]}
+        made["channel_versions"] = {"messages": version}
+        metadata: Any = {"source": "loop", "step": spent, "parents": {}}
+        named = saver.put(found.config, made, metadata, {"messages": version})
+        assert counting.batches == spent + looks + 1
+        saver.put_writes(named, [("messages", [AIMessage("answer")])], "task")
+        assert counting.batches == spent + looks + 2
+
+    follow()
+    follow()
+    # Somebody else goes on, from what is the head now or from elsewhere: both are noticed.
+    talk(one_node(StoreCheckpointer(store), replies()), range(3, 5))
+    follow(looks=1)
+    follow()
+    head = saver.get_tuple(config())
+    assert head is not None
+    StoreCheckpointer(store).put_writes(head.config, [(ERROR, "late")], "task")
+    follow(looks=2)
+    follow()
+    newest = next(saver.list(config(), limit=1))
+    assert newest.checkpoint["id"] > head.checkpoint["id"]
 
 
 def test_a_turn_of_another_process_is_seen_at_the_same_cost(tmp_path: Path) -> None:

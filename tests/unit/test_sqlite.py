@@ -16,8 +16,8 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
 
 from threadloom import SchemaTooNew, SQLiteStore, StoreCheckpointer, StoreUnavailable
-from threadloom.ops import Delete, DropTree, Match, Put, Scan
-from threadloom.stores.sqlite import schema, search
+from threadloom.ops import Check, Delete, DropTree, Get, Match, Patch, Put, Query, Scan
+from threadloom.stores.sqlite import points, schema, search
 
 
 @pytest.fixture
@@ -190,6 +190,98 @@ def test_a_backlog_is_fed_by_whoever_writes(path: Path) -> None:
         assert ask(path, "SELECT fed FROM state") == [(search.BACKLOG,)]
         store.execute([Put(("a",), "last", {}, text="word")])
     assert ask(path, "SELECT fed = tid FROM state") == [(1,)]  # closing fed the rest
+
+
+SESSIONS = ("sessions",)
+
+
+def listed(store: SQLiteStore, **filter: object) -> list[tuple[str, object]]:
+    query = Query(SESSIONS, filter=filter or None, order_by="updated_at", descending=True)
+    (records,) = store.execute([query])
+    return [(record.key, record.body()["updated_at"]) for record in records]
+
+
+def session(updated: int, **fields: object) -> dict[str, object]:
+    return {"created_at": 1, "updated_at": updated, **fields}
+
+
+def traced(store: SQLiteStore, call: Callable[[], object]) -> list[str]:
+    """The statements of a write; SQLite tells of one again for each trigger that it fires."""
+    seen: list[str] = []
+    store._connections.write(lambda found: found.set_trace_callback(seen.append), time.monotonic())
+    call()
+    store._connections.write(lambda found: found.set_trace_callback(None), time.monotonic())
+    return list(dict.fromkeys(one for one in seen if not one.startswith("-- ")))
+
+
+def test_a_usual_batch_is_two_statements(path: Path) -> None:
+    batch = [
+        Check(("a",), "gone", "absent"),
+        Put(("a",), "k", {}, text="some words"),
+        Put(("a",), "kept", {}, keep=True),
+        Patch(SESSIONS, "s", maximum={"updated_at": 7}, increment={"n": 1}, expect="present"),
+    ]
+    with SQLiteStore(path) as store:
+        store.execute([Put(SESSIONS, "s", session(5, owner="ana"))])
+        store.execute(batch)
+        assert len(traced(store, lambda: store.execute(batch))) == 2
+        assert listed(store) == listed(store, owner="ana") == [("s", 7)]
+        assert found(store, "words") == ["k"]
+        (record,) = store.execute([Get(SESSIONS, "s")])
+        assert record.body()["n"] == 2
+
+
+def test_stores_that_take_turns_know_what_the_other_wrote(path: Path) -> None:
+    with SQLiteStore(path) as one, SQLiteStore(path) as other:
+        versions = []
+        for turn, store in enumerate([one, one, other, one, other, other, one]):
+            (version,) = store.execute([Put(("a",), str(turn), {}, text=f"word{turn}")])
+            versions.append(version)
+        assert versions == sorted(set(versions))
+        assert [found(one, f"word{turn}") for turn in range(7)] == [[str(n)] for n in range(7)]
+        other.execute([DropTree(("a",))])
+        one.execute([Put(("a",), "new", {})])
+        assert [record.key for record in other.execute([Scan(("a",))])[0]] == ["new"]
+
+
+def test_listings_follow_every_way_to_write_a_session(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.execute([Put(SESSIONS, "a", session(1)), Put(SESSIONS, "b", session(2))])
+        store.execute([Patch(SESSIONS, "a", maximum={"updated_at": 3})])
+        assert listed(store) == [("a", 3), ("b", 2)]
+        store.execute([Patch(SESSIONS, "b", set={"status": "error", "updated_at": 4})])
+        assert listed(store) == [("b", 4), ("a", 3)]
+        assert listed(store, status="error") == [("b", 4)]
+        store.execute([Put(SESSIONS, "a", session(5, tags=["x"]))])
+        assert listed(store, tags={"$contains": "x"}) == [("a", 5)]
+        # A batch that deletes as well goes one by one.
+        store.execute([Put(SESSIONS, "b", session(9)), Delete(SESSIONS, "a")])
+        assert listed(store) == [("b", 9)]
+
+
+@pytest.mark.parametrize("when", ["before", "between look and write"])
+def test_a_text_that_was_fed_meanwhile_is_forgotten(
+    path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """The index must not keep words of a text that was replaced, whoever fed it."""
+    with SQLiteStore(path) as one, SQLiteStore(path) as other:
+        one.execute([Put(("a",), "k", {}, text="secret")])
+        one.execute([Put(("a",), "l", {})])
+        if when == "before":
+            other._feed_search()
+        else:
+            store = points.Writing._store
+
+            def feed_first(self: points.Writing, seq: int | None = None) -> bool:
+                if seq is not None:
+                    other._feed_search()
+                return store(self, seq)
+
+            monkeypatch.setattr(points.Writing, "_store", feed_first)
+        one.execute([Put(("a",), "k", {}, text="harmless")])
+    assert ask(path, "SELECT fed = tid FROM state") == [(1,)]
+    assert ask(path, "SELECT rowid FROM fts WHERE fts MATCH 'secret'") == []
+    assert len(ask(path, "SELECT rowid FROM fts WHERE fts MATCH 'harmless'")) == 1
 
 
 def test_numbers_of_namespaces_are_never_used_again(path: Path) -> None:

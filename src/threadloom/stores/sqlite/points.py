@@ -16,9 +16,9 @@ from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import CorruptRecord
 from threadloom.ops import Check, Expect, ExpectationFailed, Get, Namespace, Op, Patch, Put, Record
 from threadloom.records import holds, patched, patched_expiry
-from threadloom.stores.sqlite import listing, search
+from threadloom.stores.sqlite import listing, schema, search
 from threadloom.stores.sqlite.places import Numbers
-from threadloom.stores.sqlite.schema import MIGRATIONS, STATE, State
+from threadloom.stores.sqlite.schema import STATE, State
 
 _MOST = 128
 """Batches of more operations go one by one."""
@@ -167,7 +167,7 @@ class Writing:
         self._load(ops)
         assert self._state is not None
         state = self._state
-        if seq is not None and (state.seq != seq or state.version != len(MIGRATIONS)):
+        if seq is not None and (state.seq != seq or state.version != len(schema.MIGRATIONS)):
             raise Unfit
         self._version = state.seq + 1
         self._tid = state.tid
