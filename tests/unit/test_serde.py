@@ -39,7 +39,7 @@ from langgraph import types as lg
 from langgraph.checkpoint.serde.types import _DeltaSnapshot
 from langgraph.store.base import GetOp, Item, SearchItem
 
-from threadloom.errors import SerializationError
+from threadloom.errors import SerializationError, UntrustedType
 from threadloom.serde import Codec, Opaque
 
 CODEC = Codec(strict=False)
@@ -863,6 +863,26 @@ def make_local(**options: bool) -> Any:
 def test_a_local_class_loads_in_this_process() -> None:
     value = make_local()(3)
     assert_same(value, round_trip(value))
+
+
+def test_local_classes_of_one_name_are_not_mixed_up() -> None:
+    def make(field: str) -> Any:
+        return dataclasses.make_dataclass("Twin", [field], namespace={"__module__": __name__})
+
+    one, same, other = make("n"), make("n"), make("text")
+    for cls in (one, same, other):
+        cls.__module__, cls.__qualname__ = __name__, "make.<locals>.Twin"
+    first = CODEC.dumps(one(1))
+    assert_same(one(1), CODEC.loads(first))
+    assert_same(same(2), round_trip(same(2)))  # made again by the same function
+    data = CODEC.dumps(other("x"))
+    for stored in (first, data):
+        with pytest.raises(UntrustedType, match="several classes"):
+            CODEC.loads(stored)
+    assert_same(other("x"), Codec(allow=[other]).loads(data))
+    del other
+    gc.collect()
+    assert_same(same(1), CODEC.loads(first))
 
 
 @pytest.mark.parametrize("slots", [False, True])

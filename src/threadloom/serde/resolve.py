@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
-from threadloom.serde.classes import is_class, name_of, namespace_of
+from threadloom.serde.classes import is_class, name_of, namespace_of, plan_of
 
 _local: WeakValueDictionary[str, type] = WeakValueDictionary()
+_namesakes: dict[str, WeakSet[type]] = {}
 _reachable: WeakValueDictionary[str, type] = WeakValueDictionary()
 
 
@@ -21,6 +22,7 @@ def remember(cls: type) -> None:
         _reachable[name] = cls
     else:
         _local[name] = cls
+        _namesakes.setdefault(name, WeakSet()).add(cls)
 
 
 def find(name: str, *, local: bool = True) -> type | str:
@@ -32,6 +34,11 @@ def find(name: str, *, local: bool = True) -> type | str:
     """
     module_name, _, qualname = name.partition(":")
     if local and (found := _local.get(name)) is not None:
+        if any(not _alike(found, other) for other in list(_namesakes.get(name, ()))):
+            return (
+                f"{module_name} has made several classes {qualname}, and they differ: give each a "
+                "name of its own, or name the one that is meant in allow"
+            )
         return found
     module = sys.modules.get(module_name)
     if module is None:
@@ -53,6 +60,12 @@ def find(name: str, *, local: bool = True) -> type | str:
     if thing is None:
         return f"{module_name} has no class {qualname}"
     return thing if is_class(thing) else f"{qualname} of {module_name} is not a class"
+
+
+def _alike(cls: type, other: type) -> bool:
+    """Whether two classes of one name have the same fields: a function that made it ran twice."""
+    one, two = plan_of(cls), plan_of(other)
+    return one is two or (one and (one.tag, one.fields)) == (two and (two.tag, two.fields))
 
 
 def _parametrised(origin: Any, module_name: str, qualname: str) -> type | None:
