@@ -880,7 +880,7 @@ def test_local_classes_of_one_name_are_not_mixed_up() -> None:
         with pytest.raises(UntrustedType, match="several classes"):
             CODEC.loads(stored)
     assert_same(other("x"), Codec(allow=[other]).loads(data))
-    del other
+    del other, cls
     gc.collect()
     assert_same(same(1), CODEC.loads(first))
 
