@@ -33,8 +33,10 @@ def find(name: str, *, local: bool = True) -> type | str:
     module nor a metaclass gets to run.
     """
     module_name, _, qualname = name.partition(":")
-    if local and (found := _local.get(name)) is not None:
-        if any(not _alike(found, other) for other in list(_namesakes.get(name, ()))):
+    namesakes = list(_namesakes.get(name, ())) if local else []
+    if namesakes:
+        found = _local.get(name) or namesakes[0]
+        if any(not _alike(found, other) for other in namesakes):
             return (
                 f"{module_name} has made several classes {qualname}, and they differ: give each a "
                 "name of its own, or name the one that is meant in allow"
