@@ -16,7 +16,18 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
 
 from threadloom import SchemaTooNew, SQLiteStore, StoreCheckpointer, StoreUnavailable
-from threadloom.ops import Check, Delete, DropTree, Get, Match, Patch, Put, Query, Scan
+from threadloom.ops import (
+    Check,
+    Delete,
+    DropTree,
+    ExpectationFailed,
+    Get,
+    Match,
+    Patch,
+    Put,
+    Query,
+    Scan,
+)
 from threadloom.stores.sqlite import points, schema, search
 
 
@@ -259,6 +270,46 @@ def test_listings_follow_every_way_to_write_a_session(path: Path) -> None:
         assert listed(store) == [("b", 9)]
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do something between what the next batch reads and what it writes."""
+    store = points.Writing._store
+
+    def act_first(self: points.Writing, state: schema.State | None = None) -> bool:
+        assert state is not None, "the batch goes step by step"
+        monkeypatch.setattr(points.Writing, "_store", store)
+        act()
+        return store(self, state)
+
+    monkeypatch.setattr(points.Writing, "_store", act_first)
+
+
+def test_a_file_that_becomes_newer_in_the_middle_of_a_write_is_not_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = len(schema.MIGRATIONS)
+    with SQLiteStore(path) as store:
+        store.execute([Put(("a",), "k", {})])
+        meanwhile(monkeypatch, lambda: ask(path, f"PRAGMA user_version = {newest + 1}"))
+        with pytest.raises(SchemaTooNew):
+            store.execute([Put(("a",), "late", {})])
+        ask(path, f"PRAGMA user_version = {newest}")
+        assert [record.key for record in store.execute([Scan(("a",))])[0]] == ["k"]
+
+
+def test_a_write_of_another_process_in_the_middle_of_one_is_seen(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with SQLiteStore(path) as one, SQLiteStore(path) as other:
+        one.execute([Put(("a",), "k", {})])
+        meanwhile(monkeypatch, lambda: other.execute([Put(("a",), "k", {"n": 1})]))
+        with pytest.raises(ExpectationFailed):
+            one.execute([Put(("a",), "k", {"n": 2}, expect=1)])
+        one.execute([Put(("a",), "k", {})])
+        meanwhile(monkeypatch, lambda: other.execute([DropTree(("a",))]))
+        one.execute([Patch(("a",), "k", increment={"n": 1})])
+        assert other.execute([Scan(("a",))]) == [[]]
+
+
 @pytest.mark.parametrize("when", ["before", "between look and write"])
 def test_a_text_that_was_fed_meanwhile_is_forgotten(
     path: Path, monkeypatch: pytest.MonkeyPatch, when: str
@@ -270,14 +321,7 @@ def test_a_text_that_was_fed_meanwhile_is_forgotten(
         if when == "before":
             other._feed_search()
         else:
-            store = points.Writing._store
-
-            def feed_first(self: points.Writing, seq: int | None = None) -> bool:
-                if seq is not None:
-                    other._feed_search()
-                return store(self, seq)
-
-            monkeypatch.setattr(points.Writing, "_store", feed_first)
+            meanwhile(monkeypatch, other._feed_search)
         one.execute([Put(("a",), "k", {}, text="harmless")])
     assert ask(path, "SELECT fed = tid FROM state") == [(1,)]
     assert ask(path, "SELECT rowid FROM fts WHERE fts MATCH 'secret'") == []

@@ -10,10 +10,10 @@ from threadloom.ops import ListNamespaces, Measure, Measured, Namespace
 
 
 class Numbers:
-    """The numbers of namespaces, in one transaction.
+    """The numbers of namespaces, at one moment.
 
     Args:
-        connection: inside a transaction.
+        connection: inside a transaction, or used for nothing but what is known.
         known: what is known of them; kept up to date.
     """
 

@@ -20,21 +20,22 @@ from threadloom.stores.sqlite import listing, schema, search
 from threadloom.stores.sqlite.places import Numbers
 from threadloom.stores.sqlite.schema import STATE, State
 
-_MOST = 128
-"""Batches of more operations go one by one."""
-_WRITES = frozenset({Put, Patch, Check})
+MOST = 128
+"""Operations that go at once."""
+KINDS = frozenset({Put, Patch, Check})
+"""What `Writing` can do."""
 
 _Place = tuple[Namespace, str]
 
 
 def are_reads(ops: Sequence[Op]) -> bool:
     """Whether `read` can answer a batch."""
-    return 0 < len(ops) <= _MOST and all(type(op) is Get for op in ops)
+    return 0 < len(ops) <= MOST and all(type(op) is Get for op in ops)
 
 
 def are_writes(ops: Sequence[Op]) -> bool:
     """Whether `Writing` can apply a batch."""
-    return 0 < len(ops) <= _MOST and _WRITES.issuperset(map(type, ops))
+    return 0 < len(ops) <= MOST and KINDS.issuperset(map(type, ops))
 
 
 def read(connection: sqlite3.Connection, ops: Sequence[Get], now: int) -> list[Record | None]:
@@ -110,7 +111,7 @@ class Writing:
         connection: in a write transaction, or in none for `at_once`.
         now: the store's time, in microseconds since the epoch.
         numbers: the numbers of namespaces.
-        state: what has been given out before, where that is known.
+        state: what was given out before, in a write transaction.
     """
 
     def __init__(
@@ -124,6 +125,7 @@ class Writing:
         self._now = now
         self._numbers = numbers
         self._state = state
+        self._version = 0
         self._tid = 0
         self._rows: dict[_Place, _Row | None] = {}
         self._entered: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
@@ -137,7 +139,9 @@ class Writing:
 
     def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
         """Run a batch in a write transaction; the results are the operations', in order."""
+        assert self._state is not None
         self._numbers.find_all({op.namespace for op in ops})
+        self._load(ops)
         results = self._apply_all(ops)
         self._store()
         for (namespace, key), doc, old in self._entered:
@@ -157,24 +161,23 @@ class Writing:
             for op in ops
         ):
             return None
+        self._load(ops)
+        state = self._state
+        if state is None or state.seq != seq or state.format != len(schema.MIGRATIONS):
+            return None
         try:
-            results = self._apply_all(ops, seq)
+            results = self._apply_all(ops)
         except Unfit:
             return None
-        return results if self._store(seq) else None
-
-    def _apply_all(self, ops: Sequence[Put | Patch | Check], seq: int | None = None) -> list[Any]:
-        self._load(ops)
-        assert self._state is not None
-        state = self._state
-        if seq is not None and (state.seq != seq or state.version != len(schema.MIGRATIONS)):
-            raise Unfit
-        self._version = state.seq + 1
-        self._tid = state.tid
-        results = [self._apply((op.namespace, op.key), op) for op in ops]
-        if seq is not None and self._tid - state.fed >= search.BACKLOG:
-            raise Unfit
+        if self._tid - state.fed >= search.BACKLOG or not self._store(state):
+            return None
         return results
+
+    def _apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
+        assert self._state is not None
+        self._version = self._state.seq + 1
+        self._tid = self._state.tid
+        return [self._apply((op.namespace, op.key), op) for op in ops]
 
     def _load(self, ops: Sequence[Put | Patch | Check]) -> None:
         whole: dict[_Place, bool] = {}
@@ -201,7 +204,7 @@ class Writing:
             )
         for number, key, *row in self._connection.execute(statement, parameters).fetchall():
             if number is None:
-                self._state = State(*row[:4])
+                self._state = self._state or State(*row[:4])
             else:
                 self._rows[namespaces[number], key] = _Row(*row)
 
@@ -263,18 +266,18 @@ class Writing:
         if row is not None and row.tid is not None:
             if row.text == text:
                 return row.tid
-            assert self._state is not None
-            if row.text is not None and row.tid <= self._state.fed:
-                if self._one_statement:
+            if row.text is not None:
+                if not self._one_statement:
+                    search.forget(self._connection, row.tid, row.text)
+                elif self._state is None or row.tid <= self._state.fed:
                     raise Unfit
-                search.forget(self._connection, row.tid, row.text)
         if text is None:
             return None
         self._tid += 1
         return self._tid
 
-    def _store(self, seq: int | None = None) -> bool:
-        """Write what changed; False where `seq` is not what was given out last any more."""
+    def _store(self, state: State | None = None) -> bool:
+        """Write what changed; False where all is not as `state` says any more."""
         values: list[Any] = []
         count = 0
         for (namespace, key), row in self._rows.items():
@@ -285,16 +288,15 @@ class Writing:
                 count += 1
         if not count:
             return True
-        assert self._state is not None
         statement = (
             "INSERT OR REPLACE INTO rec "  # noqa: S608
             "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
             f"SELECT * FROM (VALUES {_marks('(?,?,?,?,?,?,?,?,?,?)', count)})"
         )
-        if seq is not None:
+        if state is not None:
             # Also the index must be as it was: what it knows has to be taken out of it.
-            statement += " WHERE (SELECT seq = ? AND fed = ? FROM state)"
-            values += (seq, self._state.fed)
+            statement += f" WHERE ({STATE}) = (?, ?, ?, ?)"
+            values += (state.seq, state.tid, state.fed, state.format)
         return self._connection.execute(statement, values).rowcount == count
 
 

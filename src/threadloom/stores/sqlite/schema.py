@@ -191,12 +191,19 @@ def check_version(version: int, path: Path) -> None:
 
 
 class State(NamedTuple):
-    """The row of the table `state`, and the file's format."""
+    """The row of the table `state`, and the file's format.
+
+    Attributes:
+        seq: the last version of a record that was given out.
+        tid: the last number of a text that was given out.
+        fed: the number of the last text that the full-text index knows.
+        format: the file's.
+    """
 
     seq: int
     tid: int
     fed: int
-    version: int
+    format: int
 
 
 STATE = "SELECT s.seq, s.tid, s.fed, v.user_version FROM pragma_user_version v, state s"
@@ -210,7 +217,7 @@ def state(connection: sqlite3.Connection, path: Path) -> State:
         SchemaTooNew: a newer Threadloom wrote the file meanwhile.
     """
     found = State(*connection.execute(STATE).fetchone())
-    check_version(found.version, path)
+    check_version(found.format, path)
     return found
 
 

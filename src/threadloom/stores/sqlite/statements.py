@@ -1,15 +1,13 @@
-"""One operation of the port as SQL, inside a transaction that the store has begun."""
+"""The operations of the port as SQL; those on single records are `points`."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from copy import deepcopy
 from itertools import groupby, islice
-from typing import Any, NamedTuple
+from typing import Any
 
 from threadloom import keys
-from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
@@ -17,8 +15,6 @@ from threadloom.ops import (
     Count,
     Delete,
     DropTree,
-    Expect,
-    ExpectationFailed,
     Get,
     Hit,
     ListNamespaces,
@@ -26,20 +22,18 @@ from threadloom.ops import (
     Measure,
     Namespace,
     Op,
-    Patch,
-    Put,
     Query,
     Record,
     Scan,
 )
-from threadloom.records import arranged, holds, patched, patched_expiry
+from threadloom.records import arranged
 from threadloom.stores.sqlite import listing, places, points, search
+from threadloom.stores.sqlite.schema import State
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
-_MOST = 2**53
-_MOST_PARAMETERS = 900
+_LARGEST = 2**53
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
 
 
@@ -47,56 +41,65 @@ class Transaction:
     """Operations against one connection at one moment.
 
     Args:
-        connection: inside a transaction; a write transaction where `version` is given.
+        connection: in a transaction, but for a batch that is one statement.
         now: the store's time, in microseconds since the epoch.
-        version: the version that records written here get.
         numbers: the numbers of namespaces.
+        state: what was given out before, in a write transaction.
     """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         now: int,
-        version: int = 0,
         numbers: places.Numbers | None = None,
+        state: State | None = None,
     ) -> None:
         self._sql = connection.execute
         self._connection = connection
         self._now = now
-        self._version = version
+        self._writes = state is not None
+        self._state = state or State(0, 0, 0, 0)
         self._numbers = numbers or places.Numbers(connection)
 
     def apply_all(self, ops: Sequence[Op]) -> list[Any]:
-        """Run a batch; neighbouring `Get`s of one namespace are one statement."""
+        """Run a batch; neighbours that name single records go at once."""
         results: list[Any] = []
         for kind, run in groupby(ops, key=_together):
             if kind is None:
                 results += [self.apply(op) for op in run]
-            else:
-                results += self._get_all(kind, [op.key for op in run])  # type: ignore[union-attr]
+                continue
+            while some := list(islice(run, points.MOST)):
+                if kind is Get:
+                    results += points.read(self._connection, some, self._now)  # type: ignore[arg-type]
+                else:
+                    results += self._write(some)
         return results
 
+    def _write(self, ops: Sequence[Any]) -> list[Any]:
+        batch = points.Writing(self._connection, self._now, self._numbers, self._state)
+        results = batch.apply_all(ops)
+        self._state = self._state._replace(tid=batch.state.tid)
+        return results
+
+    @property
+    def tid(self) -> int:
+        """The number of a text that was given out last."""
+        return self._state.tid
+
     def apply(self, op: Op) -> Any:
-        """Run one operation and return its result."""
+        """Run one operation that names no single record, or removes one."""
         match op:
-            case Get():
-                return self._get_all(_Like(op.namespace, op.blob, op.expired), [op.key])[0]
             case Scan():
                 return self._scan(op)
-            case Put():
-                return self._put(op)
-            case Patch():
-                return self._patch(op)
             case Delete():
-                self._expect(op, op.expect)
+                if op.expect is not None:
+                    self._write([Check(op.namespace, op.key, op.expect)])
                 return self._delete(op.namespace, op.key)
             case DropTree():
                 return sum(
                     self._clear(namespace, number)
                     for namespace, number in self._below(op.namespace, deep=True)
                 )
-            case Check():
-                return self._expect(op, op.expect)
             case Query():
                 return self._query(op)
             case Count():
@@ -126,29 +129,6 @@ class Transaction:
 
     # Reading
 
-    def _get_all(self, like: _Like, names: list[str]) -> list[Any]:
-        namespace = like.namespace
-        number = self._numbers.find(namespace)
-        if number is None:
-            return [None] * len(names)
-        found: dict[str, Record] = {}
-        for start in range(0, len(names), _MOST_PARAMETERS):
-            part = names[start : start + _MOST_PARAMETERS]
-            rows = self._sql(
-                f"SELECT {_COLUMNS if like.blob else _NO_BLOB} FROM rec r WHERE r.ns = ? "  # noqa: S608
-                f"AND r.key IN ({','.join('?' * len(part))}) AND (? OR {_LIVE})",
-                [number, *part, like.expired, self._now],
-            )
-            found.update((row[0], points.record(namespace, row)) for row in rows)
-        # A key that is asked for twice is handed out twice, never shared.
-        handed: list[Record | None] = []
-        seen: set[str] = set()
-        for name in names:
-            record = found.get(name)
-            handed.append(deepcopy(record) if record is not None and name in seen else record)
-            seen.add(name)
-        return handed
-
     def _scan(self, op: Scan) -> list[Record]:
         where = ["r.ns = (SELECT id FROM ns WHERE name = ?)"]
         parameters: list[Any] = [keys.encode_namespace(op.namespace)]
@@ -169,98 +149,6 @@ class Transaction:
         return [points.record(op.namespace, row) for row in rows]
 
     # Writing
-
-    def _expect(self, op: Check | Delete | Put | Patch, expect: Expect) -> None:
-        if expect is None:
-            return
-        number = self._numbers.find(op.namespace)
-        row = None
-        if number is not None:
-            row = self._sql(
-                f"SELECT r.ver FROM rec r WHERE r.ns = ? AND r.key = ? AND {_LIVE}",  # noqa: S608
-                (number, op.key, self._now),
-            ).fetchone()
-        if not holds(expect, None if row is None else row[0]):
-            raise ExpectationFailed(op)
-
-    def _put(self, op: Put) -> int | None:
-        number = self._numbers.make(op.namespace)
-        old = self._sql(
-            "SELECT ver, created, expires, tid, text FROM rec WHERE ns = ? AND key = ?",
-            (number, op.key),
-        ).fetchone()
-        live = old is not None and (old[2] is None or old[2] > self._now)
-        if op.keep:
-            if live:
-                return None
-        elif op.expect is not None:
-            self._expect(op, op.expect)
-        created = old[1] if live else self._now
-        tid, text = (None, None) if old is None else (old[3], old[4])
-        tid = self._text_number(tid, text, op.text)
-        self._sql(
-            "INSERT OR REPLACE INTO rec "
-            "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                number,
-                op.key,
-                self._version,
-                created,
-                self._now,
-                op.expires_at,
-                tid,
-                None if op.doc is None else encode_doc(op.doc).decode(),
-                op.text,
-                op.blob,
-            ),
-        )
-        if keys.is_sessions(op.namespace):
-            listing.enter(self._connection, number, op.key, dict(op.doc or {}))
-        return self._version
-
-    def _text_number(self, tid: int | None, old: str | None, new: str | None) -> int | None:
-        """The number of a record's text after it changes from `old`, numbered `tid`."""
-        if tid is not None and old == new:
-            return tid
-        if tid is not None and old is not None:
-            search.forget(self._connection, tid, old)
-        if new is None:
-            return None
-        (number,) = self._sql("UPDATE state SET tid = tid + 1 RETURNING tid").fetchone()
-        return int(number)
-
-    def _patch(self, op: Patch) -> int | None:
-        self._expect(op, op.expect)
-        number = self._numbers.find(op.namespace)
-        if number is None:
-            return None
-        row = self._sql(
-            "SELECT r.doc, r.expires, r.tid, r.text FROM rec r "  # noqa: S608
-            f"WHERE r.ns = ? AND r.key = ? AND {_LIVE}",
-            (number, op.key, self._now),
-        ).fetchone()
-        if row is None:
-            return None
-        doc = patched(None if row[0] is None else decode_doc(row[0]), op)
-        text = row[3] if op.text is None else op.text
-        self._sql(
-            "UPDATE rec SET doc = ?, text = ?, tid = ?, ver = ?, updated = ?, expires = ? "
-            "WHERE ns = ? AND key = ?",
-            (
-                encode_doc(doc).decode(),
-                text,
-                self._text_number(row[2], row[3], text),
-                self._version,
-                self._now,
-                patched_expiry(row[1], op, doc, self._now),
-                number,
-                op.key,
-            ),
-        )
-        if keys.is_sessions(op.namespace):
-            listing.enter(self._connection, number, op.key, doc)
-        return self._version
 
     def _delete(self, namespace: Namespace, key: str) -> bool:
         number = self._numbers.find(namespace)
@@ -356,7 +244,7 @@ class Transaction:
         expression = search.expression(op.words)
         if not expression or op.limit <= 0:
             return []
-        if self._version:
+        if self._writes:
             search.feed(self._connection)
         low, high = keys.below(op.namespace)
         rows = self._sql(
@@ -376,17 +264,11 @@ class Transaction:
         return [Hit(points.record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
 
 
-class _Like(NamedTuple):
-    """What reads of one statement have in common."""
-
-    namespace: Namespace
-    blob: bool
-    expired: bool
-
-
-def _together(op: Op) -> _Like | None:
-    return _Like(op.namespace, op.blob, op.expired) if type(op) is Get else None
+def _together(op: Op) -> type | None:
+    if type(op) is Get:
+        return Get
+    return points.Writing if type(op) in points.KINDS else None
 
 
 def _bounded(limit: int) -> int:
-    return max(0, min(limit, _MOST))
+    return max(0, min(limit, _LARGEST))

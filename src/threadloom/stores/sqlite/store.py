@@ -72,7 +72,7 @@ class SQLiteStore(Store):
         self._threads_of = 0
         self._threads_lock = threading.Lock()
         self._namespaces: dict[Namespace, int | None] = {}
-        self._namespaces_at = -1
+        self._last_seq = -1
         forking.register(self)
         self._connections.read(lambda connection: None)  # tells at once what is wrong with it
 
@@ -179,11 +179,11 @@ class SQLiteStore(Store):
 
     def _write_at_once(self, connection: sqlite3.Connection, ops: Batch) -> Results | None:
         """A usual batch, where nobody wrote since this store did; otherwise None."""
-        seq = self._namespaces_at
+        seq = self._last_seq
         batch = points.Writing(connection, self.now(), Numbers(connection, self._namespaces))
         results = batch.at_once(ops, seq)  # type: ignore[arg-type]
         if results is not None:
-            self._namespaces_at = batch.state.seq
+            self._last_seq = batch.state.seq
         return results
 
     def _write_stepwise(self, connection: sqlite3.Connection, ops: Batch) -> Results:
@@ -191,20 +191,15 @@ class SQLiteStore(Store):
         state = schema.state(connection, self.path)
         version = state.seq + 1
         # Nobody wrote since this store did: what it knew of namespaces holds.
-        known = self._namespaces if state.seq == self._namespaces_at else {}
+        known = self._namespaces if state.seq == self._last_seq else {}
         self._namespaces = {}
-        numbers = Numbers(connection, known)
-        if points.are_writes(ops):
-            batch = points.Writing(connection, self.now(), numbers)
-            results = batch.apply_all(ops)  # type: ignore[arg-type]
-            schema.give_out(connection, version, batch.state.tid)
-        else:
-            schema.give_out(connection, version, state.tid)
-            results = Transaction(connection, self.now(), version, numbers).apply_all(ops)
+        transaction = Transaction(connection, self.now(), Numbers(connection, known), state)
+        results = transaction.apply_all(ops)
+        schema.give_out(connection, version, transaction.tid)
         search.feed(connection, at_least=search.BACKLOG)
         connection.execute("COMMIT")
         if len(known) <= _MOST_NAMESPACES:
-            self._namespaces, self._namespaces_at = known, version
+            self._namespaces, self._last_seq = known, version
         return results
 
     def _feed_search(self) -> None:
