@@ -21,7 +21,7 @@ from langchain_core import messages
 
 from threadloom.checkpoint import frozen as module
 from threadloom.checkpoint import sameness
-from threadloom.checkpoint.frozen import Frozen, freeze, thaw, unchanged
+from threadloom.checkpoint.frozen import Frozen, differing, freeze, thaw
 from threadloom.serde import Codec
 
 CODEC = Codec(strict=False)
@@ -238,13 +238,13 @@ def test_every_change_in_place_is_noticed(value: Any, data: st.DataObject) -> No
         return
     victim = data.draw(st.sampled_from(range(len(victims))))
     mutate(victims[victim])
-    assert unchanged([cold], [copied]) == [0]
+    assert differing([cold], [copied]) == [0]
     many = thaw([cold] * 200)
     mutate(list(mutables(many[150]).values())[victim])
-    assert 150 in unchanged([cold] * 200, many)
+    assert 150 in differing([cold] * 200, many)
     if type(cold) is not module.Encoded:
-        assert unchanged([cold] * 200, many) == [150]
-        assert unchanged([cold] * 2, [value, *thaw([cold])]) == []
+        assert differing([cold] * 200, many) == [150]
+        assert differing([cold] * 2, [value, *thaw([cold])]) == []
 
 
 @settings(max_examples=300, deadline=None)
@@ -253,14 +253,14 @@ def test_nothing_changed(values: list[Any]) -> None:
     cold = [chill(value) for value in values]
     fast = [index for index, one in enumerate(cold) if type(one) is not module.Encoded]
     for given_back in (values, thaw(cold), tuple(thaw(cold))):
-        assert not set(unchanged(cold, given_back)) & set(fast)
+        assert not set(differing(cold, given_back)) & set(fast)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(elements, elements), min_size=1, max_size=4))
 def test_another_value_is_told_apart(pairs: list[tuple[Any, Any]]) -> None:
     cold = [chill(one) for one, _ in pairs]
-    changed = unchanged(cold, [other for _, other in pairs])
+    changed = differing(cold, [other for _, other in pairs])
     for index, (mine, (_, other)) in enumerate(zip(thaw(cold), pairs, strict=True)):
         if index not in changed:
             assert_same(mine, CODEC.loads(CODEC.dumps(other)))
@@ -293,23 +293,23 @@ CASES = [(one, other) for one, others in LOOKALIKES for other in others]
 
 @pytest.mark.parametrize(("one", "other"), CASES, ids=map(str, range(len(CASES))))
 def test_lookalikes(one: Any, other: Any) -> None:
-    assert unchanged([chill(one)], [other]) == [0]
-    assert unchanged([chill([one])], [[other]]) == [0]
-    assert unchanged([chill({"deep": [{"er": one}]})], [{"deep": [{"er": other}]}]) == [0]
+    assert differing([chill(one)], [other]) == [0]
+    assert differing([chill([one])], [[other]]) == [0]
+    assert differing([chill({"deep": [{"er": one}]})], [{"deep": [{"er": other}]}]) == [0]
     for name in ("content", "id", "additional_kwargs", "usage_metadata"):
         value = messages.AIMessage("text")
         value.__dict__[name] = copy.copy(one)
         cold = [chill(value)] * 100
         given_back = thaw(cold)
         given_back[70].__dict__[name] = other
-        assert unchanged(cold, given_back) == [70]
+        assert differing(cold, given_back) == [70]
     for name in ("__pydantic_extra__", "__pydantic_private__"):
         value = messages.AIMessage("text")
         object.__setattr__(value, name, {"x": one})
         cold = [chill(value)]
         (copied,) = thaw(cold)
         object.__setattr__(copied, name, {"x": other})
-        assert unchanged(cold, [copied]) == [0]
+        assert differing(cold, [copied]) == [0]
 
 
 def _replace_dict(value: Any) -> None:
@@ -358,7 +358,7 @@ def test_every_part_of_a_message_counts(cls: Any, change: Any) -> None:
     assert type(cold[0]) is module._Message
     given_back = thaw(cold)
     change(given_back[99])
-    assert unchanged(cold, given_back) == [99]
+    assert differing(cold, given_back) == [99]
 
 
 def test_another_class_with_the_same_content() -> None:
@@ -367,15 +367,15 @@ def test_another_class_with_the_same_content() -> None:
 
     cold = [chill(messages.HumanMessage("text"))]
     for cls in (Mine, messages.SystemMessage, messages.HumanMessageChunk):
-        assert unchanged(cold, [cls(content="text")]) == [0]
-    assert unchanged(cold, [messages.HumanMessage.__new__(messages.HumanMessage)]) == [0]
+        assert differing(cold, [cls(content="text")]) == [0]
+    assert differing(cold, [messages.HumanMessage.__new__(messages.HumanMessage)]) == [0]
 
 
 def test_only_common_positions_are_compared() -> None:
     cold = [chill(value) for value in (1, "two", [3], messages.HumanMessage("4"), {5})]
-    assert unchanged(cold, []) == unchanged([], [1]) == thaw([]) == []
-    assert unchanged(cold, [1, "zwei"]) == [1]
-    assert unchanged(cold, [0, "two", [4], messages.HumanMessage("4"), {6}, 7]) == [0, 2, 4]
+    assert differing(cold, []) == differing([], [1]) == thaw([]) == []
+    assert differing(cold, [1, "zwei"]) == [1]
+    assert differing(cold, [0, "two", [4], messages.HumanMessage("4"), {6}, 7]) == [0, 2, 4]
 
 
 def test_what_is_fast_and_what_is_not() -> None:
@@ -406,11 +406,11 @@ def test_the_slow_way_to_look_inside_is_as_exact(monkeypatch: pytest.MonkeyPatch
     cold = [chill(messages.AIMessage("text", additional_kwargs={"a": [1]}))] * 3
     for change in (_replace_dict, _reorder, _odd_key):
         given_back = thaw(cold)
-        assert unchanged(cold, given_back) == []
+        assert differing(cold, given_back) == []
         change(given_back[1])
-        assert unchanged(cold, given_back) == [1]
+        assert differing(cold, given_back) == [1]
     for one, other in CASES:
-        assert unchanged([chill([one])], [[other]]) == [0]
+        assert differing([chill([one])], [[other]]) == [0]
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from threadloom.checkpoint.frozen import RUN, Frozen, Run
+from threadloom.checkpoint.frozen import BLOCK, Block, Frozen
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import new_log, number_key
 from threadloom.checkpoint.standing import Standing
@@ -30,7 +30,7 @@ _RECENT = 256
 _RECENT_BYTES = 1024 * 1024
 _ELEMENT = 200
 """About how many bytes an element takes besides its content."""
-_HELD = 8 * 1024
+_HELD = 2 * 1024
 """About how many bytes are remembered of a namespace besides elements."""
 
 
@@ -88,7 +88,7 @@ class Held:
         self.whole: dict[str, int] = {}
         self.standing: Standing | None = None
         self.unpaid = 0
-        self._runs: dict[tuple[str, int], Run | None] = {}
+        self._blocks: dict[tuple[str, int], Block | None] = {}
         self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
         self._recent_size = 0
@@ -101,9 +101,20 @@ class Held:
         try:
             return (yield ops)
         except ExpectationFailed:
-            if self.standing is standing:
-                self.standing = None
+            if standing is not None and self.standing is standing:
+                self.forget_standing()
             raise
+
+    def forget_standing(self) -> None:
+        """Look again before the next write."""
+        self.unpaid -= 0 if self.standing is None else self.standing.size
+        self.standing = None
+
+    def stand(self, standing: Standing) -> None:
+        """Remember how things stand now."""
+        before = 0 if self.standing is None else self.standing.size
+        self.standing = standing
+        self.unpaid += standing.size - before
 
     def key_of(self, text: str | bytes) -> str:
         """The key of a text: the one that it went by lately, or one that nobody else uses.
@@ -119,20 +130,20 @@ class Held:
                     self._recent_size -= len(self._recent.popitem(last=False)[0])
             return key
 
-    def run(self, log: str, start: int) -> Run | None:
-        """`RUN` elements of a log from a position on, prepared; None where that does not help."""
+    def block(self, log: str, start: int) -> Block | None:
+        """`BLOCK` elements of a log from a position on, prepared; None where that does not help."""
         key = (log, start)
         try:
-            return self._runs[key]
+            return self._blocks[key]
         except KeyError:
             pass
-        elements = self.logs[log][start : start + RUN]
+        elements = self.logs[log][start : start + BLOCK]
         frozen = [e.frozen for e in elements if e is not None and e.frozen is not None]
-        run = Run(frozen) if len(frozen) == RUN else None
-        if len(elements) == RUN:
-            self._runs[key] = run
-            self.unpaid += 0 if run is None else run.size
-        return run
+        block = Block(frozen) if len(frozen) == BLOCK else None
+        if len(elements) == BLOCK:
+            self._blocks[key] = block
+            self.unpaid += 0 if block is None else block.size
+        return block
 
     def add(self, log: str, position: int, elements: list[Element | None]) -> int:
         """Remember elements from a position on; how many bytes they take."""

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Element, Held
 from threadloom.checkpoint.elements import folded
-from threadloom.checkpoint.frozen import RUN, Frozen, unchanged
+from threadloom.checkpoint.frozen import BLOCK, Frozen, differing
 from threadloom.checkpoint.layout import Logs
 from threadloom.checkpoint.spans import Span, Spans, cut, joined, length, new_log
 
@@ -62,15 +62,17 @@ class Base:
         for log, first, last in cut(self.spans, start, start + len(values)):
             at = first
             while at < last:
-                run = self._held.run(log, at) if at % RUN == 0 and at + RUN <= last else None
-                if run is not None:
-                    size = run.length
-                    new = run.unchanged(values[done : done + size])
+                block = (
+                    self._held.block(log, at) if at % BLOCK == 0 and at + BLOCK <= last else None
+                )
+                if block is not None:
+                    size = block.length
+                    new = block.differing(values[done : done + size])
                 else:
-                    size = min(RUN - at % RUN, last - at)
+                    size = min(BLOCK - at % BLOCK, last - at)
                     some = self._held.logs[log][at : at + size]
                     frozen: list[Any] = [element.frozen for element in some if element is not None]
-                    new = unchanged(frozen, values[done : done + size])
+                    new = differing(frozen, values[done : done + size])
                 found += [done + position for position in new]
                 at += size
                 done += size
@@ -132,18 +134,18 @@ def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> 
 def _pieces(base: Base, values: Sequence[Any]) -> list[Piece]:
     old, new = base.size, len(values)
     short = min(old, new)
-    differing = base.differing(0, values[:short])
-    if not differing:
+    changed = base.differing(0, values[:short])
+    if not changed:
         return [Piece(True, 0, short), Piece(False, short, new)]
-    prefix = differing[0]
+    prefix = changed[0]
     suffix = 0
     if old == new:
         # Most edits leave the rest where it is.
-        suffix = short - 1 - differing[-1]
+        suffix = short - 1 - changed[-1]
     else:
         room = short - prefix
-        differing = base.differing(old - room, values[new - room :])
-        suffix = room if not differing else room - 1 - differing[-1]
+        changed = base.differing(old - room, values[new - room :])
+        suffix = room if not changed else room - 1 - changed[-1]
     middle = _match(base.elements, values, prefix, new - suffix)
     return [Piece(True, 0, prefix), *middle, Piece(True, old - suffix, old)]
 
@@ -166,7 +168,7 @@ def _match(elements: Sequence[Element], values: Sequence[Any], start: int, end: 
             candidates = by_id.get(value.id, [])
         for at in candidates:
             frozen = elements[at].frozen
-            if frozen is not None and not unchanged([frozen], [value]):
+            if frozen is not None and not differing([frozen], [value]):
                 found = at
                 break
         if found is None:
@@ -238,9 +240,9 @@ def _entries(base: Base, values: dict[Any, Any]) -> list[Entry] | None:
         return None
     both = [key for key in values if key in known]
     frozen: list[Frozen] = [known[key].frozen for key in both]  # type: ignore[misc]
-    differing = unchanged(frozen, [values[key] for key in both])
+    changed = differing(frozen, [values[key] for key in both])
     entries = [Entry(key, deleted=True) for key in known if key not in values]
-    entries += [Entry(both[at]) for at in differing]
+    entries += [Entry(both[at]) for at in changed]
     entries += [Entry(key) for key in values if key not in known]
     after = [key for key in known if key in values] + [key for key in values if key not in known]
     return entries if after == list(values) else None

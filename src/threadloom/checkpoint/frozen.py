@@ -30,7 +30,7 @@ from threadloom.serde.format import nesting_at_most, pack
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
-RUN: Final = 128
+BLOCK: Final = 128
 """Elements compared by one call: few enough to stay in the processor's cache."""
 
 _LONG: Final = 64
@@ -314,7 +314,7 @@ def _thaw(own: list[Frozen]) -> list[Any]:
     return runs[0] if len(runs) == 1 else list(chain.from_iterable(runs))
 
 
-def unchanged(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
+def differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
     """The positions, up to the shorter length, whose value may differ from what was frozen.
 
     A value that differs in anything, in type, order or depth, is always among them; one with
@@ -324,15 +324,15 @@ def unchanged(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
     del own[len(given) :], given[len(own) :]
     result: list[int] = []
     for start, end, kind in _runs(own):
-        for at in range(start, end, RUN):
-            until = min(at + RUN, end)
+        for at in range(start, end, BLOCK):
+            until = min(at + BLOCK, end)
             changed = kind.changed(own[at:until], given[at:until])
             result += [at + index for index in changed]
     return result
 
 
-class Run:
-    """Elements that stay together in a log: `unchanged`, with what that takes prepared once.
+class Block:
+    """Elements that stay together in a log: `differing`, with what that takes prepared once.
 
     Attributes:
         length: how many there are.
@@ -354,7 +354,7 @@ class Run:
             pointers += 6 * self.length + 3 * len(self._prepared.own)
         return 8 * pointers
 
-    def unchanged(self, values: Sequence[Any]) -> list[int]:
+    def differing(self, values: Sequence[Any]) -> list[int]:
         """The positions whose value may differ, of as many values as there are elements."""
         if self._prepared is not None:
             try:
@@ -362,7 +362,7 @@ class Run:
                     return []
             except Exception:  # noqa: S110
                 pass  # a foreign object that cannot be compared: each is looked at by itself
-        return unchanged(self._frozen, values)
+        return differing(self._frozen, values)
 
 
 def _runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:

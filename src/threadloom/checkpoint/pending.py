@@ -100,7 +100,7 @@ def put_writes(
             set=fields,
         )
         yield from held.unless_overtaken(standing, ops)
-        if marking and held.standing is standing:
-            held.standing = None  # the head record has moved on
+        if marking and standing is not None and held.standing is standing:
+            held.forget_standing()  # the head record has moved on
 
     return retrying(attempt)

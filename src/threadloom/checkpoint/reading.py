@@ -105,7 +105,7 @@ def _delta_history(
     target = yield from _find(place, config["configurable"].get("checkpoint_id") or None)
     if target is None or not channels:
         return result
-    chain = yield from ancestors(place, target, set(channels))
+    chain = yield from _ancestors(place, target, channels)
     remaining = set(channels)
     collected: dict[str, list[StoredWrite]] = {channel: [] for channel in channels}
     seeds: dict[str, Header] = {}
@@ -134,24 +134,18 @@ def _delta_history(
     return result
 
 
-def ancestors(
-    place: Place, target: Stored, channels: Collection[str] | None = None
-) -> Plan[list[Stored]]:
-    """The parents of a checkpoint, nearest first, as far as `channels` need them.
-
-    Without `channels`, all of them.
-    """
+def _ancestors(place: Place, target: Stored, channels: Collection[str]) -> Plan[list[Stored]]:
+    """The parents of a checkpoint, nearest first, as far as `channels` need them."""
     chain: list[Stored] = []
-    remaining = None if channels is None else set(channels)
+    remaining = set(channels)
     pages = _Pages(place, layout.checkpoint_key(target.id))
     parent = target.parent
-    while parent is not None and (remaining is None or remaining):
+    while parent is not None and remaining:
         stored = yield from pages.find(parent)
         if stored is None:
             break
         chain.append(stored)
-        if remaining is not None:
-            remaining -= stored.header.refs.keys()
+        remaining -= stored.header.refs.keys()
         parent = stored.parent
     return chain
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from threadloom import index
 from threadloom.checkpoint import layout
-from threadloom.checkpoint.header import Header, decode_header
+from threadloom.checkpoint.header import DictRef, Header, ListRef, as_parent, decode_header
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import ABSENT, Expect, Get, Op, Put, Record
@@ -20,7 +20,7 @@ class Standing(NamedTuple):
     anybody else have written meanwhile, the batch fails and it is looked after all.
 
     Attributes:
-        session: the session's record, of a session without a chat history.
+        session: what is left of the session's record: that it is there, without a chat history.
         counter: what to expect of the record that every append to a history changes.
         head: the head record.
         head_version: its version.
@@ -34,6 +34,22 @@ class Standing(NamedTuple):
     head_version: int
     header: Header
     version: int
+
+    @classmethod
+    def after(
+        cls, seen: Seen, head: Head, head_version: int, header: Header, version: int
+    ) -> Standing:
+        """How it stands after a put; shares nothing that LangGraph may change."""
+        assert seen.session is not None
+        session = seen.session._replace(doc={}, text=None)
+        return cls(session, seen.counter, head, head_version, as_parent(header), version)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes."""
+        refs = self.header.refs.values()
+        spans = sum(len(ref.spans) for ref in refs if isinstance(ref, (ListRef, DictRef)))
+        return 4_096 + len(self.header.metadata) + 400 * len(self.header.versions) + 200 * spans
 
 
 class Seen(NamedTuple):
