@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     told = parser.parse_args(arguments)
     if told.data is not None and not Path(told.data).is_file():
         parser.error(f"--data: there is no file {told.data}")
+    for file in (told.json, told.write):
+        if file is not None and not file.parent.is_dir():
+            parser.error(f"the folder of {file} does not exist")
     names = NAMES if "all" in told.scenarios else tuple(dict.fromkeys(told.scenarios))
     size = Size(turns=told.turns, small=told.small, data=_absolute(told.data))
     report = Report(size, told.runs, (_command(arguments),), [])

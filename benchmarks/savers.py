@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import (
     AbstractAsyncContextManager,
     AbstractContextManager,
     asynccontextmanager,
+    closing,
     contextmanager,
 )
 from dataclasses import dataclass
@@ -24,8 +26,21 @@ class Parts:
 
 
 def folder_bytes(saver: Any, folder: Path) -> int:
-    """The size of all files in a folder, write-ahead logs included."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """The size of all files in a folder; of a database that is open, as it would be closed."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    logs = {path for path in files if path.name.endswith(("-wal", "-shm"))}
+    return sum(
+        _database_bytes(path) if path.with_name(f"{path.name}-wal") in logs else path.stat().st_size
+        for path in files
+        if path not in logs
+    )
+
+
+def _database_bytes(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    return int(pages) * int(size)
 
 
 def no_bytes(saver: Any, folder: Path) -> None:

@@ -8,7 +8,6 @@ pairs of characters, so that a part of a sentence is found.
 from __future__ import annotations
 
 import re
-import sys
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
@@ -20,6 +19,11 @@ _SPACELESS = (
     "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"  # Han
     "\U00020000-\U0003ffff"
 )
+_WITH_MARKS = (
+    *((0x300, 0x3400), (0xA000, 0xAC00), (0xFB00, 0x10000), (0x10100, 0x12000)),
+    *((0x16000, 0x17000), (0x1B000, 0x1F000), (0xE0100, 0xE0200)),
+)
+"""Where Unicode has combining marks: looking at all of it takes time in every process."""
 _SPACELESS_RUN = re.compile(f"([{_SPACELESS}]+)")
 
 
@@ -53,12 +57,9 @@ def _word_pattern() -> re.Pattern[str]:
     # Python's \w leaves out combining marks, without which many scripts fall apart.
     marks = [
         code
-        for code in range(0x300, sys.maxunicode + 1)
-        if not 0x3400 <= code <= 0x9FFF
-        and not 0xAC00 <= code <= 0xDFFF
-        and (code < 0x20000 or code >= 0xE0100)
-        and code < 0xF0000
-        and unicodedata.category(chr(code)).startswith("M")
+        for first, last in _WITH_MARKS
+        for code in range(first, last)
+        if unicodedata.category(chr(code))[0] == "M"
     ]
     ranges: list[list[int]] = []
     for code in marks:

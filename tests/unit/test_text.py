@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadloom.text import tokens
+from threadloom.text import _word_pattern, tokens
 
 
 @pytest.mark.parametrize(
@@ -80,3 +83,10 @@ def test_case_does_not_matter_in_ascii(text: str) -> None:
 )
 def test_a_part_of_a_sentence_is_in_the_sentence(text: str, start: int, size: int) -> None:
     assert set(tokens(text[start : start + size])) <= set(tokens(text))
+
+
+def test_every_combining_mark_is_part_of_a_word() -> None:
+    marks = [chr(code) for code in range(sys.maxunicode + 1)]
+    marks = [mark for mark in marks if unicodedata.category(mark).startswith("M")]
+    assert len(marks) > 2_000
+    assert [mark for mark in marks if not _word_pattern().fullmatch(f"a{mark}b")] == []

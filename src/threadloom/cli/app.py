@@ -154,8 +154,8 @@ def migrate(
     if thread is not None and not all(thread):
         raise Fault("--thread is empty", code=USAGE)
     return migrating.migrate(
-        places.place(old),
-        places.place(new),
+        places.place(old, "OLD"),
+        places.place(new, "NEW"),
         threads=thread or None,
         tenant=tenant,
         imports=import_ or [],

@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from threadloom.errors import ThreadloomError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_STOPPED = "interrupted; run it again to go on"
 
 
 class Fault(Exception):
@@ -58,7 +59,7 @@ class Commands(TyperGroup):
                 _tell(message, type(error).__name__, code, as_json="--json" in given)
             sys.exit(code)
         except KeyboardInterrupt:
-            _tell("interrupted", "KeyboardInterrupt", INTERRUPTED, as_json="--json" in given)
+            _tell(_STOPPED, "KeyboardInterrupt", INTERRUPTED, as_json="--json" in given)
             sys.exit(INTERRUPTED)
         if not standalone_mode:
             return result
@@ -70,7 +71,7 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, Fault):
         return error.code, str(error)
     if isinstance(error, typer.Abort):
-        return INTERRUPTED, "interrupted"
+        return INTERRUPTED, _STOPPED
     if callable(told := getattr(error, "format_message", None)):
         # The parser's own errors, wherever this version of typer has their classes.
         context = getattr(error, "ctx", None)

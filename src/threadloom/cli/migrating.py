@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from threadloom.cli import output
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
+from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_sqlite
 from threadloom.migrate.source import holds_checkpoints
+from threadloom.stores.registry import check_url
 
 _THREADS = (
     Column("thread"),
@@ -39,6 +43,7 @@ def migrate(
     _check_target(path, new)
     _import(imports)
     label = "Trying out" if dry_run else "Migrating"
+    check_url(new.url)
     with output.progress(label, quiet=as_json) as show:
         report = migrate_sqlite(
             path,
@@ -70,7 +75,7 @@ def _print(report: MigrationReport, old: Place, new: Place, after: int | None) -
     size = "unknown" if after is None else output.in_words(after)
     if report.dry_run:
         basis = "" if report.sampled is None else f", by a sample of {report.sampled} threads"
-        output.line(f"Dry run, nothing was stored: {before} would become about {size}{basis}")
+        output.fact(f"Dry run, nothing was stored: {before} would become about {size}{basis}")
     else:
         output.line(f"{old.shown} {before} → {new.shown} {size}")
     for thread in report.threads:
@@ -85,6 +90,11 @@ def _source(old: Place) -> Path:
     if old.path is None:
         raise Fault(f"{old.shown} is no file: migrate reads what LangGraph's SqliteSaver wrote")
     if not holds_checkpoints(old.path):
+        with suppress(ThreadloomError), closing(old.open()):
+            raise Fault(
+                f"{old.shown} is a store of Threadloom already: OLD is what LangGraph wrote, NEW "
+                "where it goes"
+            )
         raise Fault(f"{old.shown} holds no checkpoints of LangGraph's SqliteSaver")
     return old.path
 
@@ -97,6 +107,10 @@ def _check_target(source: Path, new: Place) -> None:
         raise Fault("OLD and NEW are the same file: migrate into a new one", code=USAGE)
     if not new.path.parent.is_dir():
         raise Fault(f"the folder {new.path.parent} does not exist: make it first")
+    if new.path.is_dir():
+        raise Fault(f"{new.shown} is a folder: name a file in it")
+    if not os.access(new.path if new.path.exists() else new.path.parent, os.W_OK):
+        raise Fault(f"{new.shown} cannot be written: choose another place, or see to its rights")
 
 
 def _exists(new: Place) -> bool:

@@ -76,6 +76,14 @@ def line(text: str) -> None:
         Console(highlight=False).print(Text(_visible(text)))
 
 
+def fact(text: str) -> None:
+    """Print one line that is asked for, wherever the output goes; stderr where that is a pipe."""
+    if sys.stdout.isatty():
+        line(text)
+    else:
+        remark(text)
+
+
 def in_words(size: int) -> str:
     """A number of bytes as people say it."""
     return decimal(size)
@@ -164,6 +172,7 @@ __all__ = [
     "Size",
     "counted",
     "document",
+    "fact",
     "in_words",
     "line",
     "progress",

@@ -44,23 +44,29 @@ class Place(NamedTuple):
         return SessionManager(self.url, tenant=tenant)
 
 
-def place(store: str) -> Place:
-    """What a STORE argument names.
+def place(store: str, argument: str = "STORE") -> Place:
+    """What an argument names.
+
+    Args:
+        store: the argument.
+        argument: what the command's help calls it.
 
     Raises:
         Fault: it cannot be a store.
     """
     if not store.strip():
-        raise Fault("STORE is empty: give a path or a URL such as sqlite:///x.db", code=USAGE)
+        raise Fault(f"{argument} is empty: give a path or a URL such as sqlite:///x.db", code=USAGE)
     if "\0" in store:
-        raise Fault("STORE has a NUL in it", code=USAGE)
+        raise Fault(f"{argument} has a NUL in it", code=USAGE)
+    if store.lower().startswith("sqlite:") and not store.lower().startswith("sqlite://"):
+        raise Fault(f"{store} is no URL: write sqlite:///relative.db, or just the path", code=USAGE)
     scheme, mark, _ = store.partition("://")
     if not mark or "/" in scheme:
         path = Path(store).expanduser()
         return Place(f"sqlite:///{quote(str(path.absolute()))}", path, store)
     if scheme == "memory":
         raise Fault(
-            "memory:// is private to a program, and here it is empty: give a file or a server",
+            "memory:// is private to a program, and here it is empty: give a file",
             code=USAGE,
         )
     if scheme == "sqlite":

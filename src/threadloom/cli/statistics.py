@@ -101,16 +101,17 @@ def langgraph_statistics(
         ],
     )
     output.line("")
-    output.line(f"File: {output.in_words(size)}. {_after(found)}")
+    output.fact(f"The whole file: {output.in_words(size)}. {_after(found, id)}")
     for problem in _problems(found):
         output.remark(problem)
 
 
-def _after(found: Estimate) -> str:
+def _after(found: Estimate, id: str | None) -> str:
+    what = "it" if id is None else f"thread {id}"
     if found.bytes is None:
-        return "What it would be after a migration cannot be told"
+        return f"What {what} would be after a migration cannot be told"
     basis = "" if found.whole else f" (from {output.counted(len(found.trials), 'thread')} of it)"
-    return f"After a migration about {output.in_words(found.bytes)}{basis}"
+    return f"After a migration {what} would be about {output.in_words(found.bytes)}{basis}"
 
 
 def _problems(found: Estimate) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -49,33 +50,59 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
         StoreUnavailable: the engine cannot be opened.
         SchemaTooNew: a newer Threadloom wrote the data.
     """
+    scheme = _scheme(url)
+    if scheme == "memory":
+        return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
+    if scheme == "sqlite":
+        path, options = _sqlite_options(url)
+        return load(_BUILT_IN[scheme])(path, clock=clock, **options)  # type: ignore[no-any-return]
+    return _adapter(scheme).load()(url, clock=clock)  # type: ignore[no-any-return]
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL that names no store, as far as that shows without opening it.
+
+    Raises:
+        InvalidKey: the URL or one of its options makes no sense.
+        MissingAdapter: nothing that is installed knows the scheme; says what to install.
+    """
+    scheme = _scheme(url)
+    if scheme == "sqlite":
+        _sqlite_options(url)
+    elif scheme != "memory":
+        _adapter(scheme)
+
+
+def _scheme(url: str) -> str:
     if not isinstance(url, str) or "://" not in url:
         raise InvalidKey(
             f"not a store's URL: {url!r:.200}; write memory://, sqlite:///relative.db or "
             "sqlite:////absolute/path.db"
         )
-    scheme = url.split("://", 1)[0].lower()
-    if scheme == "memory":
-        if url.split("://", 1)[1]:
-            raise InvalidKey(f"memory:// takes nothing behind it, got {url!r}")
-        return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
-    if scheme == "sqlite":
-        return _open_sqlite(url, clock)
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() == "memory" and rest:
+        raise InvalidKey(f"memory:// takes nothing behind it, got {url!r}")
+    return scheme.lower()
+
+
+def _adapter(scheme: str) -> EntryPoint:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == scheme:
-            return entry.load()(url, clock=clock)  # type: ignore[no-any-return]
+            return entry
     if scheme in _ADAPTERS:
         extra = _ADAPTERS[scheme]
         raise MissingAdapter(
             f'{scheme}:// needs an adapter that is not installed: pip install "threadloom[{extra}]"'
         )
+    meant = difflib.get_close_matches(scheme, [*_BUILT_IN, *_ADAPTERS], n=1)
     raise MissingAdapter(
-        f"nothing installed knows {scheme}://. Built in are memory:// and sqlite:///path; "
-        f"adapters bring {', '.join(f'{name}://' for name in _ADAPTERS)}"
+        f"nothing installed knows {scheme}://. "
+        + (f"Did you mean {meant[0]}://? " if meant else "")
+        + "Built in are memory:// and sqlite:///path"
     )
 
 
-def _open_sqlite(url: str, clock: Clock | None) -> Store:
+def _sqlite_options(url: str) -> tuple[str, dict[str, Any]]:
     parts = urlsplit(url)
     path = unquote(parts.path)
     if "\0" in path:
@@ -89,6 +116,8 @@ def _open_sqlite(url: str, clock: Clock | None) -> Store:
     options: dict[str, Any] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "durability":
+            if value not in ("normal", "full"):
+                raise InvalidKey(f"durability is 'normal' or 'full', not {value!r}")
             options[name] = value
         elif name == "busy_timeout":
             try:
@@ -98,8 +127,10 @@ def _open_sqlite(url: str, clock: Clock | None) -> Store:
             if not 0 <= options[name] < float("inf"):
                 raise InvalidKey(f"busy_timeout in {url!r} is no number of seconds")
         else:
-            raise InvalidKey(f"unknown option {name!r} in {url!r}")
-    return load(_BUILT_IN["sqlite"])(path[1:], clock=clock, **options)  # type: ignore[no-any-return]
+            raise InvalidKey(
+                f"unknown option {name!r} in {url!r}; there are durability and busy_timeout"
+            )
+    return path[1:], options
 
 
 def load(target: str) -> Any:

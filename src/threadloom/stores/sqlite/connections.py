@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 OLDEST_SQLITE = (3, 38, 0)
 _IDLE_READERS = 4
+_LOG_PAGES = 2_000
+"""So many pages of 4 KiB gather in the write-ahead log before they go into the file: 8 MB."""
 _never_closed: list[sqlite3.Connection] = []
 """A writer that a fork caught at work: closed in the child it would spoil the parent's file."""
 
@@ -247,7 +249,7 @@ class Connections:
     def _configure(self, connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}")
         connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}")
         schema.prepare(connection, self.path)  # before there is a log; see look_first
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         if mode != "wal":

@@ -114,8 +114,8 @@ class SQLiteStore(Store):
             raise
 
     def file_bytes(self) -> int:
-        """The size of the file and of SQLite's files beside it."""
-        names = (self.path, *(Path(f"{self.path}{end}") for end in ("-wal", "-shm")))
+        """The size of the file and of its write-ahead log."""
+        names = (self.path, Path(f"{self.path}-wal"))
         return sum(name.stat().st_size for name in names if name.exists())
 
     def close(self) -> None:
