@@ -2,7 +2,7 @@
 
 A batch is a sequence of operations. It is applied in order and, within one partition (see
 `threadloom.keys.partition`), all or nothing: an expectation that fails raises
-`SessionConflict` and leaves everything as it was. Later operations of a batch see what
+`ExpectationFailed` and leaves everything as it was. Later operations of a batch see what
 earlier ones wrote.
 
 Times are microseconds since the epoch. Documents are JSON objects, blobs are bytes, and

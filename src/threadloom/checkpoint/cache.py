@@ -75,11 +75,13 @@ class Held:
     """What is remembered of one checkpoint namespace.
 
     Attributes:
+        key: what it is remembered under.
         logs: elements by position, None where they are not known.
         whole: up to where all elements of a log are known.
         standing: how it stood after the last put of this process, if nothing since says
             otherwise.
         unpaid: bytes that the cache has not been told of.
+        size: bytes that it has been told of.
     """
 
     def __init__(self, key: HeldKey) -> None:

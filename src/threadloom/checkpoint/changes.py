@@ -102,7 +102,7 @@ class Change(NamedTuple):
         pieces: what a new list consists of, in order.
         spans: the new value's.
         logs: where elements go next.
-        added: the new values by their number in the list (or among the dict's changes).
+        added: where new values go, with their number in the list (or among the dict's changes).
         removed: which elements of the base are not in the new value.
     """
 

@@ -5,8 +5,8 @@ table). Within a checkpoint namespace:
 
 * the **head** record is where writers meet: which checkpoint is the newest by put order, how
   many puts there were, the tips of branches, and marks of interrupts and errors that a
-  checkpoint's pending writes carry. Every put changes it and expects the version it read, so
-  two puts never miss each other.
+  checkpoint's pending writes carry. Every put changes it and expects the version that it read
+  or remembers, so two puts never miss each other.
 * a **checkpoint** record sorts by its id, and right behind it come its **pending writes**, so
   one range holds both. Its document has what is asked of many checkpoints at once; the rest
   is in the blob.

@@ -125,6 +125,9 @@ def check(place: Place, checkpoint_id: str, patience: Patience | None) -> Plan[F
     overtake. One with `patience` waits for it, for as long as such a put is under way here and
     then two seconds more, a minute at most; a run that has outlived the end waits in vain, for
     its put is refused.
+
+    Raises:
+        SessionDeleted: the life of the checkpoint has ended.
     """
     paths = place.paths
     pauses = None

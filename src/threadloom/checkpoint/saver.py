@@ -161,6 +161,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         Raises:
             SessionDeleted: the parent that the config names is gone.
             SessionConflict: the run was overtaken, and `on_conflict` is ``"raise"``.
+            SessionNotFound: there is no such session, and none begins by itself here.
+            InvalidKey: the config names no thread, or something that cannot be an id.
             SerializationError: a value cannot be stored; names its channel and type.
         """
         place = self._place(config)
@@ -222,6 +224,8 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
 
         Raises:
             SessionDeleted: the checkpoint is older than the session's deletion.
+            SessionNotFound: there is no such session, and none begins by itself here.
+            InvalidKey: the config names no thread or no checkpoint.
             SerializationError: a value cannot be stored; names its channel and type.
         """
         patience = self._patience(blocking=True)
@@ -302,6 +306,9 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
             strategy: ``"keep_latest"`` keeps the newest of each namespace, with its pending
                 writes and whatever its delta channels are rebuilt from; ``"delete"`` keeps
                 nothing.
+
+        Raises:
+            InvalidKey: there is no such strategy.
         """
         for thread_id in thread_ids:
             run(self._prune(thread_id, strategy), self.store)

@@ -71,6 +71,7 @@ def copy_thread(
     Raises:
         SessionNotFound: there is no source.
         SessionConflict: the target has graph state already.
+        InvalidKey: source and target are the same.
     """
     if source.id == target.id:
         raise InvalidKey(f"a session cannot be copied onto itself: {source.id!r}")
