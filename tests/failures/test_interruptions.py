@@ -177,8 +177,9 @@ def test_an_interrupt_between_any_two_lines_of_a_change_in_memory(line: int) -> 
         assert info.message_count == len(sessions.messages("t")) == (1 if changes == line else 2)
 
 
-def test_an_interrupt_while_a_value_is_read_is_no_damage() -> None:
-    value = Codec().dumps([HumanMessage("hi")])
+@pytest.mark.parametrize("content", [HumanMessage("hi"), ((), ((), ((),)))])
+def test_an_interrupt_while_a_value_is_read_is_no_damage(content: Any) -> None:
+    value = Codec().dumps([content])
     interrupted = 0
     for moment in range(1, 30):
         calls = 0

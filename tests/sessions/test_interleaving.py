@@ -209,6 +209,67 @@ def test_a_copy_onto_a_history_counts_what_both_hold(store: Between, second: str
         assert batch < 20
 
 
+@pytest.mark.parametrize("first", ["append shared", "update_last", "remove_last", "clear"])
+def test_the_graphs_first_put_in_the_middle_of_a_change_of_the_history(
+    store: Between, first: str
+) -> None:
+    inner = SessionManager(store.inner)
+    for batch in range(1, 20):
+        sessions = SessionManager(store)
+        sessions.delete_session(ID)
+        sessions.memory(ID).add_messages([message("h1"), message("m2")])
+        store.at, store.action = batch, lambda: put(inner, "c1", None, "m1", "m2")
+        OPERATIONS[first](sessions)
+        if store.action is not None:
+            assert batch > 2
+            return
+        info = inner.get_session(ID)
+        assert info is not None
+        shown = inner.messages(ID)
+        assert info.message_count == len(shown)
+        assert info.total_tokens == sum(item.usage_metadata["total_tokens"] for item in shown)  # type: ignore[attr-defined]
+    raise AssertionError("it never came to an end")
+
+
+@pytest.mark.parametrize("second", ["put", "delete_for_runs"])
+def test_a_source_that_changes_while_it_is_copied_onto_a_history(
+    store: Between, second: str
+) -> None:
+    inner = SessionManager(store.inner)
+
+    def change() -> None:
+        if second == "put":
+            put(inner, "c2", "c1", "m1", "m2", "h1", session="source")
+        else:
+            inner.checkpointer().delete_for_runs(["run of c1"])
+
+    for batch in range(1, 20):
+        sessions = SessionManager(store)
+        for id in (ID, "source"):
+            sessions.delete_session(id)
+        put(sessions, "c0", None, "m1", session="source")
+        put(sessions, "c1", "c0", "m1", "m2", session="source")
+        sessions.memory(ID).add_messages([message("h1"), message("m2")])
+        store.at, store.action = batch, change
+        copy_onto(sessions)
+        if store.action is not None:
+            assert batch > 2
+            return
+        info = inner.get_session(ID)
+        assert info is not None
+        assert info.message_count == len(inner.messages(ID))
+    raise AssertionError("it never came to an end")
+
+
+def test_a_copy_onto_pending_writes_alone_is_refused(store: Between) -> None:
+    sessions = SessionManager(store)
+    put(sessions, "c1", None, "m1", session="source")
+    named: Any = {"configurable": {"thread_id": ID, "checkpoint_ns": "", "checkpoint_id": "c9"}}
+    sessions.checkpointer().put_writes(named, [("x", 1)], "task")
+    with pytest.raises(SessionConflict, match="empty one"):
+        copy_onto(sessions)
+
+
 def test_a_deletion_of_no_session_spares_one_that_begins(store: Between) -> None:
     sessions, inner = SessionManager(store), SessionManager(store.inner)
     store.at, store.action = 2, lambda: put(inner, "c1", None, "m1")

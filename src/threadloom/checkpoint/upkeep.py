@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
+from langchain_core.messages import BaseMessage
+
 from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
@@ -77,16 +79,19 @@ def copy_thread(
         raise InvalidKey(f"a session cannot be copied onto itself: {source.id!r}")
 
     def attempt() -> Plan[None]:
-        origin, session, heads, namespaces = yield [
+        origin, session, there, namespaces = yield [
             Get(source.sessions, source.id),
             Get(target.sessions, target.id),
-            Scan(target.checkpoints, limit=1),
+            ListNamespaces(target.checkpoints),
             ListNamespaces(source.checkpoints),
         ]
         if origin is None:
             raise index.not_found(source.id)
-        if session is not None and heads:
+        if session is not None and there:
             raise SessionConflict(f"session {target.id!r} has graph state; copy onto an empty one")
+        messages: list[BaseMessage] = []
+        if session is not None and index.has_history(session):
+            messages, _ = yield from head_messages(values, source, opaque=True)
         # One moment for all of it: every write to a session moves its record's version.
         *pages, again = yield [
             *(Scan(namespace) for namespace in namespaces),
@@ -100,8 +105,7 @@ def copy_thread(
         fields["shared_messages"] = fields["shared_tokens"] = 0
         if session is None:
             fields |= {"origin": {"session_id": source.id}}
-        elif session.body().get("history_messages"):
-            messages, _ = yield from head_messages(values, source, opaque=True)
+        elif messages:
             shared = yield from shared_with_history(target, session, messages)
             fields["shared_messages"], fields["shared_tokens"] = shared
         depth = len(source.checkpoints)

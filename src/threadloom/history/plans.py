@@ -199,7 +199,7 @@ def update_last(
             scope.now(),
             change.ops,
             implicit=False,
-            expect=_counted(session),
+            expect=session.version,
             increment=change.increments(),
         )
         given.id = message.id
@@ -227,7 +227,7 @@ def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]
             scope.now(),
             change.ops,
             implicit=False,
-            expect=_counted(session),
+            expect=session.version,
             increment=change.increments(),
         )
         return True
@@ -345,14 +345,6 @@ def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
         Scan(paths.memory, _FIRST, _LAST, reverse=True, limit=1),
     ]
     return session, records[0] if records else None
-
-
-def _counted(session: Record) -> Expect:
-    """What must hold where a message goes that the graph may have, too.
-
-    Both doors count what they share against each other, so neither may miss a write.
-    """
-    return session.version if session.body().get("graph_messages") else PRESENT
 
 
 def _graph_ids(

@@ -70,8 +70,7 @@ class Reader:
             return ormsgpack.unpackb(body, ext_hook=self._hook)
         except Exception as error:
             cause = self.error or error
-            if self.error is None and str(error) == _HOOK_FAILED:
-                # The hook notes every error but one: an interrupt before its first line.
+            if self.error is None and _is_unnoted(error):
                 raise KeyboardInterrupt from None
             if isinstance(cause, (CorruptRecord, UntrustedType)):
                 raise cause from None
@@ -91,7 +90,7 @@ class Reader:
             value = load(self, data)
         except BaseException as error:
             if self.error is None:
-                self.error = error
+                self.error = KeyboardInterrupt() if _is_unnoted(error) else error
             raise
         self._depth -= 1
         self._stack = stack
@@ -192,3 +191,8 @@ class Reader:
             f"aliases={{{name!r}: NewClass}}.",
             type_name=name,
         )
+
+
+def _is_unnoted(error: BaseException) -> bool:
+    """Whether a hook failed that noted no error: it was interrupted before its first line."""
+    return isinstance(error, ValueError) and str(error) == _HOOK_FAILED
