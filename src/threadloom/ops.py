@@ -220,6 +220,14 @@ class Measured(NamedTuple):
     bytes: int
 
 
+class Reclaim(NamedTuple):
+    """Make what was deleted or replaced unreadable in the engine's own files. Result: None.
+
+    Reads see no difference. An engine may be asked for it in a batch of its own only; it may
+    take as long as what is stored is large.
+    """
+
+
 Op = (
     Get
     | Put
@@ -233,8 +241,9 @@ Op = (
     | Match
     | ListNamespaces
     | Measure
+    | Reclaim
 )
-WRITES = (Put, Patch, Delete, DropTree)
+WRITES = (Put, Patch, Delete, DropTree, Reclaim)
 """Operations that change something."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,6 +75,34 @@ async def test_compact_takes_what_nobody_needs_and_nothing_else(
     await call("compact", "a")
     assert await call("stats", "a") == small
     await call("compact", "nobody")
+
+
+@pytest.mark.parametrize("fed", [False, True])
+@pytest.mark.parametrize("how", ["delete", "replace", "prune", "delete_thread"])
+async def test_nothing_of_a_text_is_left_after_compact(tmp_path: Path, how: str, fed: bool) -> None:
+    """Neither in the records, nor in the search index, nor in the log: what is erased is gone."""
+    file = tmp_path / "s.db"
+    secret, beside = "zebrasecret of ana " * 20, "harmless " * 20
+    with SessionManager(f"sqlite:///{file}") as sessions:
+        graph = graph_on(sessions)
+        graph.invoke({"messages": [HumanMessage(beside, id="q")]}, config("other"))
+        graph.invoke({"messages": [HumanMessage(secret, id="q")]}, config("a"))
+        if how == "delete":
+            sessions.memory("a").append(HumanMessage(f"short {secret[:11]}"))
+        if fed:
+            assert sessions._store.execute([Match((), "zebrasecret")]) != [[]]
+        if how == "delete":
+            sessions.delete_session("a")
+        elif how == "delete_thread":
+            sessions.checkpointer().delete_thread("a")
+        else:
+            graph.invoke({"messages": [HumanMessage(beside, id="q")]}, config("a"))
+            sessions.checkpointer().prune(["a"])
+        sessions.compact("a")
+        assert graph.get_state(config("other")).values["messages"][0].content == beside
+        left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"zebrasecret" not in left
+    assert b"harmless" in left
 
 
 def test_search_sees_the_conversation_at_the_head(sessions: SessionManager, store: Store) -> None:

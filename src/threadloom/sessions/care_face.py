@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threadloom.checkpoint import compact
 from threadloom.models import SessionRef, StorageStats
+from threadloom.ops import Reclaim
 from threadloom.plans import Plan
 from threadloom.sessions import care
 from threadloom.sessions.base import Face
@@ -32,10 +33,15 @@ class CareFace(Face):
         """Remove what no checkpoint of a session needs any more.
 
         Elements, values and texts that were replaced or left behind, and pending writes whose
-        checkpoint never came. A session that is not there is left so.
+        checkpoint never came. Of these, and of whatever was deleted before, also of a session
+        that is not there any more, nothing can be found in the store's files afterwards.
         """
-        self._run(compact(self._scope, self._values, self._paths(id)))
+        self._run(self._compact(id))
 
     async def acompact(self, id: SessionRef) -> None:
         """`compact`, from an event loop."""
-        await self._arun(compact(self._scope, self._values, self._paths(id)))
+        await self._arun(self._compact(id))
+
+    def _compact(self, id: SessionRef) -> Plan[None]:
+        yield from compact(self._scope, self._values, self._paths(id))
+        yield [Reclaim()]

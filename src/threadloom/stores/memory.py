@@ -32,6 +32,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Reclaim,
     Record,
     Scan,
 )
@@ -205,6 +206,8 @@ class _Work:
                     for namespace, space in self._below(op.namespace, True, op.user_only)
                     if any(self._alive(entry) for entry in space.entries.values())
                 )
+            case Reclaim():
+                return None  # there are no files
             case _:
                 raise UnsupportedByStore(f"unknown operation {op!r}")
 

@@ -25,6 +25,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Reclaim,
     Scan,
 )
 from threadloom.store import Store
@@ -286,6 +287,8 @@ class StoreStateMachine(RuleBasedStateMachine):
 
 
 def _partition(op: Op) -> str | None:
+    if isinstance(op, Reclaim):
+        return None
     if isinstance(op, DropTree):
         return keys.tree_partition(op.namespace)
     return keys.partition(op.namespace, getattr(op, "key", ""))

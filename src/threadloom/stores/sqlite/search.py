@@ -42,6 +42,20 @@ def feed(connection: sqlite3.Connection, *, at_least: int = 1) -> None:
     connection.execute("UPDATE state SET fed = tid")
 
 
+def reclaim(connection: sqlite3.Connection) -> list[None]:
+    """Leave nothing of forgotten texts in the file, nor of deleted records in its log.
+
+    The index notes what it was told to forget beside what it had written before; merging all of
+    it leaves both out. What SQLite frees it overwrites itself (`PRAGMA secure_delete`).
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    feed(connection)
+    connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return [None]
+
+
 def waiting(connection: sqlite3.Connection) -> bool:
     """Whether there are texts that the index does not know."""
     (behind,) = connection.execute("SELECT tid > fed FROM state").fetchone()

@@ -18,8 +18,9 @@ from threadloom.errors import (
     SchemaTooNew,
     StoreClosed,
     StoreUnavailable,
+    UnsupportedByStore,
 )
-from threadloom.ops import WRITES, Match, Namespace, Scan
+from threadloom.ops import WRITES, Match, Namespace, Reclaim, Scan
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
@@ -169,6 +170,10 @@ class SQLiteStore(Store):
         return self._connections.read(work)
 
     def _write(self, ops: Batch, since: float) -> Results:
+        if any(isinstance(op, Reclaim) for op in ops):
+            if len(ops) > 1:
+                raise UnsupportedByStore("files are reclaimed by a batch of its own")
+            return self._connections.write(search.reclaim, since)
         at_once = points.are_writes(ops)
 
         def work(connection: sqlite3.Connection) -> Results:

@@ -18,6 +18,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Reclaim,
     Scan,
 )
 from threadloom.store import Capabilities, Store
@@ -62,6 +63,17 @@ class LifecycleContract(ContractBase):
         assert db.everything() == []
         assert db.one(Match((), "anything")) == []
         assert db.one(Query(SESSIONS, order_by="created_at")) == []
+
+    def test_reclaiming_changes_nothing_that_is_read(self, db: Driver) -> None:
+        db(Put(NS, "k", doc={"n": 1}, text="kept words"), Put(NS, "gone", text="other words"))
+        assert len(db.one(Match((), "words"))) == 2
+        db(Delete(NS, "gone"), Put(NS, "k", doc={"n": 2}, text="new words"))
+        before = db.everything()
+        assert db.one(Reclaim()) is None
+        assert db.one(Reclaim()) is None
+        assert db.everything() == before
+        assert [hit.record.key for hit in db.one(Match((), "words"))] == ["k"]
+        assert db.one(Match((), "kept other")) == []
 
     def test_setup_may_be_called_at_any_time(self, db: Driver) -> None:
         db.store.setup()
