@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -22,7 +23,9 @@ from threadloom.values import Texts, Values
 _DENSE = 4
 """Texts are read as a range where it holds at most so many times as many as are needed."""
 _WRITER = 5
-_TEXT, _BYTES = b"s", b"b"
+_TEXT, _BYTES, _PACKED = b"s", b"b", b"z"
+_PACKED_FROM = 1_024
+"""Texts of so many bytes that search does not see are compressed, if that makes them smaller."""
 
 
 class TextKeeper:
@@ -67,7 +70,14 @@ class TextKeeper:
 
 def text_blob(text: str | bytes) -> bytes:
     """A text that search does not see, as a blob."""
-    return _BYTES + text if isinstance(text, bytes) else _TEXT + text.encode()
+    if isinstance(text, bytes):
+        return _BYTES + text
+    plain = text.encode()
+    if len(plain) >= _PACKED_FROM:
+        packed = zlib.compress(plain, 1)
+        if len(packed) < 0.9 * len(plain):
+            return _PACKED + packed
+    return _TEXT + plain
 
 
 def text_in(record: Record) -> str | bytes:
@@ -81,11 +91,13 @@ def text_in(record: Record) -> str | bytes:
     blob = record.blob or b""
     if blob[:1] == _BYTES:
         return blob[1:]
-    if blob[:1] == _TEXT:
-        try:
+    try:
+        if blob[:1] == _TEXT:
             return blob[1:].decode()
-        except UnicodeDecodeError:
-            pass
+        if blob[:1] == _PACKED:
+            return zlib.decompress(blob[1:]).decode()
+    except (UnicodeDecodeError, zlib.error):
+        pass
     raise CorruptRecord(f"the text {record.namespace}/{record.key!r} is damaged")
 
 
