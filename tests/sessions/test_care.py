@@ -73,7 +73,9 @@ async def test_compact_takes_what_nobody_needs_and_nothing_else(
     texts = [record.key for record in everything(store) if record.namespace[-1] == "~texts"]
     assert len(texts) == len({message.content for message in head["messages"]})
     await call("compact", "a")
-    assert await call("stats", "a") == small
+    again: StorageStats = await call("stats", "a")
+    assert (again.kinds, again.records, again.bytes) == (small.kinds, small.records, small.bytes)
+    assert (again.file_bytes or 0) <= (small.file_bytes or 0)
     await call("compact", "nobody")
 
 
