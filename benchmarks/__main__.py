@@ -29,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"the folder of {file} does not exist")
     names = NAMES if "all" in told.scenarios else tuple(dict.fromkeys(told.scenarios))
     size = Size(turns=told.turns, small=told.small, data=_absolute(told.data))
-    report = Report(size, told.runs, (_command(arguments),), [])
+    warning = busy()
+    report = Report(size, told.runs, (_command(arguments),), [], warning)
 
-    if warning := busy():
+    if warning is not None:
         _say(warning)
     for name in names:
         scenario = load(name)

@@ -28,12 +28,14 @@ class Report:
         runs: of how many runs the best is taken.
         commands: what was typed.
         found: the results of each scenario that has run.
+        warning: what is to be known of the machine at that time.
     """
 
     size: Size
     runs: int
     commands: tuple[str, ...]
     found: list[tuple[Scenario, Results]]
+    warning: str | None = None
 
     def tables(self, scenario: Scenario, results: Results) -> Iterable[Table]:
         """A table for each variant of a scenario."""
@@ -72,6 +74,8 @@ class Report:
         lines = ["# Benchmarks", "", fill(_INTRODUCTION.format(runs=self.runs), 100), ""]
         lines += ["```sh", *self.commands, "```", ""]
         lines += [f"* {name}: {value}" for name, value in machine().items()]
+        if self.warning is not None:
+            lines += [f"* when it began: {self.warning}"]
         lines += ["", *_NOTES, ""]
         for scenario, results in self.found:
             lines += [f"## {scenario.title}", "", fill(scenario.about(self.size), 100), ""]
@@ -152,5 +156,7 @@ _NOTES = (
     "write-ahead logs included; for `InMemorySaver` they are the encoded bytes that it holds.",
     "“Memory peak” and “held” are the resident memory of the process above that before the saver",
     "was opened: the most there ever was, and what is left after the last turn with results",
-    "dropped and garbage collected.",
+    "dropped and garbage collected. “Rise” divides two differences and means little where the",
+    "floor hardly rises (short runs); “none” says that it does not rise. “–” stands for what a",
+    "saver does not have, or was not measured.",
 )
