@@ -10,7 +10,14 @@ from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Element, Held
 from threadloom.checkpoint.elements import folded
-from threadloom.checkpoint.frozen import BLOCK, Frozen, differing
+from threadloom.checkpoint.frozen import (
+    BLOCK,
+    Frozen,
+    differing,
+    first_differing,
+    last_differing,
+    same,
+)
 from threadloom.checkpoint.layout import Logs
 from threadloom.checkpoint.spans import Span, Spans, cut, joined, length, new_log
 
@@ -55,28 +62,58 @@ class Base:
             found += self._held.logs[log][first:last]
         return found
 
-    def differing(self, start: int, values: Sequence[Any]) -> list[int]:
-        """Where values may differ from the elements from `start` on, of which there are enough."""
-        found: list[int] = []
+    def first_differing(self, start: int, values: Sequence[Any]) -> int | None:
+        """The first value that may differ from the elements from `start` on; None if none does."""
+        for stretch in self._stretches(start, len(values)):
+            some = values[stretch.done : stretch.done + stretch.size]
+            if not self._is_same(stretch, some):
+                found = first_differing(self._frozen(stretch), some)
+                if found is not None:
+                    return stretch.done + found
+        return None
+
+    def last_differing(self, start: int, values: Sequence[Any]) -> int | None:
+        """The last value that may differ from the elements from `start` on; None if none does."""
+        for stretch in reversed(self._stretches(start, len(values))):
+            some = values[stretch.done : stretch.done + stretch.size]
+            if not self._is_same(stretch, some):
+                found = last_differing(self._frozen(stretch), some)
+                if found is not None:
+                    return stretch.done + found
+        return None
+
+    def _stretches(self, start: int, count: int) -> list[_Stretch]:
+        """Elements in pieces that are compared at once; blocks of their log where they can be."""
+        found: list[_Stretch] = []
         done = 0
-        for log, first, last in cut(self.spans, start, start + len(values)):
+        for log, first, last in cut(self.spans, start, start + count):
             at = first
             while at < last:
-                block = (
-                    self._held.block(log, at) if at % BLOCK == 0 and at + BLOCK <= last else None
-                )
-                if block is not None:
-                    size = block.length
-                    new = block.differing(values[done : done + size])
-                else:
-                    size = min(BLOCK - at % BLOCK, last - at)
-                    some = self._held.logs[log][at : at + size]
-                    frozen: list[Any] = [element.frozen for element in some if element is not None]
-                    new = differing(frozen, values[done : done + size])
-                found += [done + position for position in new]
+                size = min(BLOCK - at % BLOCK, last - at)
+                found.append(_Stretch(log, at, size, done))
                 at += size
                 done += size
         return found
+
+    def _is_same(self, stretch: _Stretch, values: Sequence[Any]) -> bool:
+        if stretch.size == BLOCK:
+            block = self._held.block(stretch.log, stretch.at)
+            if block is not None:
+                return block.same(values)
+        return same(self._frozen(stretch), values)
+
+    def _frozen(self, stretch: _Stretch) -> list[Frozen]:
+        elements = self._held.logs[stretch.log][stretch.at : stretch.at + stretch.size]
+        return [element.frozen for element in elements]  # type: ignore[union-attr, misc]
+
+
+class _Stretch(NamedTuple):
+    """Elements of one log, and how many come before them in what is compared."""
+
+    log: str
+    at: int
+    size: int
+    done: int
 
 
 class Addition(NamedTuple):
@@ -134,28 +171,23 @@ def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> 
 def _pieces(base: Base, values: Sequence[Any]) -> list[Piece]:
     old, new = base.size, len(values)
     short = min(old, new)
-    changed = base.differing(0, values[:short])
-    if not changed:
+    prefix = base.first_differing(0, values[:short])
+    if prefix is None:
         return [Piece(True, 0, short), Piece(False, short, new)]
-    prefix = changed[0]
-    suffix = 0
-    if old == new:
-        # Most edits leave the rest where it is.
-        suffix = short - 1 - changed[-1]
-    else:
-        room = short - prefix
-        changed = base.differing(old - room, values[new - room :])
-        suffix = room if not changed else room - 1 - changed[-1]
-    middle = _match(base.elements, values, prefix, new - suffix)
+    room = short - prefix
+    last = base.last_differing(old - room, values[new - room :])
+    suffix = room if last is None else room - 1 - last
+    middle = _match(base, values, prefix, new - suffix)
     return [Piece(True, 0, prefix), *middle, Piece(True, old - suffix, old)]
 
 
-def _match(elements: Sequence[Element], values: Sequence[Any], start: int, end: int) -> list[Piece]:
+def _match(base: Base, values: Sequence[Any], start: int, end: int) -> list[Piece]:
     """Find values `start` to `end` among the base's elements: messages wherever they are."""
+    elements = base.elements
     by_id: dict[str, list[int]] | None = None
     pieces: list[Piece] = []
-    expected = start
-    for index in range(start, end):
+    expected = index = start
+    while index < end:
         value = values[index]
         found: int | None = None
         candidates = list(range(expected, min(expected + _LOOK_AHEAD, len(elements))))
@@ -168,15 +200,21 @@ def _match(elements: Sequence[Element], values: Sequence[Any], start: int, end: 
             candidates = by_id.get(value.id, [])
         for at in candidates:
             frozen = elements[at].frozen
-            if frozen is not None and not differing([frozen], [value]):
+            if frozen is not None and same([frozen], [value]):
                 found = at
                 break
         if found is None:
             pieces.append(Piece(False, index, index + 1))
-        else:
-            pieces.append(Piece(True, found, found + 1))
-            expected = found
-        expected += 1
+            index += 1
+            expected += 1
+            continue
+        # What follows it there mostly follows it here.
+        room = min(end - index, len(elements) - found) - 1
+        more = base.first_differing(found + 1, values[index + 1 : index + 1 + room])
+        count = 1 + (room if more is None else more)
+        pieces.append(Piece(True, found, found + count))
+        index += count
+        expected = found + count
     return pieces
 
 

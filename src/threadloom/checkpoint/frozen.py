@@ -107,13 +107,18 @@ class Frozen:
         raise NotImplementedError
 
     @classmethod
+    def surely_same(cls, some: Sequence[Any], values: Sequence[Any]) -> bool:
+        """`all_same`, and False where a foreign object cannot be compared."""
+        try:
+            return cls.all_same(some, values)
+        except Exception:
+            return False
+
+    @classmethod
     def changed(cls, some: Sequence[Any], values: Sequence[Any]) -> list[int]:
         """Where values are not surely what equally many stand-ins stand for."""
-        try:
-            if cls.all_same(some, values):
-                return []
-        except Exception:  # noqa: S110
-            pass  # a foreign object that cannot be compared: each is looked at by itself
+        if cls.surely_same(some, values):
+            return []
         if len(some) == 1:
             return [0]
         half = len(some) // 2
@@ -260,6 +265,10 @@ class Encoded(Frozen):
         return [one.decode(one.body) for one in some]
 
     @classmethod
+    def all_same(cls, some: Sequence[Encoded], values: Sequence[Any]) -> bool:
+        return all(one._is(value) for one, value in zip(some, values, strict=True))
+
+    @classmethod
     def changed(cls, some: Sequence[Encoded], values: Sequence[Any]) -> list[int]:
         pairs = zip(some, values, strict=True)
         return [index for index, (one, value) in enumerate(pairs) if not one._is(value)]
@@ -331,8 +340,44 @@ def differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
     return result
 
 
+def same(frozen: Sequence[Frozen], values: Sequence[Any]) -> bool:
+    """Whether equally many values surely are what was frozen."""
+    own, given = list(frozen), list(values)
+    return all(
+        kind.surely_same(own[start:end], given[start:end]) for start, end, kind in _runs(own)
+    )
+
+
+def first_differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> int | None:
+    """The first of equally many values that may differ; None if all surely are the same."""
+    if same(frozen, values):
+        return None
+    low, high = 0, len(frozen)  # all below `low` are the same, some below `high` is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if same(frozen[low:middle], values[low:middle]):
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def last_differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> int | None:
+    """The last of equally many values that may differ; None if all surely are the same."""
+    if same(frozen, values):
+        return None
+    low, high = 0, len(frozen)  # all from `high` on are the same, some from `low` on is not
+    while high - low > 1:
+        middle = (low + high) // 2
+        if same(frozen[middle:high], values[middle:high]):
+            high = middle
+        else:
+            low = middle
+    return low
+
+
 class Block:
-    """Elements that stay together in a log: `differing`, with what that takes prepared once.
+    """Elements that stay together in a log: `same`, with what that takes prepared once.
 
     Attributes:
         length: how many there are.
@@ -354,15 +399,14 @@ class Block:
             pointers += 6 * self.length + 3 * len(self._prepared.own)
         return 8 * pointers
 
-    def differing(self, values: Sequence[Any]) -> list[int]:
-        """The positions whose value may differ, of as many values as there are elements."""
-        if self._prepared is not None:
-            try:
-                if self._prepared.all_same(values):
-                    return []
-            except Exception:  # noqa: S110
-                pass  # a foreign object that cannot be compared: each is looked at by itself
-        return differing(self._frozen, values)
+    def same(self, values: Sequence[Any]) -> bool:
+        """Whether as many values as there are elements surely are the same."""
+        if self._prepared is None:
+            return same(self._frozen, values)
+        try:
+            return self._prepared.all_same(values)
+        except Exception:
+            return False  # a foreign object that cannot be compared
 
 
 def _runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:
