@@ -149,6 +149,8 @@ class Held:
 
     def add(self, log: str, position: int, elements: list[Element | None]) -> int:
         """Remember elements from a position on; how many bytes they take."""
+        if not elements:
+            return 0
         end = position + len(elements)
         with self._lock:
             known = self.logs.setdefault(log, [])

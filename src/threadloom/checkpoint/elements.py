@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Cache, Element, Held
-from threadloom.checkpoint.frozen import Encoded, Frozen, freeze
+from threadloom.checkpoint.frozen import Encoded, Frozen, freeze, without_collection
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
 from threadloom.errors import CorruptRecord, UntrustedType
@@ -143,15 +143,14 @@ def read_element(
     Args:
         values: how values are stored.
         data: the record's blob.
-        texts: the texts that it needs, by their keys.
+        texts: the texts that it needs, by their keys, and no others.
         original: the value that it was made of, if it was made just now.
     """
-    own = {key: texts[key] for key in values.part_keys(data)}
-    frozen, value = _freeze(values, data, own)
+    frozen, value = _freeze(values, data, texts)
     message = value if value is not None else original
     if not isinstance(message, BaseMessage):
         return Element(frozen)
-    text_key = next((key for key, text in own.items() if text == message.content), None)
+    text_key = next((key for key, text in texts.items() if text == message.content), None)
     return Element(frozen, None, tokens_of(message), text_key, message.id)
 
 
@@ -162,14 +161,13 @@ def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
         CorruptRecord: it is damaged.
         UntrustedType: its value is of a type that may not be rebuilt here.
     """
-    own = {key: texts[key] for key in values.part_keys(data)}
-    entry = values.loads_joined(data, own)
+    entry = values.loads_joined(data, texts)
     if type(entry) is not list or len(entry) not in (1, 2):
         raise CorruptRecord("an entry of a stored dict is damaged")
     if len(entry) == 1:
         return Element(None, entry[0])
     key, value = entry
-    return Element(_freeze_own(values, value, own), key)
+    return Element(_freeze_own(values, value, texts), key)
 
 
 def _freeze(values: Values, data: bytes, texts: Texts) -> tuple[Frozen, Any]:
@@ -230,16 +228,24 @@ def fetch(
         for log, start, end in _merged(missing)
     ]
     records = [record for page in pages for record in page]
-    wanted = sorted({key for record in records for key in _keys(values, record)})
-    texts = yield from fetch_texts(place, wanted)
+    needs = [_keys(values, record) for record in records]
+    texts = yield from fetch_texts(place, sorted({key for keys in needs for key in keys}))
     size = 0
-    for record in records:
-        name, position = element_place(record.key)
-        data = record.blob or b""
-        if not texts.keys() >= set(values.part_keys(data)):
-            continue  # taken away meanwhile, or damaged: who needs it will see that it is not there
-        read = read_entry if name in entries else read_element
-        size += held.add(name, position, [read(values, data, texts)])
+    with without_collection(len(records)):
+        # Neighbours are remembered at once.
+        name, first, some = "", 0, list[Element | None]()
+        for record, keys in zip(records, needs, strict=True):
+            own = {key: texts[key] for key in keys if key in texts}
+            if len(own) < len(keys):
+                continue  # taken away meanwhile, or damaged: who needs it sees that it is missing
+            log, position = element_place(record.key)
+            read = read_entry if log in entries else read_element
+            element = read(values, record.blob or b"", own)
+            if log != name or position != first + len(some):
+                size += held.add(name, first, some)
+                name, first, some = log, position, []
+            some.append(element)
+        size += held.add(name, first, some)
     cache.charge(held, size)
     return held
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, groupby
 from sys import getsizeof
@@ -306,15 +307,20 @@ def thaw(frozen: Iterable[Frozen]) -> list[Any]:
     nothing. Raises what ``decode`` raises.
     """
     own = list(frozen)
-    if len(own) < _LONG:
+    with without_collection(len(own)):
         return _thaw(own)
-    collecting = gc.isenabled()
+
+
+@contextmanager
+def without_collection(count: int) -> Iterator[None]:
+    """Pause garbage collection while so many objects are made: they would start it for nothing."""
+    pauses = count >= _LONG and gc.isenabled()
     try:
-        if collecting:
+        if pauses:
             gc.disable()
-        return _thaw(own)
+        yield
     finally:
-        if collecting:
+        if pauses:
             gc.enable()
 
 
