@@ -256,6 +256,21 @@ def test_nothing_changed(values: list[Any]) -> None:
         assert not set(differing(cold, given_back)) & set(fast)
 
 
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(elements, st.none() | elements), min_size=1, max_size=6))
+def test_the_first_and_the_last_that_differ(pairs: list[tuple[Any, Any]]) -> None:
+    """By halves, and by a prepared block, they are found where looking at each finds them."""
+    cold = [chill(one) for one, _ in pairs]
+    values = [
+        fresh if other is None else other
+        for fresh, (_, other) in zip(thaw(cold), pairs, strict=True)
+    ]
+    changed = [at for at in range(len(cold)) if differing([cold[at]], [values[at]])]
+    assert module.first_differing(cold, values) == (changed[0] if changed else None)
+    assert module.last_differing(cold, values) == (changed[-1] if changed else None)
+    assert module.same(cold, values) is module.Block(cold).same(values) is (not changed)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.lists(st.tuples(elements, elements), min_size=1, max_size=4))
 def test_another_value_is_told_apart(pairs: list[tuple[Any, Any]]) -> None:
