@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
@@ -18,6 +19,7 @@ from threadloom import (
     StoreCheckpointer,
     UntrustedType,
 )
+from threadloom.keys import compact_id
 from threadloom.ops import ListNamespaces, Match, Scan
 from threadloom.plans import Batch, Results
 from threadloom.store import Store
@@ -201,6 +203,34 @@ def put(saver: Any, id: str, parent: str | None, **values: Any) -> None:
     }
     metadata: Any = {"source": "loop", "step": 1, "parents": {}}
     saver.put(named, made, metadata, versions)
+
+
+def made_before(id: str, seconds: int) -> str:
+    """A checkpoint id like LangGraph's (UUID version 6) that was made earlier than another."""
+    digits = id.replace("-", "")
+    ticks = int(digits[:12] + digits[13:16], 16) - seconds * 10_000_000
+    early = f"{ticks:015x}"
+    return str(UUID(early[:12] + "6" + early[12:] + digits[16:]))
+
+
+def test_compact_takes_pending_writes_whose_checkpoint_never_came(
+    sessions: SessionManager, store: Store
+) -> None:
+    """An hour after a newer checkpoint, and not before: their put may still be under way."""
+    saver = sessions.checkpointer()
+    head = str(uuid6())
+    put(saver, head, None, foo=1)
+    old, recent = made_before(head, 2 * 3600), made_before(head, 60)
+    for id in (old, recent):
+        named = config("a")
+        named["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": id}
+        saver.put_writes(named, [("foo", "never came " * 30)], "task")
+    sessions.compact("a")
+    keys = [record.key for record in everything(store) if "!" in record.key]
+    assert [key.split("!")[0] for key in keys] == [compact_id(recent)]
+    put(saver, recent, None, foo=2)
+    found = saver.get_tuple(named)
+    assert [write[2] for write in found.pending_writes] == ["never came " * 30]
 
 
 def test_a_large_dict_named_messages_is_no_conversation_and_no_damage(

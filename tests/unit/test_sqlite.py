@@ -23,6 +23,7 @@ from threadloom.ops import (
     ExpectationFailed,
     Get,
     Match,
+    Op,
     Patch,
     Put,
     Query,
@@ -253,6 +254,26 @@ def test_stores_that_take_turns_know_what_the_other_wrote(path: Path) -> None:
         other.execute([DropTree(("a",))])
         one.execute([Put(("a",), "new", {})])
         assert [record.key for record in other.execute([Scan(("a",))])[0]] == ["new"]
+
+
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        [Patch(("a",), "missing", set={"n": 1})],
+        [Put(("a",), "k", {}, keep=True)],
+        [Check(("a",), "k", "present"), Patch(("a",), "missing")],
+    ],
+)
+def test_a_batch_that_changes_nothing_gives_no_version_out(path: Path, nothing: list[Op]) -> None:
+    """Or the store would take the next write of another process for its own."""
+    with SQLiteStore(path) as one, SQLiteStore(path) as other:
+        one.execute([Put(("a",), "k", {})])
+        one.execute(nothing)
+        other.execute([DropTree(("a",)), Put(("b",), "k", {})])
+        one.execute([Put(("a",), "new", {})])
+        one.execute([Put(("b",), "l", {})])
+        assert [record.key for record in other.execute([Scan(("a",))])[0]] == ["new"]
+        assert [record.key for record in other.execute([Scan(("b",))])[0]] == ["k", "l"]
 
 
 def test_listings_follow_every_way_to_write_a_session(path: Path) -> None:

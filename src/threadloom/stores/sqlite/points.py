@@ -130,11 +130,14 @@ class Writing:
         self._rows: dict[_Place, _Row | None] = {}
         self._entered: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
         self._one_statement = False
+        self._wrote = False
 
     @property
     def state(self) -> State:
-        """What has been given out after the batch."""
+        """What has been given out after the batch: nothing, where it changed nothing."""
         assert self._state is not None
+        if not self._wrote:
+            return self._state
         return self._state._replace(seq=self._version, tid=self._tid)
 
     def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
@@ -297,7 +300,8 @@ class Writing:
             # Also the index must be as it was: what it knows has to be taken out of it.
             statement += f" WHERE ({STATE}) = (?, ?, ?, ?)"
             values += (state.seq, state.tid, state.fed, state.format)
-        return self._connection.execute(statement, values).rowcount == count
+        self._wrote = self._connection.execute(statement, values).rowcount == count
+        return self._wrote
 
 
 def _lives(row: _Row, now: int) -> bool:
