@@ -20,7 +20,11 @@ def messages_in(value: Any) -> list[BaseMessage]:
 
 def tokens_of(message: BaseMessage) -> int:
     """The `total_tokens` of a message's `usage_metadata`; 0 where there is none."""
-    usage = getattr(message, "usage_metadata", None)
+    return tokens_in(getattr(message, "usage_metadata", None))
+
+
+def tokens_in(usage: Any) -> int:
+    """The `total_tokens` of what a message has as its `usage_metadata`."""
     total = usage.get("total_tokens") if isinstance(usage, dict) else None
     return total if isinstance(total, int) and not isinstance(total, bool) else 0
 

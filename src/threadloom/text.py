@@ -24,6 +24,7 @@ _WITH_MARKS = (
     *((0x16000, 0x17000), (0x1B000, 0x1F000), (0xE0100, 0xE0200)),
 )
 """Where Unicode has combining marks: looking at all of it takes time in every process."""
+_ASCII_WORD = re.compile("[a-z0-9]+")
 _SPACELESS_RUN = re.compile(f"([{_SPACELESS}]+)")
 
 
@@ -33,11 +34,11 @@ def tokens(text: str) -> list[str]:
     Args:
         text: any text; lone surrogates and control characters separate words.
     """
-    return list(_tokens(text))
+    return _ASCII_WORD.findall(text.lower()) if text.isascii() else list(_tokens(text))
 
 
 def _tokens(text: str) -> Iterator[str]:
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
     for word in _word_pattern().findall(folded):
         if word.isascii():
             yield word
@@ -68,4 +69,4 @@ def _word_pattern() -> re.Pattern[str]:
         else:
             ranges.append([code, code])
     inside = "".join(f"{chr(low)}-{chr(high)}" for low, high in ranges)
-    return re.compile(f"(?:[^\\W_]|[{inside}])+")
+    return re.compile(f"[\\w{inside}]+")

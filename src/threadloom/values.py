@@ -13,7 +13,7 @@ import ormsgpack
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
-from threadloom.serde import Codec, part_keys
+from threadloom.serde import Codec, Opened, PlainModel, opened, read_plain_model
 
 Keep = Callable[[str | bytes], str | None]
 """Takes a long text or bytes; gives the key under which it is kept, or None to leave it."""
@@ -39,8 +39,15 @@ class Values(Protocol):
     def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
         """The value that `dumps_apart` was given, from its parts by their keys."""
 
-    def part_keys(self, data: bytes) -> list[str]:
-        """The keys of the parts that `loads_joined` needs."""
+    def opened(self, data: bytes) -> Opened:
+        """What `dumps_apart` wrote, not yet read: it names the parts that `loads_joined` needs."""
+
+    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
+        """What a model holds that is nothing but plain things; None for everything else.
+
+        Raises:
+            CorruptRecord: a part is missing.
+        """
 
     def loads(self, data: bytes) -> Any:
         """The value that `dumps` was given.
@@ -75,8 +82,11 @@ class SafeValues:
     def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
         return self.codec.loads_joined(data, texts, opaque=opaque)
 
-    def part_keys(self, data: bytes) -> list[str]:
-        return part_keys(data)
+    def opened(self, data: bytes) -> Opened:
+        return opened(data)
+
+    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
+        return read_plain_model(body.body, body.parts(texts))
 
     def loads(self, data: bytes) -> Any:
         return self.codec.loads(data)
@@ -113,8 +123,11 @@ class CallerValues:
     def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
         return self.loads(data)
 
-    def part_keys(self, data: bytes) -> list[str]:
-        return []
+    def opened(self, data: bytes) -> Opened:
+        return Opened(data, [])
+
+    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
+        return None
 
     def loads(self, data: bytes) -> Any:
         try:

@@ -14,7 +14,7 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from threadloom.checkpoint.frozen import BLOCK, Block, Frozen
+from threadloom.checkpoint.frozen import Block, Frozen
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import new_log, number_key
 from threadloom.checkpoint.standing import Standing
@@ -90,7 +90,7 @@ class Held:
         self.whole: dict[str, int] = {}
         self.standing: Standing | None = None
         self.unpaid = 0
-        self._blocks: dict[tuple[str, int], Block | None] = {}
+        self._blocks: dict[tuple[str, int], Block] = {}
         self._recent: OrderedDict[str | bytes, str] = OrderedDict()
         self.size = 0
         self._recent_size = 0
@@ -132,19 +132,27 @@ class Held:
                     self._recent_size -= len(self._recent.popitem(last=False)[0])
             return key
 
-    def block(self, log: str, start: int) -> Block | None:
-        """`BLOCK` elements of a log from a position on, prepared; None where that does not help."""
+    def block(self, log: str, start: int, size: int) -> Block | None:
+        """Elements of a log from a multiple of `BLOCK` on, prepared; None where they are odd.
+
+        Whole blocks stay prepared; of what is behind the last one what was asked for last does,
+        and grows.
+        """
         key = (log, start)
-        try:
-            return self._blocks[key]
-        except KeyError:
-            pass
-        elements = self.logs[log][start : start + BLOCK]
-        frozen = [e.frozen for e in elements if e is not None and e.frozen is not None]
-        block = Block(frozen) if len(frozen) == BLOCK else None
-        if len(elements) == BLOCK:
-            self._blocks[key] = block
-            self.unpaid += 0 if block is None else block.size
+        known = self._blocks.get(key)
+        if known is not None and known.length >= size:
+            return known if known.length == size else None
+        done = 0 if known is None else known.length
+        frozen = [
+            element.frozen
+            for element in self.logs[log][start + done : start + size]
+            if element is not None and element.frozen is not None
+        ]
+        if len(frozen) < size - done:
+            return None
+        block = Block(frozen) if known is None else known.extended(frozen)
+        self._blocks[key] = block
+        self.unpaid += block.size - (0 if known is None else known.size)
         return block
 
     def add(self, log: str, position: int, elements: list[Element | None]) -> int:

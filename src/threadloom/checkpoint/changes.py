@@ -96,8 +96,8 @@ class Base:
         return found
 
     def _is_same(self, stretch: _Stretch, values: Sequence[Any]) -> bool:
-        if stretch.size == BLOCK:
-            block = self._held.block(stretch.log, stretch.at)
+        if stretch.at % BLOCK == 0:
+            block = self._held.block(stretch.log, stretch.at, stretch.size)
             if block is not None:
                 return block.same(values)
         return same(self._frozen(stretch), values)

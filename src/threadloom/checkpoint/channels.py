@@ -250,7 +250,7 @@ class Loaded:
 
     def has(self, data: bytes) -> bool:
         """Whether all texts of an encoded value are there."""
-        return self._texts.keys() >= set(self._values.part_keys(data))
+        return self._texts.keys() >= set(self._values.opened(data).keys)
 
     def _data(self, header: Header, channel: str, ref: Inline | Apart) -> bytes | None:
         if isinstance(ref, Inline):
@@ -312,7 +312,7 @@ def load(
         records = yield list(wanted.values())
         apart = dict(zip(wanted, records, strict=True))
         bodies += [record.blob for record in records if record is not None and record.blob]
-    keys = sorted({key for body in bodies for key in values.part_keys(body)})
+    keys = sorted({key for body in bodies for key in values.opened(body).keys})
     texts = yield from fetch_texts(place, keys)
     return Loaded(values, held, apart, texts)
 
@@ -342,7 +342,7 @@ def read_value(
     if len(records) != length(ref.spans):
         return MISSING
     bodies = [record.blob or b"" for record in records]
-    keys = sorted({key for body in bodies for key in values.part_keys(body)})
+    keys = sorted({key for body in bodies for key in values.opened(body).keys})
     texts = yield from fetch_texts(place, keys)
     if len(texts) < len(keys):
         return MISSING

@@ -10,14 +10,21 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Cache, Element, Held
-from threadloom.checkpoint.frozen import Encoded, Frozen, freeze, without_collection
+from threadloom.checkpoint.frozen import (
+    Encoded,
+    Frozen,
+    freeze,
+    freeze_message,
+    without_collection,
+)
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
 from threadloom.errors import CorruptRecord, UntrustedType
 from threadloom.keys import is_storable
-from threadloom.messages import text_of, tokens_of
+from threadloom.messages import text_of, tokens_in, tokens_of
 from threadloom.ops import Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
+from threadloom.serde import Opened
 from threadloom.values import Texts, Values
 
 _DENSE = 4
@@ -127,7 +134,7 @@ def encode_deletion(values: Values, key: Any, where: str) -> tuple[bytes, Elemen
 
 
 def _texts_of(values: Values, data: bytes, keeper: TextKeeper) -> Texts:
-    wanted = set(values.part_keys(data))
+    wanted = set(values.opened(data).keys)
     if not wanted:
         return {}
     return {key: text for text, key in keeper.keys.items() if key in wanted}
@@ -145,13 +152,30 @@ def read_element(
         data: the record's blob.
         texts: the texts that it needs, by their keys, and no others.
         original: the value that it was made of, if it was made just now.
+
+    Raises:
+        CorruptRecord: it is damaged.
     """
+    return _element(values, data, values.opened(data), texts, original)
+
+
+def _element(
+    values: Values, data: bytes, body: Opened, texts: Texts, original: BaseMessage | Any = None
+) -> Element:
+    plain = values.plain_model(body, texts)
+    if plain is not None and (message := freeze_message(plain)) is not None:
+        state = message.state
+        tokens = tokens_in(state.get("usage_metadata"))
+        return Element(message, None, tokens, _key_of(state["content"], texts), state["id"])
     frozen, value = _freeze(values, data, texts)
-    message = value if value is not None else original
-    if not isinstance(message, BaseMessage):
+    made = value if value is not None else original
+    if not isinstance(made, BaseMessage):
         return Element(frozen)
-    text_key = next((key for key, text in texts.items() if text == message.content), None)
-    return Element(frozen, None, tokens_of(message), text_key, message.id)
+    return Element(frozen, None, tokens_of(made), _key_of(made.content, texts), made.id)
+
+
+def _key_of(content: Any, texts: Texts) -> str | None:
+    return next((key for key, text in texts.items() if text == content), None)
 
 
 def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
@@ -228,19 +252,22 @@ def fetch(
         for log, start, end in _merged(missing)
     ]
     records = [record for page in pages for record in page]
-    needs = [_keys(values, record) for record in records]
-    texts = yield from fetch_texts(place, sorted({key for keys in needs for key in keys}))
+    bodies = [values.opened(record.blob or b"") for record in records]
+    texts = yield from fetch_texts(place, sorted({key for body in bodies for key in body.keys}))
     size = 0
     with without_collection(len(records)):
         # Neighbours are remembered at once.
         name, first, some = "", 0, list[Element | None]()
-        for record, keys in zip(records, needs, strict=True):
-            own = {key: texts[key] for key in keys if key in texts}
-            if len(own) < len(keys):
+        for record, body in zip(records, bodies, strict=True):
+            own = {key: texts[key] for key in body.keys if key in texts}
+            if len(own) < len(body.keys):
                 continue  # taken away meanwhile, or damaged: who needs it sees that it is missing
             log, position = element_place(record.key)
-            read = read_entry if log in entries else read_element
-            element = read(values, record.blob or b"", own)
+            data = record.blob or b""
+            if log in entries:
+                element = read_entry(values, data, own)
+            else:
+                element = _element(values, data, body, own)
             if log != name or position != first + len(some):
                 size += held.add(name, first, some)
                 name, first, some = log, position, []
@@ -298,10 +325,6 @@ def folded(elements: Iterable[Element]) -> dict[Any, Element]:
         else:
             found[element.key] = element
     return found
-
-
-def _keys(values: Values, record: Record) -> list[str]:
-    return values.part_keys(record.blob or b"")
 
 
 def _gaps(held: Held, span: Span) -> list[Span]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import chain, groupby
@@ -25,7 +25,7 @@ from threadloom.checkpoint.sameness import (
     parts_one_by_one,
     same_values,
 )
-from threadloom.serde import slots
+from threadloom.serde import PlainModel, slots
 from threadloom.serde.format import nesting_at_most, pack
 
 Encode = Callable[[Any], bytes]
@@ -66,13 +66,17 @@ def _snapshot(value: Any) -> tuple[bytes, Any]:
     try:
         body = pack(value)
         copy = _unpack(body)
-        plain = len(body) == len(body.translate(None, _BYTES_MARKS))
-        if (plain and nesting_at_most(body) <= _DEEPEST) or _is_tree(copy):
-            if copy == value:
-                return body, copy
+        if _is_plain(body, copy) and copy == value:
+            return body, copy
     except Exception as error:  # whatever ormsgpack raises, or a comparison
         raise _NotPlain from error
     raise _NotPlain
+
+
+def _is_plain(body: bytes, copy: Any) -> bool:
+    """Whether what was read from ``body`` holds neither bytes nor too many levels."""
+    none = len(body) == len(body.translate(None, _BYTES_MARKS))
+    return (none and nesting_at_most(body) <= _DEEPEST) or _is_tree(copy)
 
 
 def _is_tree(copy: Any, depth: int = 0) -> bool:
@@ -132,10 +136,25 @@ _EMPTY_LIST: Final[list[Any]] = []
 
 
 def _shared(tree: Any) -> Any:
-    """A tree that is never changed; the empty ones stand for each other."""
+    """A tree that is never changed.
+
+    Whatever is empty is one and the same: many messages then fit into few lines of a cache.
+    """
     if tree:
         return tree
     return _EMPTY_DICT if type(tree) is dict else _EMPTY_LIST if type(tree) is list else tree
+
+
+_Empty = tuple[tuple[str, ...], tuple[str, ...]]
+"""The names of the empty dicts, and those of the empty lists."""
+_usuals: Final[dict[type, tuple[dict[str, Any], _Empty]]] = {}
+_NOTHING: Final[dict[str, Any]] = {}
+
+
+def _empty_in(trees: Mapping[str, Any]) -> _Empty:
+    dicts = tuple([name for name, tree in trees.items() if tree == {}])
+    lists = tuple([name for name, tree in trees.items() if tree == []])
+    return _USUAL_DICTS if dicts == _USUAL_DICTS else dicts, lists
 
 
 @lru_cache(maxsize=256)
@@ -189,36 +208,54 @@ class _Message(Frozen):
         *("private", "private_body", "state", "trees"),
     )
 
-    def __init__(self, value: Any) -> None:
-        cls = type(value)
+    def __init__(
+        self,
+        cls: type,
+        names: frozenset[str],
+        state: dict[str, Any],
+        empty: _Empty,
+        filled: dict[str, Any],
+        extra: Any,
+        private: Any,
+        size: int,
+    ) -> None:
+        """All of it is its own: ``filled`` are the containers of the ``state`` with content."""
+        self.cls = cls
+        self.names = _shared_names(names)
+        self.keys = KEYS[cls]
+        self.state = state
+        self.dicts, self.lists = empty
+        self.trees = pack(filled) if filled else None
+        self.extra, self.private = extra or _shared(extra), private
+        self.extra_body = None if extra == {} else pack(extra)
+        self.private_body = None if private is None else pack(private)
+        bodies = (self.trees or b"", self.extra_body or b"", self.private_body or b"")
+        self.size = _EMPTY_MESSAGE + size + _TREE_FACTOR * sum(map(len, bodies))
+
+    @classmethod
+    def of(cls, value: Any) -> _Message:
+        """A stand-in for a message that somebody else has.
+
+        Raises:
+            _NotPlain: something in it is not exactly JSON-like.
+        """
+        kind = type(value)
         try:
             extra, names, private, state, _ = parts_one_by_one([value])
         except AttributeError as error:  # it was never initialised
             raise _NotPlain from error
         if type(names) is not set or type(state) is not dict:
             raise _NotPlain
-        names, state = _shared_names(frozenset(names)), dict(state)
-        if tuple(state) != KEYS[cls] or not JUST_STR.issuperset(map(type, names)):
+        names, state = frozenset(names), dict(state)
+        if tuple(state) != KEYS[kind] or not JUST_STR.issuperset(map(type, names)):
             raise _NotPlain
         if not {type(extra), type(private)} <= {dict, type(None)}:
             raise _NotPlain
         body, (_, extra, private, copy) = _snapshot([list(names), extra, private, state])
-        # Whatever is empty is one and the same: many messages then fit into few lines of a cache.
-        trees = {name: _shared(tree) for name, tree in copy.items() if type(tree) in CONTAINERS}
+        trees = {name: tree for name, tree in copy.items() if type(tree) in CONTAINERS}
+        state.update({name: _shared(tree) for name, tree in trees.items()})
         filled = {name: tree for name, tree in trees.items() if tree}
-        dicts = tuple(name for name, tree in trees.items() if tree == {})
-        self.cls = cls
-        self.names = names
-        self.keys = KEYS[cls]
-        self.state = {name: trees.get(name, state[name]) for name in self.keys}
-        self.extra, self.private = _shared(extra), private
-        self.extra_body = None if extra == {} else pack(extra)
-        self.private_body = None if private is None else pack(private)
-        self.dicts = _USUAL_DICTS if dicts == _USUAL_DICTS else dicts
-        self.lists = tuple(name for name, tree in trees.items() if tree == [])
-        self.trees = pack(filled) if filled else None
-        self.size = _EMPTY_MESSAGE + _TREE_FACTOR * len(self.trees or b"") + len(body)
-        self.size += _TREE_FACTOR * (len(self.extra_body or b"") + len(self.private_body or b""))
+        return cls(kind, names, state, _empty_in(trees), filled, extra, private, len(body))
 
     @classmethod
     def thaw_all(cls, some: Sequence[_Message]) -> list[Any]:
@@ -236,7 +273,7 @@ class _Message(Frozen):
             if one.trees is not None:
                 state.update(_unpack(one.trees))
             states.append(state)
-        result = list(map(_new, [one.cls for one in some]))
+        result: list[Any] = list(map(_new, [one.cls for one in some]))
         _drain(map(slots.set_dict, result, states))
         _drain(map(slots.set_set, result, map(set, [one.names for one in some])))
         extras = [{} if one.extra_body is None else _unpack(one.extra_body) for one in some]
@@ -294,10 +331,37 @@ def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None
         if kind in CONTAINERS:
             return _Tree(value)
         if kind in KEYS:
-            return _Message(value)
+            return _Message.of(value)
     except _NotPlain:
         pass
     return Encoded(encode(value) if body is None else body, encode, decode)
+
+
+def freeze_message(read: PlainModel) -> _Message | None:
+    """A stand-in for a message as it was read; None where it has to be made to be looked at."""
+    cls, fields, extra, private = read.cls, read.fields, read.extra, read.private
+    usual = _usual(read)
+    if usual is None or not _is_plain(read.body, (fields, extra, private)):
+        return None
+    defaults, empty = usual
+    state = {**defaults, **fields}
+    size = len(read.body) + len(state["content"])
+    filled = _NOTHING
+    if not CONTAINERS.isdisjoint(map(type, fields.values())):
+        trees = {name: tree for name, tree in state.items() if type(tree) in CONTAINERS}
+        state.update({name: _shared(tree) for name, tree in trees.items()})
+        filled, empty = {name: tree for name, tree in trees.items() if tree}, _empty_in(trees)
+    return _Message(cls, read.names, state, empty, filled, extra, private, size)
+
+
+def _usual(read: PlainModel) -> tuple[dict[str, Any], _Empty] | None:
+    """The defaults of a class of messages, and which of them are empty containers."""
+    found = _usuals.get(read.cls)
+    if found is None and read.cls in KEYS:
+        trees = {name: tree for name, tree in read.defaults.items() if type(tree) in CONTAINERS}
+        defaults = {**read.defaults, **{name: _shared(tree) for name, tree in trees.items()}}
+        found = _usuals[read.cls] = (defaults, _empty_in(trees))
+    return found
 
 
 def thaw(frozen: Iterable[Frozen]) -> list[Any]:
@@ -396,6 +460,18 @@ class Block:
         self._frozen = list(frozen)
         messages = all(type(one) is _Message for one in frozen)
         self._prepared = Prepared(frozen) if messages else None  # type: ignore[arg-type]
+
+    def extended(self, more: Sequence[Frozen]) -> Block:
+        """These elements and others behind them."""
+        if self._prepared is None:
+            return Block([*self._frozen, *more])
+        added = Block(more)
+        both = object.__new__(Block)
+        both.length = self.length + added.length
+        both._frozen = self._frozen + added._frozen
+        prepared = added._prepared
+        both._prepared = None if prepared is None else self._prepared.extended(prepared)
+        return both
 
     @property
     def size(self) -> int:

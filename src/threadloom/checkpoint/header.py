@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -31,6 +32,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _OUR_VERSION = re.compile(r"[0-9]{8}\.[0-9a-f]{12}")
 _OURS = 6
+_USUAL_TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00"
+)
 _UPDATED = {"updated_channels": None}
 _KNOWN = (
     "v",
@@ -131,16 +135,28 @@ def as_parent(header: Header) -> Header:
 
 def encode_header(header: Header) -> bytes:
     """The blob of a checkpoint's record; its id is the record's key."""
-    table = _Table()
     body = header.checkpoint
+    refs = header.refs
+    names: dict[str, int] = {}
+    numbers: dict[Any, int] = {}
+
+    def name(text: str) -> int:
+        return names.setdefault(text, len(names))
+
+    def number(version: Any) -> int:
+        # Versions of different types are different versions, equal or not.
+        key = version if type(version) is str else (type(version), version)
+        return numbers.setdefault(key, len(numbers))
+
     channels: list[Any] = []
     for channel, version in body["channel_versions"].items():
-        ref = header.refs.get(channel)
-        channels += (table.number(channel), table.version(version), _encode_ref(ref))
-    seen = [
-        [table.number(node), *(n for pair in versions.items() for n in table.pair(*pair))]
-        for node, versions in (body.get("versions_seen") or {}).items()
-    ]
+        channels += (name(channel), number(version), _encode_ref(refs.get(channel)))
+    seen = []
+    for node, versions in (body.get("versions_seen") or {}).items():
+        row = [name(node)]
+        for channel, version in versions.items():
+            row += (name(channel), number(version))
+        seen.append(row)
     updated = body.get("updated_channels")
     rest = {name: item for name, item in body.items() if name not in _KNOWN}
     if "updated_channels" in body:
@@ -153,13 +169,13 @@ def encode_header(header: Header) -> bytes:
         _encode_time(body.get("ts")),
         channels,
         seen,
-        None if updated is None else [table.number(name) for name in updated],
+        None if updated is None else [name(text) for text in updated],
         None if header.counts is None else list(header.counts),
-        [table.number(name) for name in header.delta],
+        [name(text) for text in header.delta],
         rest,
         header.metadata,
-        table.names,
-        table.versions,
+        list(names),
+        [_encode_version(key if type(key) is str else key[1]) for key in numbers],
     ]
     if not rest or rest == _UPDATED:
         try:
@@ -232,37 +248,18 @@ def _from_parts(id: str, parts: list[Any]) -> Header:
     )
 
 
-class _Table:
-    """Names and versions, each once."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.versions: list[Any] = []
-        self._name_numbers: dict[str, int] = {}
-        self._version_numbers: dict[tuple[type, Any], int] = {}
-
-    def number(self, name: str) -> int:
-        number = self._name_numbers.setdefault(name, len(self.names))
-        if number == len(self.names):
-            self.names.append(name)
-        return number
-
-    def version(self, version: Any) -> int:
-        number = self._version_numbers.setdefault((type(version), version), len(self.versions))
-        if number == len(self.versions):
-            self.versions.append(_encode_version(version))
-        return number
-
-    def pair(self, name: str, version: Any) -> tuple[int, int]:
-        return self.number(name), self.version(version)
-
-
 def _encode_version(version: Any) -> Any:
-    if type(version) is str and _OUR_VERSION.fullmatch(version):
-        count = int(version[:8])
-        size = (count.bit_length() + 7) // 8
-        return bytes.fromhex(version[9:]) + count.to_bytes(size, "big")
-    return version
+    return _encode_ours(version) if type(version) is str else version
+
+
+@lru_cache(maxsize=8192)
+def _encode_ours(version: str) -> bytes | str:
+    """A version that our checkpointers made, as its counter and its noise."""
+    if _OUR_VERSION.fullmatch(version) is None:
+        return version
+    count = int(version[:8])
+    size = (count.bit_length() + 7) // 8
+    return bytes.fromhex(version[9:]) + count.to_bytes(size, "big")
 
 
 def _decode_version(stored: Any) -> Any:
@@ -272,7 +269,7 @@ def _decode_version(stored: Any) -> Any:
 
 
 def _encode_id(id: str | None) -> Any:
-    return UUID(id).bytes if id is not None and is_compact(id) else id
+    return bytes.fromhex(id.replace("-", "")) if id is not None and is_compact(id) else id
 
 
 def _decode_id(stored: Any) -> str | None:
@@ -283,11 +280,14 @@ def _encode_time(text: Any) -> Any:
     """A time in ISO format as microseconds, where it reads the same again."""
     if type(text) is not str:
         return [text]
+    if _USUAL_TIME.fullmatch(text) is None:
+        return text
     try:
         number = (datetime.fromisoformat(text) - _EPOCH) // _MICROSECOND
-    except (ValueError, TypeError):
+    except ValueError:
         return text
-    return number if _decode_time(number) == text else text
+    # It reads the same again, with a fraction where there is one.
+    return number if bool(number % 1_000_000) == ("." in text) else text
 
 
 def _decode_time(stored: Any) -> Any:

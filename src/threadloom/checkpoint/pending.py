@@ -69,8 +69,9 @@ def put_writes(
                 mark = "interrupted"
 
         standing = held.standing
-        if cache.guarded and standing is not None and standing.head.id == checkpoint_id:
-            key = layout.checkpoint_key(checkpoint_id)
+        if cache.guarded and standing is not None and _goes_on(checkpoint_id, standing.id):
+            # While the head's record is there, the life of the session that it began in goes on.
+            key = layout.checkpoint_key(standing.id)
             still = Check(place.records(), key, standing.version)
             session: Record | None = standing.session
             head = standing.head
@@ -104,3 +105,11 @@ def put_writes(
             held.forget_standing()  # the head record has moved on
 
     return retrying(attempt)
+
+
+def _goes_on(checkpoint_id: str, head_id: str) -> bool:
+    """Whether a checkpoint is the head, or was made after it: then it is of the same life."""
+    if checkpoint_id == head_id:
+        return True
+    made, before = life.made_at(checkpoint_id), life.made_at(head_id)
+    return made is not None and before is not None and made > before

@@ -134,7 +134,10 @@ class Prepared:
     To collect it takes longer than to compare it, so it is kept for messages that stay together.
     """
 
-    __slots__ = ("classes", "extras", "floats", "keys", "kinds", "lengths", "names", "own")
+    __slots__ = (
+        *("classes", "extras", "floats", "keys", "kinds"),
+        *("lengths", "names", "own", "privates"),
+    )
 
     def __init__(self, some: Sequence[MessageParts]) -> None:
         self.classes = [one.cls for one in some]
@@ -144,7 +147,22 @@ class Prepared:
         self.own = _children([one.state for one in some])
         self.kinds = list(map(type, self.own))
         self.floats = float in set(self.kinds)
-        self.extras = [one.extra for one in some] + [one.private for one in some]
+        self.extras = [one.extra for one in some]
+        self.privates = [one.private for one in some]
+
+    def extended(self, more: Prepared) -> Prepared:
+        """The same for these messages and others behind them."""
+        both = object.__new__(Prepared)
+        both.classes = self.classes + more.classes
+        both.names = self.names + more.names
+        both.keys = self.keys + more.keys
+        both.lengths = self.lengths + more.lengths
+        both.own = self.own + more.own
+        both.kinds = self.kinds + more.kinds
+        both.floats = self.floats or more.floats
+        both.extras = self.extras + more.extras
+        both.privates = self.privates + more.privates
+        return both
 
     def all_same(self, values: Sequence[Any]) -> bool:
         """Whether values surely are as they were; may raise what a foreign object raises."""
@@ -173,4 +191,4 @@ class Prepared:
             return False
         if not _as_deep(given, self.own, floats=self.floats):
             return False
-        return same_values(parts[0::5] + parts[2::5], self.extras)
+        return same_values(parts[0::5] + parts[2::5], self.extras + self.privates)

@@ -15,6 +15,7 @@ from threadloom.keys import DIGITS
 
 _LOG_DIGITS = 5
 _POSITION_DIGITS = 5
+_VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 
 
 class Span(NamedTuple):
@@ -46,7 +47,7 @@ def key_number(key: str) -> int:
     """The number that `number_key` made a key of."""
     number = 0
     for digit in key:
-        number = number * 64 + DIGITS.index(digit)
+        number = number * 64 + _VALUES[digit]
     return number
 
 

@@ -45,6 +45,12 @@ class Standing(NamedTuple):
         return cls(session, seen.counter, head, head_version, as_parent(header), version)
 
     @property
+    def id(self) -> str:
+        """The head's."""
+        assert self.head.id is not None
+        return self.head.id
+
+    @property
     def size(self) -> int:
         """About how many bytes of memory it takes."""
         refs = self.header.refs.values()

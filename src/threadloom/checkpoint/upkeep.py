@@ -315,7 +315,7 @@ class _Thread(NamedTuple):
                 bodies.append(record.blob or b"")
             else:
                 ops.append(Delete(record.namespace, record.key))
-        texts = {key for body in bodies for key in self.values.part_keys(body)}
+        texts = {key for body in bodies for key in self.values.opened(body).keys}
         ops += [Delete(text.namespace, text.key) for text in self.texts if text.key not in texts]
         return ops
 

@@ -6,7 +6,8 @@ whose class the reading process does not have.
 
 from __future__ import annotations
 
-from threadloom.serde.codec import Codec, part_keys
+from threadloom.serde.codec import Codec, Opened, opened
 from threadloom.serde.opaque import Opaque
+from threadloom.serde.plain_models import PlainModel, read_plain_model
 
-__all__ = ["Codec", "Opaque", "part_keys"]
+__all__ = ["Codec", "Opaque", "Opened", "PlainModel", "opened", "read_plain_model"]

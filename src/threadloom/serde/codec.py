@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NamedTuple, NoReturn
 
 import ormsgpack
 
@@ -208,15 +208,8 @@ class Codec:
         return self._read(data, texts, opaque=opaque)
 
     def _read(self, data: bytes, texts: Mapping[str, str | bytes], *, opaque: bool) -> Any:
-        version, body = _content(data)
-        if version == WHOLE:
-            return Reader(self, opaque=opaque).read(body)
-        inner, *keys = _parted(body)
-        try:
-            parts = [texts[key] for key in keys]
-        except KeyError as error:
-            raise CorruptRecord(f"a part of a stored value is missing: {error}") from error
-        return Reader(self, opaque=opaque, parts=parts).read(inner)
+        found = opened(data)
+        return Reader(self, opaque=opaque, parts=found.parts(texts)).read(found.body)
 
     def loads_opaque(self, data: bytes) -> Any:
         """The value, with an ``Opaque`` in place of everything that may not be rebuilt here.
@@ -279,14 +272,41 @@ def _storable(cls: Any) -> None:
         )
 
 
-def part_keys(data: bytes) -> list[str]:
-    """The keys of the parts that a value needs, without reading it.
+class Opened(NamedTuple):
+    """The bytes of a value, checked and opened.
+
+    Attributes:
+        body: the value.
+        keys: the keys of the parts that it needs.
+    """
+
+    body: bytes
+    keys: list[str]
+
+    def parts(self, texts: Mapping[str, str | bytes]) -> list[str | bytes]:
+        """Its parts.
+
+        Raises:
+            CorruptRecord: one is missing.
+        """
+        try:
+            return [texts[key] for key in self.keys]
+        except KeyError as error:
+            raise CorruptRecord(f"a part of a stored value is missing: {error}") from error
+
+
+def opened(data: bytes) -> Opened:
+    """Open the bytes of a value without reading it.
 
     Raises:
         CorruptRecord: the bytes are damaged.
+        SchemaTooNew: a newer Threadloom wrote them.
     """
     version, body = _content(data)
-    return [] if version == WHOLE else _parted(body)[1:]
+    if version == WHOLE:
+        return Opened(body, [])
+    inner, *keys = _parted(body)
+    return Opened(inner, keys)
 
 
 def _parted(body: bytes) -> list[Any]:

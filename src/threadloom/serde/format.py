@@ -107,6 +107,11 @@ def unframe(data: bytes) -> tuple[int, bytes]:
     return data[0], data[1:-4]
 
 
+def hook_was_interrupted(error: BaseException) -> bool:
+    """Whether ormsgpack's hook failed that raised nothing: Ctrl-C came before its first line."""
+    return isinstance(error, ValueError) and str(error) == "ext_hook failed"
+
+
 _CONTAINER_MARKS: Final = bytes([*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF])
 _WIDTHS: Final = {  # fixed width payloads that follow a mark
     **dict.fromkeys((0xCC, 0xD0), 1),

@@ -16,7 +16,14 @@ from threadloom.serde import (
     types_subclasses,
 )
 from threadloom.serde.classes import Plan, is_class, is_known, plan_of
-from threadloom.serde.format import KIND_NAMES, MAX_DEPTH, PART, nesting, nesting_at_most
+from threadloom.serde.format import (
+    KIND_NAMES,
+    MAX_DEPTH,
+    PART,
+    hook_was_interrupted,
+    nesting,
+    nesting_at_most,
+)
 from threadloom.serde.known import BY_CODE, NAMES
 from threadloom.serde.opaque import Opaque
 
@@ -34,7 +41,6 @@ _LOADERS: Final[dict[int, Callable[[Reader, bytes], Any]]] = {
 
 _FREE_LEVELS: Final = 3
 _CHEAP: Final = 4
-_HOOK_FAILED: Final = "ext_hook failed"
 _STACK_BUDGET: Final = 1000
 """ormsgpack recurses up to 1,024 levels an extension, and extensions nest: unchecked, a forged
 record overflows the C stack. Below the first levels all containers share this many levels."""
@@ -70,7 +76,7 @@ class Reader:
             return ormsgpack.unpackb(body, ext_hook=self._hook)
         except Exception as error:
             cause = self.error or error
-            if self.error is None and _is_unnoted(error):
+            if self.error is None and hook_was_interrupted(error):
                 raise KeyboardInterrupt from None
             if isinstance(cause, (CorruptRecord, UntrustedType)):
                 raise cause from None
@@ -90,7 +96,7 @@ class Reader:
             value = load(self, data)
         except BaseException as error:
             if self.error is None:
-                self.error = KeyboardInterrupt() if _is_unnoted(error) else error
+                self.error = KeyboardInterrupt() if hook_was_interrupted(error) else error
             raise
         self._depth -= 1
         self._stack = stack
@@ -191,8 +197,3 @@ class Reader:
             f"aliases={{{name!r}: NewClass}}.",
             type_name=name,
         )
-
-
-def _is_unnoted(error: BaseException) -> bool:
-    """Whether a hook failed that noted no error: it was interrupted before its first line."""
-    return isinstance(error, ValueError) and str(error) == _HOOK_FAILED

@@ -15,6 +15,7 @@ from pathlib import Path
 from threadloom import SQLiteStore, StoreUnavailable
 from threadloom.ops import Put
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in a shell's background lack it
 folder = Path(sys.argv[1])
 stores = [SQLiteStore(folder / f"{name}.db", busy_timeout=3) for name in ("one", "two")]
 other = sqlite3.connect(folder / "one.db", isolation_level=None, check_same_thread=False)

@@ -271,7 +271,7 @@ class Writing:
                 return row.tid
             if row.text is not None:
                 if not self._one_statement:
-                    search.forget(self._connection, row.tid, row.text)
+                    search.forget(self._connection, [(row.tid, row.text)])
                 elif self._state is None or row.tid <= self._state.fed:
                     raise Unfit
         if text is None:

@@ -12,19 +12,20 @@ whoever overwrites or deletes a record says what it held.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 
 from threadloom.text import tokens
 
 BACKLOG = 256
 
 
-def forget(connection: sqlite3.Connection, tid: int, text: str) -> None:
-    """Take one text out of the index, if it is in."""
+def forget(connection: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> None:
+    """Take texts, which come with their numbers, out of the index where they are in."""
     (fed,) = connection.execute("SELECT fed FROM state").fetchone()
-    if tid <= fed:
-        connection.execute(
-            "INSERT INTO fts (fts, rowid, words) VALUES ('delete', ?, ?)", (tid, _words(text))
-        )
+    connection.executemany(
+        "INSERT INTO fts (fts, rowid, words) VALUES ('delete', ?, ?)",
+        ((tid, _words(text)) for tid, text in texts if tid <= fed),
+    )
 
 
 def feed(connection: sqlite3.Connection, *, at_least: int = 1) -> None:
@@ -71,4 +72,5 @@ def expression(words: str) -> str:
 
 
 def _words(text: str) -> str:
-    return " ".join(tokens(text))
+    # Of ASCII, FTS5's tokenizer of that name makes the same words as ours.
+    return text if text.isascii() else " ".join(tokens(text))

@@ -160,7 +160,7 @@ class Transaction:
         if row is None:
             return False
         if row[1] is not None:
-            search.forget(self._connection, row[1], row[2])
+            search.forget(self._connection, [row[1:]])
         if keys.is_sessions(namespace):
             listing.leave(self._connection, number, key)
         self._forget_if_empty(namespace, number)
@@ -170,8 +170,7 @@ class Transaction:
         rows = self._sql(
             "SELECT tid, text FROM rec WHERE ns = ? AND tid IS NOT NULL", (number,)
         ).fetchall()
-        for tid, text in rows:
-            search.forget(self._connection, tid, text)
+        search.forget(self._connection, rows)
         (count,) = self._sql(
             f"SELECT count(*) FROM rec r WHERE r.ns = ? AND {_LIVE}",  # noqa: S608
             (number, self._now),
