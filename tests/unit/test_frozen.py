@@ -21,7 +21,14 @@ from langchain_core import messages
 
 from threadloom.checkpoint import frozen as module
 from threadloom.checkpoint import sameness
-from threadloom.checkpoint.frozen import Frozen, differing, freeze, thaw
+from threadloom.checkpoint.comparing import (
+    Block,
+    differing,
+    first_differing,
+    last_differing,
+    same,
+)
+from threadloom.checkpoint.frozen import Frozen, freeze, thaw
 from threadloom.serde import Codec
 
 CODEC = Codec(strict=False)
@@ -266,9 +273,9 @@ def test_the_first_and_the_last_that_differ(pairs: list[tuple[Any, Any]]) -> Non
         for fresh, (_, other) in zip(thaw(cold), pairs, strict=True)
     ]
     changed = [at for at in range(len(cold)) if differing([cold[at]], [values[at]])]
-    assert module.first_differing(cold, values) == (changed[0] if changed else None)
-    assert module.last_differing(cold, values) == (changed[-1] if changed else None)
-    assert module.same(cold, values) is module.Block(cold).same(values) is (not changed)
+    assert first_differing(cold, values) == (changed[0] if changed else None)
+    assert last_differing(cold, values) == (changed[-1] if changed else None)
+    assert same(cold, values) is Block(cold).same(values) is (not changed)
 
 
 @settings(max_examples=400, deadline=None)
@@ -279,6 +286,20 @@ def test_another_value_is_told_apart(pairs: list[tuple[Any, Any]]) -> None:
     for index, (mine, (_, other)) in enumerate(zip(thaw(cold), pairs, strict=True)):
         if index not in changed:
             assert_same(mine, CODEC.loads(CODEC.dumps(other)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(any_message(trees), min_size=1, max_size=8), st.data())
+def test_a_block_grows(values: list[Any], data: st.DataObject) -> None:
+    cold = [chill(value) for value in values]
+    size = data.draw(st.integers(0, len(cold)))
+    changed = thaw(cold)
+    grown = Block(cold[:size]).extended(cold[size:])
+    assert grown.length == len(cold)
+    assert grown.same(thaw(cold)) is Block(cold).same(thaw(cold))
+    mutate(changed[data.draw(st.integers(0, len(cold) - 1))])
+    assert not grown.same(changed)
+    assert not grown.same(thaw(cold)[:-1])
 
 
 LOOKALIKES = [
@@ -361,6 +382,8 @@ def _part(name: str, part: Any) -> Any:
         _part("__pydantic_extra__", None),
         _part("__pydantic_extra__", collections.OrderedDict()),
         _part("__pydantic_extra__", {"more": 1}),
+        _part("__pydantic_extra__", ormsgpack.Fragment(b"\x80")),
+        _part("__pydantic_private__", ormsgpack.Fragment(b"\xc0")),
         _part("__pydantic_private__", {}),
         _part("__pydantic_private__", Liar()),
         lambda value: object.__delattr__(value, "__pydantic_private__"),
@@ -370,7 +393,7 @@ def _part(name: str, part: Any) -> Any:
 @pytest.mark.parametrize("cls", [messages.HumanMessage, messages.AIMessage])
 def test_every_part_of_a_message_counts(cls: Any, change: Any) -> None:
     cold = [chill(cls("text"))] * 100
-    assert type(cold[0]) is module._Message
+    assert type(cold[0]) is module.Message
     given_back = thaw(cold)
     change(given_back[99])
     assert differing(cold, given_back) == [99]
@@ -397,7 +420,7 @@ def test_what_is_fast_and_what_is_not() -> None:
     assert type(chill("text")) is type(chill(2**100)) is type(chill(b"x")) is module._Scalar
     assert type(chill({"a": [1, {"b": None}]})) is module._Tree
     for cls in sameness.KEYS:
-        assert type(chill(build(cls))) is module._Message
+        assert type(chill(build(cls))) is module.Message
     value: Any
     for value in ((1,), {1: 2}, [b"x"], [2**64], ["\ud800"], messages.HumanMessage("\ud800")):
         assert type(chill(value)) is module.Encoded

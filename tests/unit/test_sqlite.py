@@ -12,6 +12,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -30,6 +32,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.stores.sqlite import points, schema, search
+from threadloom.text import tokens
 
 
 @pytest.fixture
@@ -449,3 +452,17 @@ def test_a_listing_of_checkpoints_costs_a_constant_number_of_statements(path: Pa
             costs.append(len(statements))
     assert len(set(costs)) == 1
     assert costs[0] < 20
+
+
+@given(st.text(st.characters(max_codepoint=127, exclude_characters="\0"), max_size=40))
+def test_of_ascii_the_index_makes_the_words_that_we_make(text: str) -> None:
+    """So such texts need no tokenizing of ours, and are forgotten as they were fed before."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE VIRTUAL TABLE fts USING fts5 (words, tokenize='ascii')")
+        connection.execute("CREATE VIRTUAL TABLE found USING fts5vocab (fts, 'instance')")
+        for number, words in enumerate((text, " ".join(tokens(text)))):
+            connection.execute("INSERT INTO fts (rowid, words) VALUES (?, ?)", (number, words))
+        rows = connection.execute("SELECT doc, term, col, offset FROM found").fetchall()
+    ours = {row[1:] for row in rows if row[0] == 1}
+    assert {row[1:] for row in rows if row[0] == 0} == ours
+    assert len(ours) == len(tokens(text))

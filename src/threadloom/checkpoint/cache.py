@@ -14,7 +14,8 @@ from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from threadloom.checkpoint.frozen import Block, Frozen
+from threadloom.checkpoint.comparing import Block
+from threadloom.checkpoint.frozen import Frozen
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import new_log, number_key
 from threadloom.checkpoint.standing import Standing

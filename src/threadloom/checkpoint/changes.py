@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.cache import Element, Held
-from threadloom.checkpoint.elements import folded
-from threadloom.checkpoint.frozen import (
+from threadloom.checkpoint.comparing import (
     BLOCK,
-    Frozen,
     differing,
     first_differing,
     last_differing,
     same,
 )
+from threadloom.checkpoint.elements import folded
+from threadloom.checkpoint.frozen import Frozen
 from threadloom.checkpoint.layout import Logs
 from threadloom.checkpoint.spans import Span, Spans, cut, joined, length, new_log
 

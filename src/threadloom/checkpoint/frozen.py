@@ -31,9 +31,6 @@ from threadloom.serde.format import nesting_at_most, pack
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
-BLOCK: Final = 128
-"""Elements compared by one call: few enough to stay in the processor's cache."""
-
 _LONG: Final = 64
 """From so many elements on, a hand-out pauses garbage collection."""
 
@@ -147,7 +144,7 @@ def _shared(tree: Any) -> Any:
 
 _Empty = tuple[tuple[str, ...], tuple[str, ...]]
 """The names of the empty dicts, and those of the empty lists."""
-_usuals: Final[dict[type, tuple[dict[str, Any], _Empty]]] = {}
+_usuals: Final[dict[type, tuple[dict[str, Any], frozenset[str], _Empty]]] = {}
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -194,7 +191,7 @@ class _Tree(_Scalar):
         return [_unpack(one.body) for one in some]
 
 
-class _Message(Frozen):
+class Message(Frozen):
     """A message of LangChain, made of scalars and trees.
 
     ``extra``, ``private`` and ``state`` are its own extra fields, private attributes and
@@ -233,7 +230,7 @@ class _Message(Frozen):
         self.size = _EMPTY_MESSAGE + size + _TREE_FACTOR * sum(map(len, bodies))
 
     @classmethod
-    def of(cls, value: Any) -> _Message:
+    def of(cls, value: Any) -> Message:
         """A stand-in for a message that somebody else has.
 
         Raises:
@@ -258,7 +255,7 @@ class _Message(Frozen):
         return cls(kind, names, state, _empty_in(trees), filled, extra, private, len(body))
 
     @classmethod
-    def thaw_all(cls, some: Sequence[_Message]) -> list[Any]:
+    def thaw_all(cls, some: Sequence[Message]) -> list[Any]:
         states: list[dict[str, Any]] = []
         for one in some:
             state = {**one.state}
@@ -283,7 +280,7 @@ class _Message(Frozen):
         return result
 
     @classmethod
-    def all_same(cls, some: Sequence[_Message], values: Sequence[Any]) -> bool:
+    def all_same(cls, some: Sequence[Message], values: Sequence[Any]) -> bool:
         return Prepared(some).all_same(values)
 
 
@@ -331,36 +328,37 @@ def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None
         if kind in CONTAINERS:
             return _Tree(value)
         if kind in KEYS:
-            return _Message.of(value)
+            return Message.of(value)
     except _NotPlain:
         pass
     return Encoded(encode(value) if body is None else body, encode, decode)
 
 
-def freeze_message(read: PlainModel) -> _Message | None:
+def freeze_message(read: PlainModel) -> Message | None:
     """A stand-in for a message as it was read; None where it has to be made to be looked at."""
     cls, fields, extra, private = read.cls, read.fields, read.extra, read.private
     usual = _usual(read)
     if usual is None or not _is_plain(read.body, (fields, extra, private)):
         return None
-    defaults, empty = usual
+    defaults, trees, empty = usual
     state = {**defaults, **fields}
-    size = len(read.body) + len(state["content"])
+    content = state["content"]
+    size = len(read.body) + (len(content) if type(content) is str else 0)
     filled = _NOTHING
-    if not CONTAINERS.isdisjoint(map(type, fields.values())):
-        trees = {name: tree for name, tree in state.items() if type(tree) in CONTAINERS}
-        state.update({name: _shared(tree) for name, tree in trees.items()})
-        filled, empty = {name: tree for name, tree in trees.items() if tree}, _empty_in(trees)
-    return _Message(cls, read.names, state, empty, filled, extra, private, size)
+    if not (trees.isdisjoint(fields) and CONTAINERS.isdisjoint(map(type, fields.values()))):
+        found = {name: tree for name, tree in state.items() if type(tree) in CONTAINERS}
+        state.update({name: _shared(tree) for name, tree in found.items()})
+        filled, empty = {name: tree for name, tree in found.items() if tree}, _empty_in(found)
+    return Message(cls, read.names, state, empty, filled, extra, private, size)
 
 
-def _usual(read: PlainModel) -> tuple[dict[str, Any], _Empty] | None:
-    """The defaults of a class of messages, and which of them are empty containers."""
+def _usual(read: PlainModel) -> tuple[dict[str, Any], frozenset[str], _Empty] | None:
+    """The defaults of a class of messages, and which of them are containers."""
     found = _usuals.get(read.cls)
     if found is None and read.cls in KEYS:
         trees = {name: tree for name, tree in read.defaults.items() if type(tree) in CONTAINERS}
         defaults = {**read.defaults, **{name: _shared(tree) for name, tree in trees.items()}}
-        found = _usuals[read.cls] = (defaults, _empty_in(trees))
+        found = _usuals[read.cls] = (defaults, frozenset(trees), _empty_in(trees))
     return found
 
 
@@ -389,109 +387,11 @@ def without_collection(count: int) -> Iterator[None]:
 
 
 def _thaw(own: list[Frozen]) -> list[Any]:
-    runs = [kind.thaw_all(own[start:end]) for start, end, kind in _runs(own)]
-    return runs[0] if len(runs) == 1 else list(chain.from_iterable(runs))
+    found = [kind.thaw_all(own[start:end]) for start, end, kind in runs(own)]
+    return found[0] if len(found) == 1 else list(chain.from_iterable(found))
 
 
-def differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> list[int]:
-    """The positions, up to the shorter length, whose value may differ from what was frozen.
-
-    A value that differs in anything, in type, order or depth, is always among them; one with
-    a NaN may be.
-    """
-    own, given = list(frozen), list(values)
-    del own[len(given) :], given[len(own) :]
-    result: list[int] = []
-    for start, end, kind in _runs(own):
-        for at in range(start, end, BLOCK):
-            until = min(at + BLOCK, end)
-            changed = kind.changed(own[at:until], given[at:until])
-            result += [at + index for index in changed]
-    return result
-
-
-def same(frozen: Sequence[Frozen], values: Sequence[Any]) -> bool:
-    """Whether equally many values surely are what was frozen."""
-    own, given = list(frozen), list(values)
-    return all(
-        kind.surely_same(own[start:end], given[start:end]) for start, end, kind in _runs(own)
-    )
-
-
-def first_differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> int | None:
-    """The first of equally many values that may differ; None if all surely are the same."""
-    if same(frozen, values):
-        return None
-    low, high = 0, len(frozen)  # all below `low` are the same, some below `high` is not
-    while high - low > 1:
-        middle = (low + high) // 2
-        if same(frozen[low:middle], values[low:middle]):
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def last_differing(frozen: Sequence[Frozen], values: Sequence[Any]) -> int | None:
-    """The last of equally many values that may differ; None if all surely are the same."""
-    if same(frozen, values):
-        return None
-    low, high = 0, len(frozen)  # all from `high` on are the same, some from `low` on is not
-    while high - low > 1:
-        middle = (low + high) // 2
-        if same(frozen[middle:high], values[middle:high]):
-            high = middle
-        else:
-            low = middle
-    return low
-
-
-class Block:
-    """Elements that stay together in a log: `same`, with what that takes prepared once.
-
-    Attributes:
-        length: how many there are.
-    """
-
-    __slots__ = ("_frozen", "_prepared", "length")
-
-    def __init__(self, frozen: Sequence[Frozen]) -> None:
-        self.length = len(frozen)
-        self._frozen = list(frozen)
-        messages = all(type(one) is _Message for one in frozen)
-        self._prepared = Prepared(frozen) if messages else None  # type: ignore[arg-type]
-
-    def extended(self, more: Sequence[Frozen]) -> Block:
-        """These elements and others behind them."""
-        if self._prepared is None:
-            return Block([*self._frozen, *more])
-        added = Block(more)
-        both = object.__new__(Block)
-        both.length = self.length + added.length
-        both._frozen = self._frozen + added._frozen
-        prepared = added._prepared
-        both._prepared = None if prepared is None else self._prepared.extended(prepared)
-        return both
-
-    @property
-    def size(self) -> int:
-        """About how many bytes of memory it takes besides the elements."""
-        pointers = self.length
-        if self._prepared is not None:
-            pointers += 6 * self.length + 3 * len(self._prepared.own)
-        return 8 * pointers
-
-    def same(self, values: Sequence[Any]) -> bool:
-        """Whether as many values as there are elements surely are the same."""
-        if self._prepared is None:
-            return same(self._frozen, values)
-        try:
-            return self._prepared.all_same(values)
-        except Exception:
-            return False  # a foreign object that cannot be compared
-
-
-def _runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:
+def runs(own: list[Frozen]) -> Iterable[tuple[int, int, type[Frozen]]]:
     """Start, end and class of neighbours of one class."""
     kinds = set(map(type, own))
     if len(kinds) == 1:

@@ -1,10 +1,10 @@
 """Whether values are exactly what they were: many at once, as fast as it can be told for certain.
 
 Equality alone does not show that a value is as it was: ``1 == True``, a subclass may be equal
-to its base, and so are dicts of another order. So types and keys are compared as well, for
-many elements at once, and nested containers also have to pack to the same MessagePack. Packing
-alone writes a ``bytearray`` as ``bytes`` and an ``ormsgpack.Fragment`` as whatever it says; but
-no tree holds bytes, and a ``Fragment`` is equal to nothing else.
+to its base, and so are dicts of another order. So values also have to pack to the same
+MessagePack, which takes no subclasses. Packing alone writes a ``bytearray`` as ``bytes`` and an
+``ormsgpack.Fragment`` as whatever it says; but no tree holds bytes, and a ``Fragment`` is equal
+to nothing else. Scalars that may be bytes are compared by type instead.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ _STRICT: Final = frozenset({type(None), str, list, dict})
 
 CONTAINERS: Final = frozenset({list, dict})
 _JUST_SET: Final = frozenset({set})
-_JUST_DICT: Final = frozenset({dict})
 JUST_STR: Final = frozenset({str})
 _MESSAGE_KINDS: Final = ("Human", "AI", "System", "Tool", "Chat", "Function")
 _CLASSES: Final = (
@@ -101,12 +100,7 @@ def same_values(given: list[Any], own: list[Any]) -> bool:
     kinds = set(map(type, given))
     if not kinds <= _STRICT and any(map(is_not, map(type, given), map(type, own))):
         return False
-    return _as_deep(given, own, floats=float in kinds)
-
-
-def _as_deep(given: list[Any], own: list[Any], *, floats: bool) -> bool:
-    """Whether values that are equal, and of equal types, are so in what equality overlooks."""
-    if floats:
+    if float in kinds:
         pairs = [pair for pair in zip(given, own, strict=True) if type(pair[0]) is float]
         if any(copysign(1, one) != copysign(1, other) for one, other in pairs):
             return False
@@ -122,73 +116,103 @@ class MessageParts(Protocol):
 
     cls: type
     names: frozenset[str]
-    keys: tuple[str, ...]
     state: dict[str, Any]
     extra: Any
     private: Any
 
 
+class _Trees:
+    """Trees to be compared with as many others at once.
+
+    Attributes:
+        own: the trees, or what is in them where others surely are of the same type.
+    """
+
+    __slots__ = ("_count", "_packed", "own")
+
+    def __init__(self, trees: list[Any], own: list[Any]) -> None:
+        self._count = len(trees)
+        self._packed = pack(trees)[_head(len(trees)) :]
+        self.own = own
+
+    def extended(self, more: _Trees) -> _Trees:
+        """These trees and others behind them."""
+        both = _new(_Trees)
+        both._count = self._count + more._count
+        both._packed = self._packed + more._packed
+        both.own = self.own + more.own
+        return both
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes besides the trees."""
+        return 8 * len(self.own) + len(self._packed)
+
+    def pack_alike(self, given: list[Any]) -> bool:
+        """Whether as many others pack to the same; raises where one cannot be packed."""
+        packed = pack(given)
+        expected = _head(self._count) + len(self._packed)
+        return len(packed) == expected and packed.endswith(self._packed)
+
+
+def _head(count: int) -> int:
+    """How many bytes MessagePack writes before the items of a list."""
+    return 1 if count < 16 else 3 if count < 65_536 else 5
+
+
 class Prepared:
-    """What is needed of messages to compare all of them at once, side by side.
+    """What is needed of messages to compare all of them at once.
 
     To collect it takes longer than to compare it, so it is kept for messages that stay together.
     """
 
-    __slots__ = (
-        *("classes", "extras", "floats", "keys", "kinds"),
-        *("lengths", "names", "own", "privates"),
-    )
+    __slots__ = ("_classes", "_extras", "_names", "_privates", "_states")
 
     def __init__(self, some: Sequence[MessageParts]) -> None:
-        self.classes = [one.cls for one in some]
-        self.names = [one.names for one in some]
-        self.keys = list(chain.from_iterable([one.keys for one in some]))
-        self.lengths = [len(one.keys) for one in some]
-        self.own = _children([one.state for one in some])
-        self.kinds = list(map(type, self.own))
-        self.floats = float in set(self.kinds)
-        self.extras = [one.extra for one in some]
-        self.privates = [one.private for one in some]
+        self._classes = [one.cls for one in some]
+        self._names = [one.names for one in some]
+        states, extras = [one.state for one in some], [one.extra for one in some]
+        privates = [one.private for one in some]
+        self._states = _Trees(states, _children(states))
+        self._extras = _Trees(extras, extras)
+        self._privates = _Trees(privates, privates)
 
     def extended(self, more: Prepared) -> Prepared:
         """The same for these messages and others behind them."""
-        both = object.__new__(Prepared)
-        both.classes = self.classes + more.classes
-        both.names = self.names + more.names
-        both.keys = self.keys + more.keys
-        both.lengths = self.lengths + more.lengths
-        both.own = self.own + more.own
-        both.kinds = self.kinds + more.kinds
-        both.floats = self.floats or more.floats
-        both.extras = self.extras + more.extras
-        both.privates = self.privates + more.privates
+        both = _new(Prepared)
+        both._classes = self._classes + more._classes
+        both._names = self._names + more._names
+        both._states = self._states.extended(more._states)
+        both._extras = self._extras.extended(more._extras)
+        both._privates = self._privates.extended(more._privates)
         return both
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of memory it takes besides the messages."""
+        trees = self._states.size + self._extras.size + self._privates.size
+        return 16 * len(self._classes) + trees
 
     def all_same(self, values: Sequence[Any]) -> bool:
         """Whether values surely are as they were; may raise what a foreign object raises."""
-        classes = self.classes
+        classes = self._classes
         if any(map(is_not, map(type, values), classes)):
             return False
         parts = _parts(values)
         if len(parts) != 5 * len(classes) or parts[4::5] != classes:
             return False
         sets = parts[1::5]
-        if not _JUST_SET.issuperset(map(type, sets)) or sets != self.names:
+        if not _JUST_SET.issuperset(map(type, sets)) or sets != self._names:
             return False
         kinds = list(map(type, chain.from_iterable(sets)))
         if kinds.count(str) != len(kinds):
             return False
-        states = parts[3::5]
-        if not _JUST_DICT.issuperset(map(type, states)):
-            return False
-        # The keys are exactly text: dicts with others have more children than expected.
-        if list(map(len, states)) != self.lengths:
-            return False
-        if list(chain.from_iterable(states)) != self.keys:
-            return False
-        given = _children(states)
-        if given != self.own or list(map(type, given)) != self.kinds:
-            return False
-        if not _as_deep(given, self.own, floats=self.floats):
-            return False
-        return same_values(parts[0::5] + parts[2::5], self.extras + self.privates)
+        states, extras, privates = parts[3::5], parts[0::5], parts[2::5]
+        return (
+            self._states.pack_alike(states)  # so they are dicts whose keys are exactly text
+            and self._extras.pack_alike(extras)
+            and self._privates.pack_alike(privates)
+            and _children(states) == self._states.own
+            and extras == self._extras.own
+            and privates == self._privates.own
+        )
