@@ -6,7 +6,7 @@ Two ways in, one face: our own `Codec`, or a serializer that the caller brought 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import ormsgpack
@@ -42,12 +42,8 @@ class Values(Protocol):
     def opened(self, data: bytes) -> Opened:
         """What `dumps_apart` wrote, not yet read: it names the parts that `loads_joined` needs."""
 
-    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
-        """What a model holds that is nothing but plain things; None for everything else.
-
-        Raises:
-            CorruptRecord: a part is missing.
-        """
+    def plain_model(self, body: Opened, parts: Sequence[str | bytes]) -> PlainModel | None:
+        """What a model holds that is nothing but plain things; None for everything else."""
 
     def loads(self, data: bytes) -> Any:
         """The value that `dumps` was given.
@@ -85,8 +81,8 @@ class SafeValues:
     def opened(self, data: bytes) -> Opened:
         return opened(data)
 
-    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
-        return read_plain_model(body.body, body.parts(texts))
+    def plain_model(self, body: Opened, parts: Sequence[str | bytes]) -> PlainModel | None:
+        return read_plain_model(body.body, parts)
 
     def loads(self, data: bytes) -> Any:
         return self.codec.loads(data)
@@ -126,7 +122,7 @@ class CallerValues:
     def opened(self, data: bytes) -> Opened:
         return Opened(data, [])
 
-    def plain_model(self, body: Opened, texts: Texts) -> PlainModel | None:
+    def plain_model(self, body: Opened, parts: Sequence[str | bytes]) -> PlainModel | None:
         return None
 
     def loads(self, data: bytes) -> Any:

@@ -15,11 +15,11 @@ from threadloom.checkpoint.frozen import (
     Frozen,
     freeze,
     freeze_message,
-    without_collection,
 )
 from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.spans import Span, element_key, element_place, key_number
 from threadloom.errors import CorruptRecord, UntrustedType
+from threadloom.garbage import without_collection
 from threadloom.keys import is_storable
 from threadloom.messages import text_of, tokens_in, tokens_of
 from threadloom.ops import Get, Op, Put, Record, Scan
@@ -156,26 +156,34 @@ def read_element(
     Raises:
         CorruptRecord: it is damaged.
     """
-    return _element(values, data, values.opened(data), texts, original)
+    body = values.opened(data)
+    return _element(values, data, body, body.parts(texts), original)
 
 
 def _element(
-    values: Values, data: bytes, body: Opened, texts: Texts, original: BaseMessage | Any = None
+    values: Values,
+    data: bytes,
+    body: Opened,
+    parts: Sequence[str | bytes],
+    original: BaseMessage | Any = None,
 ) -> Element:
-    plain = values.plain_model(body, texts)
+    plain = values.plain_model(body, parts)
     if plain is not None and (message := freeze_message(plain)) is not None:
         state = message.state
         tokens = tokens_in(state.get("usage_metadata"))
-        return Element(message, None, tokens, _key_of(state["content"], texts), state["id"])
-    frozen, value = _freeze(values, data, texts)
+        return Element(message, None, tokens, _key_of(state["content"], body, parts), state["id"])
+    frozen, value = _freeze(values, data, dict(zip(body.keys, parts, strict=True)))
     made = value if value is not None else original
     if not isinstance(made, BaseMessage):
         return Element(frozen)
-    return Element(frozen, None, tokens_of(made), _key_of(made.content, texts), made.id)
+    return Element(frozen, None, tokens_of(made), _key_of(made.content, body, parts), made.id)
 
 
-def _key_of(content: Any, texts: Texts) -> str | None:
-    return next((key for key, text in texts.items() if text == content), None)
+def _key_of(content: Any, body: Opened, parts: Sequence[str | bytes]) -> str | None:
+    for key, text in zip(body.keys, parts, strict=True):
+        if text is content or text == content:
+            return key
+    return None
 
 
 def read_entry(values: Values, data: bytes, texts: Texts) -> Element:
@@ -252,22 +260,24 @@ def fetch(
         for log, start, end in _merged(missing)
     ]
     records = [record for page in pages for record in page]
-    bodies = [values.opened(record.blob or b"") for record in records]
+    with without_collection(len(records)):
+        bodies = [values.opened(record.blob or b"") for record in records]
     texts = yield from fetch_texts(place, sorted({key for body in bodies for key in body.keys}))
     size = 0
     with without_collection(len(records)):
         # Neighbours are remembered at once.
         name, first, some = "", 0, list[Element | None]()
         for record, body in zip(records, bodies, strict=True):
-            own = {key: texts[key] for key in body.keys if key in texts}
-            if len(own) < len(body.keys):
+            try:
+                parts = [texts[key] for key in body.keys]
+            except KeyError:
                 continue  # taken away meanwhile, or damaged: who needs it sees that it is missing
             log, position = element_place(record.key)
             data = record.blob or b""
             if log in entries:
-                element = read_entry(values, data, own)
+                element = read_entry(values, data, dict(zip(body.keys, parts, strict=True)))
             else:
-                element = _element(values, data, body, own)
+                element = _element(values, data, body, parts)
             if log != name or position != first + len(some):
                 size += held.add(name, first, some)
                 name, first, some = log, position, []

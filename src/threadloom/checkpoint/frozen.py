@@ -6,10 +6,8 @@ LangChain's messages made of both. Everything else is kept as the codec's bytes.
 
 from __future__ import annotations
 
-import gc
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain, groupby
 from sys import getsizeof
@@ -25,14 +23,12 @@ from threadloom.checkpoint.sameness import (
     parts_one_by_one,
     same_values,
 )
-from threadloom.serde import PlainModel, slots
+from threadloom.garbage import without_collection
+from threadloom.serde import ModelKind, PlainModel, slots
 from threadloom.serde.format import nesting_at_most, pack
 
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
-
-_LONG: Final = 64
-"""From so many elements on, a hand-out pauses garbage collection."""
 
 _EMPTY_MESSAGE: Final = 1_200
 _TREE_FACTOR: Final = 8
@@ -144,7 +140,6 @@ def _shared(tree: Any) -> Any:
 
 _Empty = tuple[tuple[str, ...], tuple[str, ...]]
 """The names of the empty dicts, and those of the empty lists."""
-_usuals: Final[dict[type, tuple[dict[str, Any], frozenset[str], _Empty]]] = {}
 _NOTHING: Final[dict[str, Any]] = {}
 
 
@@ -222,12 +217,15 @@ class Message(Frozen):
         self.keys = KEYS[cls]
         self.state = state
         self.dicts, self.lists = empty
+        self.extra = _shared(extra)
+        self.private = private
         self.trees = pack(filled) if filled else None
-        self.extra, self.private = extra or _shared(extra), private
         self.extra_body = None if extra == {} else pack(extra)
         self.private_body = None if private is None else pack(private)
-        bodies = (self.trees or b"", self.extra_body or b"", self.private_body or b"")
-        self.size = _EMPTY_MESSAGE + size + _TREE_FACTOR * sum(map(len, bodies))
+        packed = 0
+        for some in (self.trees, self.extra_body, self.private_body):
+            packed += 0 if some is None else len(some)
+        self.size = _EMPTY_MESSAGE + size + _TREE_FACTOR * packed
 
     @classmethod
     def of(cls, value: Any) -> Message:
@@ -336,54 +334,43 @@ def freeze(value: Any, encode: Encode, decode: Decode, body: bytes | None = None
 
 def freeze_message(read: PlainModel) -> Message | None:
     """A stand-in for a message as it was read; None where it has to be made to be looked at."""
-    cls, fields, extra, private = read.cls, read.fields, read.extra, read.private
-    usual = _usual(read)
-    if usual is None or not _is_plain(read.body, (fields, extra, private)):
+    kind, fields, extra, private, body = read
+    usual = _usual(kind)
+    if usual is None:
         return None
-    defaults, trees, empty = usual
+    defaults, empty = usual
     state = {**defaults, **fields}
     content = state["content"]
-    size = len(read.body) + (len(content) if type(content) is str else 0)
+    size = len(body) + (len(content) if type(content) is str else 0)
     filled = _NOTHING
-    if not (trees.isdisjoint(fields) and CONTAINERS.isdisjoint(map(type, fields.values()))):
-        found = {name: tree for name, tree in state.items() if type(tree) in CONTAINERS}
-        state.update({name: _shared(tree) for name, tree in found.items()})
-        filled, empty = {name: tree for name, tree in found.items() if tree}, _empty_in(found)
-    return Message(cls, read.names, state, empty, filled, extra, private, size)
+    is_flat = extra is kind.extra and private is None
+    if not (is_flat and _LEAVES.issuperset(map(type, fields.values()))):
+        if not _is_plain(body, (fields, extra, private)):
+            return None
+        trees = {name: tree for name, tree in state.items() if type(tree) in CONTAINERS}
+        state.update({name: _shared(tree) for name, tree in trees.items()})
+        filled, empty = {name: tree for name, tree in trees.items() if tree}, _empty_in(trees)
+    return Message(kind.cls, kind.names, state, empty, filled, extra, private, size)
 
 
-def _usual(read: PlainModel) -> tuple[dict[str, Any], frozenset[str], _Empty] | None:
-    """The defaults of a class of messages, and which of them are containers."""
-    found = _usuals.get(read.cls)
-    if found is None and read.cls in KEYS:
-        trees = {name: tree for name, tree in read.defaults.items() if type(tree) in CONTAINERS}
-        defaults = {**read.defaults, **{name: _shared(tree) for name, tree in trees.items()}}
-        found = _usuals[read.cls] = (defaults, frozenset(trees), _empty_in(trees))
-    return found
+@lru_cache(maxsize=1024)
+def _usual(kind: ModelKind) -> tuple[dict[str, Any], _Empty] | None:
+    """The defaults of a kind of messages, and which are empty where no container is stored."""
+    if kind.cls not in KEYS:
+        return None
+    trees = {name: tree for name, tree in kind.defaults.items() if type(tree) in CONTAINERS}
+    defaults = {**kind.defaults, **{name: _shared(tree) for name, tree in trees.items()}}
+    return defaults, _empty_in({name: trees[name] for name in trees if name not in kind.stored})
 
 
 def thaw(frozen: Iterable[Frozen]) -> list[Any]:
     """New objects, as the codec would make them, that share nothing mutable with any other.
 
-    Garbage collection pauses meanwhile: so many new objects at once would start it for
-    nothing. Raises what ``decode`` raises.
+    Raises what ``decode`` raises.
     """
     own = list(frozen)
     with without_collection(len(own)):
         return _thaw(own)
-
-
-@contextmanager
-def without_collection(count: int) -> Iterator[None]:
-    """Pause garbage collection while so many objects are made: they would start it for nothing."""
-    pauses = count >= _LONG and gc.isenabled()
-    try:
-        if pauses:
-            gc.disable()
-        yield
-    finally:
-        if pauses:
-            gc.enable()
 
 
 def _thaw(own: list[Frozen]) -> list[Any]:

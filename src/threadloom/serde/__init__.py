@@ -8,6 +8,14 @@ from __future__ import annotations
 
 from threadloom.serde.codec import Codec, Opened, opened
 from threadloom.serde.opaque import Opaque
-from threadloom.serde.plain_models import PlainModel, read_plain_model
+from threadloom.serde.plain_models import ModelKind, PlainModel, read_plain_model
 
-__all__ = ["Codec", "Opaque", "Opened", "PlainModel", "opened", "read_plain_model"]
+__all__ = [
+    "Codec",
+    "ModelKind",
+    "Opaque",
+    "Opened",
+    "PlainModel",
+    "opened",
+    "read_plain_model",
+]

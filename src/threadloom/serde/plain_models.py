@@ -22,35 +22,50 @@ _DICT_OR_NONE: Final = frozenset({dict, type(None)})
 _SHAREABLE: Final = frozenset({type(None), bool, int, float, str, list, dict})
 
 
-class PlainModel(NamedTuple):
-    """What the slots of a model hold. All of it is the reader's own, but for the defaults.
+class ModelKind:
+    """What models have in common of which the same fields were stored.
 
     Attributes:
-        cls: its class.
-        fields: the fields that were stored.
+        cls: their class.
         defaults: all fields with their defaults, in their order; not to be changed.
         names: the fields that were set.
+        stored: the fields that were stored.
+        extra: `__pydantic_extra__` where none is stored; not to be changed.
+    """
+
+    __slots__ = ("cls", "defaults", "extra", "names", "stored")
+
+    def __init__(
+        self,
+        cls: type,
+        defaults: Mapping[str, Any],
+        stored: frozenset[str],
+        names: frozenset[str],
+        extra: Any,
+    ) -> None:
+        self.cls = cls
+        self.defaults = defaults
+        self.stored = stored
+        self.names = names
+        self.extra = extra
+
+
+class PlainModel(NamedTuple):
+    """What the slots of a model hold. It is the reader's own, but for the defaults.
+
+    Attributes:
+        kind: what it has in common with others.
+        fields: the fields that were stored.
         extra: `__pydantic_extra__`.
         private: `__pydantic_private__`.
         body: what was read, without texts that are kept apart.
     """
 
-    cls: type
+    kind: ModelKind
     fields: dict[str, Any]
-    defaults: Mapping[str, Any]
-    names: frozenset[str]
     extra: dict[str, Any] | None
     private: dict[str, Any] | None
     body: bytes
-
-
-class _Shape(NamedTuple):
-    """What does not change from one instance of a class to the next."""
-
-    cls: type
-    defaults: dict[str, Any]
-    required: frozenset[str]
-    extra: Any
 
 
 def read_plain_model(body: bytes, parts: Sequence[str | bytes]) -> PlainModel | None:
@@ -77,26 +92,22 @@ def read_plain_model(body: bytes, parts: Sequence[str | bytes]) -> PlainModel | 
         return None
     if odd or type(items) is not list or not 2 <= len(items) <= 5:
         return None
-    ref, fields, *rest = items
-    shape = _shape(ref) if type(ref) is int else None
-    if shape is None or type(fields) is not dict:
+    ref, fields = items[:2]
+    if type(ref) is not int or type(fields) is not dict:
         return None
-    cls, defaults, required, extra = shape
-    if not required <= fields.keys() or not fields.keys() <= defaults.keys():
-        return None
-    if len(fields) == len(defaults) and list(fields) != list(defaults):
-        return None  # then the order is its own
-    names, private = frozenset(fields), None
-    if rest:
-        changed, more, private = (*rest, None, None)[:3]
-        if changed is not None:
-            if type(changed) is not list or not JUST_STR.issuperset(map(type, changed)):
-                return None
-            names = names.symmetric_difference(changed)
-        if not {type(more), type(private)} <= _DICT_OR_NONE:
+    if len(items) == 2:
+        kind = _kind(ref, tuple(fields), ())
+        return None if kind is None else PlainModel(kind, fields, kind.extra, None, data)
+    changed, extra, private = (*items[2:], None, None)[:3]
+    if changed is not None:
+        if type(changed) is not list or not JUST_STR.issuperset(map(type, changed)):
             return None
-        extra = extra if more is None else more
-    return PlainModel(cls, fields, defaults, names, extra, private, data)
+    if not {type(extra), type(private)} <= _DICT_OR_NONE:
+        return None
+    kind = _kind(ref, tuple(fields), tuple(changed or ()))
+    if kind is None:
+        return None
+    return PlainModel(kind, fields, kind.extra if extra is None else extra, private, data)
 
 
 def _content(body: bytes) -> bytes | None:
@@ -110,12 +121,24 @@ def _content(body: bytes) -> bytes | None:
     return None
 
 
-@lru_cache(maxsize=256)
-def _shape(ref: int) -> _Shape | None:
+@lru_cache(maxsize=1024)
+def _kind(ref: int, stored: tuple[str, ...], changed: tuple[str, ...]) -> ModelKind | None:
+    """The kind of models of a class, by its number, of which some fields were stored.
+
+    Args:
+        ref: the class.
+        stored: the fields, in their order.
+        changed: fields that were set and not stored, or stored and not set.
+    """
     cls, plan = BY_CODE.get(ref, (None, None))
     if cls is None or plan is None or plan.tag != MODEL or plan.has_slots:
         return None
     defaults = {name: plan.omit.get(name) for name in plan.fields}
     if not _SHAREABLE.issuperset(map(type, defaults.values())):
         return None
-    return _Shape(cls, defaults, plan.field_set - plan.omit.keys(), plan.extra)
+    if not plan.field_set - plan.omit.keys() <= frozenset(stored) <= plan.field_set:
+        return None
+    if len(stored) == len(defaults) and stored != tuple(defaults):
+        return None  # then the order is its own
+    fields = frozenset(stored)
+    return ModelKind(cls, defaults, fields, fields.symmetric_difference(changed), plan.extra)

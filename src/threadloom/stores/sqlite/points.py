@@ -75,6 +75,20 @@ def record(namespace: Namespace, row: Sequence[Any]) -> Record:
     return Record(namespace, key, decoded, blob, text, version, created, updated, expires)
 
 
+def records(namespace: Namespace, rows: Sequence[Sequence[Any]]) -> list[Record]:
+    """Records of one namespace from their columns, as `record` makes them."""
+    make = tuple.__new__
+    return [
+        make(Record, (namespace, *row))
+        if row[1] is None and type(row[2]) in _BLOBS
+        else record(namespace, row)
+        for row in rows
+    ]
+
+
+_BLOBS = frozenset({bytes, type(None)})
+
+
 class _Row:
     """A record while a batch is applied to it; what is not needed of a stored one is None."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from threadloom import keys
 from threadloom.errors import UnsupportedByStore
 from threadloom.filters import matches
+from threadloom.garbage import without_collection
 from threadloom.ops import (
     Check,
     Count,
@@ -140,13 +141,14 @@ class Transaction:
             parameters.append(op.end)
         where.append(_LIVE)
         parameters += [self._now, -1 if op.limit is None else _bounded(op.limit)]
-        rows = self._sql(
-            f"SELECT {_COLUMNS if op.blobs else _NO_BLOB} FROM rec r "  # noqa: S608
-            f"WHERE {' AND '.join(where)} "
-            f"ORDER BY r.key {'DESC' if op.reverse else 'ASC'} LIMIT ?",
-            parameters,
-        )
-        return [points.record(op.namespace, row) for row in rows]
+        with without_collection():
+            rows = self._sql(
+                f"SELECT {_COLUMNS if op.blobs else _NO_BLOB} FROM rec r "  # noqa: S608
+                f"WHERE {' AND '.join(where)} "
+                f"ORDER BY r.key {'DESC' if op.reverse else 'ASC'} LIMIT ?",
+                parameters,
+            )
+            return points.records(op.namespace, rows.fetchall())
 
     # Writing
 
