@@ -75,6 +75,52 @@ class _Space:
         del self.order[bisect_left(self.order, key)]
 
 
+class _Spaces:
+    """The namespaces that hold records, those of one session side by side.
+
+    Needs no repair after an interrupt: what can be left behind is a family without members.
+    """
+
+    __slots__ = ("_families",)
+
+    def __init__(self) -> None:
+        self._families: dict[Namespace, dict[Namespace, _Space]] = {}
+
+    def get(self, namespace: Namespace) -> _Space | None:
+        family = self._families.get(_family(namespace))
+        return None if family is None else family.get(namespace)
+
+    def make(self, namespace: Namespace) -> _Space:
+        """The space of a namespace, a new one if there is none."""
+        family = self._families.setdefault(_family(namespace), {})
+        return family.setdefault(namespace, _Space())
+
+    def remove(self, namespace: Namespace) -> None:
+        family = self._families[_family(namespace)]
+        del family[namespace]
+        if not family:
+            del self._families[_family(namespace)]
+
+    def below(self, namespace: Namespace) -> Iterator[tuple[Namespace, _Space]]:
+        """The spaces at and below a namespace."""
+        size, prefix = len(namespace), _family(namespace)
+        # Families have names of one length, but for tenants: a shorter prefix is in many.
+        only = self._families.get(prefix)
+        for family in [only or {}] if _is_whole(prefix) else self._families.values():
+            for name, space in family.items():
+                if name[:size] == namespace:
+                    yield name, space
+
+
+def _family(namespace: Namespace) -> Namespace:
+    """What the namespaces of one session have in common."""
+    return namespace[: 3 if namespace and namespace[0].startswith(keys.TENANT_MARK) else 2]
+
+
+def _is_whole(family: Namespace) -> bool:
+    return len(family) == (3 if family and family[0].startswith(keys.TENANT_MARK) else 2)
+
+
 class MemoryStore(Store):
     """Keeps everything in memory: for tests and notebooks.
 
@@ -89,7 +135,7 @@ class MemoryStore(Store):
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
-        self._spaces: dict[Namespace, _Space] = {}
+        self._spaces = _Spaces()
         self._version = 0
         self._closed = False
         self._working_thread = 0
@@ -141,7 +187,7 @@ class MemoryStore(Store):
         with self._lock:
             self._closed = True
             self._work = None
-            self._spaces = {}
+            self._spaces = _Spaces()
 
     def before_fork(self) -> None:
         # A fork in a signal handler that interrupted this store: the child finishes undoing.
@@ -161,7 +207,7 @@ class MemoryStore(Store):
 class _Work:
     """One batch at work: applies operations and can take them back."""
 
-    def __init__(self, spaces: dict[Namespace, _Space], now: int, version: int) -> None:
+    def __init__(self, spaces: _Spaces, now: int, version: int) -> None:
         self.spaces = spaces
         self.now = now
         self.version = version
@@ -218,7 +264,7 @@ class _Work:
                 space.order = sorted(space.entries)  # a change may have been left half done
         for namespace, key, entry in reversed(self._done):
             if entry is not None:
-                self.spaces.setdefault(namespace, _Space()).set(key, entry)
+                self.spaces.make(namespace).set(key, entry)
             elif self._stored(namespace, key) is not None:
                 self._take_out(namespace, key)
 
@@ -242,7 +288,7 @@ class _Work:
 
     def _set(self, namespace: Namespace, key: str, entry: _Entry) -> int:
         self._done.append((namespace, key, self._stored(namespace, key)))
-        self.spaces.setdefault(namespace, _Space()).set(key, entry)
+        self.spaces.make(namespace).set(key, entry)
         return entry.version
 
     def _next(self) -> int:
@@ -294,10 +340,10 @@ class _Work:
         return self._alive(old)
 
     def _take_out(self, namespace: Namespace, key: str) -> None:
-        space = self.spaces[namespace]
+        space = self.spaces.make(namespace)
         space.remove(key)
         if not space.order:
-            del self.spaces[namespace]
+            self.spaces.remove(namespace)
 
     def _drop(self, namespace: Namespace) -> int:
         count = 0
@@ -314,9 +360,8 @@ class _Work:
             if space is not None:
                 yield namespace, space
             return
-        size = len(namespace)
-        for name, space in self.spaces.items():
-            if name[:size] == namespace and (not user_only or keys.is_users(name, namespace)):
+        for name, space in self.spaces.below(namespace):
+            if not user_only or keys.is_users(name, namespace):
                 yield name, space
 
     def _scan(self, op: Scan) -> list[Record]:
