@@ -70,6 +70,7 @@ LAYERS: dict[str, Layer] = {
             "filters",
             "text",
             "clock",
+            "garbage",
             "records",
             "closing",
         ),
