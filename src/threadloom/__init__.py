@@ -32,14 +32,18 @@ from threadloom.errors import (
 from threadloom.history import StoreChatMessageHistory
 from threadloom.models import (
     KindStats,
+    PruneReport,
+    Session,
     SessionContext,
     SessionInfo,
+    SessionMatch,
     SessionOrigin,
     SessionPage,
+    SessionQuery,
     StorageStats,
     TimestampedMessage,
 )
-from threadloom.sessions import SessionManager
+from threadloom.sessions import SessionManager, SessionStore, Turn
 from threadloom.stores.registry import CLASSES, load, open_store
 
 if TYPE_CHECKING:
@@ -50,6 +54,9 @@ __all__ = [
     # what most programs need
     "SessionManager",
     "SessionInfo",
+    "Session",
+    "SessionQuery",
+    "Turn",
     "open_store",
     # stores
     "MemoryStore",
@@ -57,10 +64,14 @@ __all__ = [
     # adapters without a manager
     "StoreCheckpointer",
     "StoreChatMessageHistory",
+    # to type against
+    "SessionStore",
     # what comes back
     "SessionContext",
+    "SessionMatch",
     "SessionOrigin",
     "SessionPage",
+    "PruneReport",
     "StorageStats",
     "KindStats",
     "TimestampedMessage",

@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from threadloom import fences
 from threadloom.clock import from_micros, now_micros
 from threadloom.documents import encode_doc
 from threadloom.errors import SessionDeleted, SessionNotFound
-from threadloom.keys import SessionPaths, storable
+from threadloom.keys import FENCE, LEASE, SessionPaths, storable
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
 from threadloom.ops import (
     ABSENT,
@@ -86,6 +87,7 @@ def touch(
     expect: Expect = PRESENT,
     set: Mapping[str, Any] | None = None,
     increment: Mapping[str, int] | None = None,
+    ends_turn: bool = False,
 ) -> list[Op]:
     """A write to a session: what is written, and then its record, made or changed.
 
@@ -102,10 +104,12 @@ def touch(
         expect: what must be true of an existing record when the batch is applied.
         set: fields of the document to replace.
         increment: fields of the document to add to.
+        ends_turn: whether the status may change although a turn is on.
 
     Raises:
         SessionNotFound: there is no such session and it may not begin by itself.
     """
+    content = [*fences.checks(paths), *content]
     if session is None:
         if not implicit:
             raise not_found(paths.id)
@@ -114,6 +118,8 @@ def touch(
             doc[name] = doc.get(name, 0) + value
         return begin(paths, doc, content)
     fields = set or {}
+    if is_running(session) and not ends_turn and "status" in fields:
+        fields = {name: value for name, value in fields.items() if name != "status"}
     return [
         *content,
         Patch(
@@ -165,6 +171,8 @@ def erase(paths: SessionPaths, now: int, expect: Expect) -> list[Op]:
         Delete(paths.sessions, paths.id, expect=expect),
         DropTree(paths.memory),
         DropTree(paths.checkpoints),
+        Delete(paths.tombstones, FENCE),
+        Delete(paths.tombstones, LEASE),
         bury(paths, now),
     ]
 
@@ -185,6 +193,11 @@ def deleted(id: str, what: str) -> SessionDeleted:
         f"session {id!r} was deleted or pruned while something was still writing to it, and the "
         f"late write was refused: {what}"
     )
+
+
+def is_running(session: Record) -> bool:
+    """Whether a turn is on, as far as the session's record says."""
+    return bool(session.doc and session.doc.get("turn_id"))
 
 
 def has_history(record: Record) -> bool:
@@ -222,7 +235,7 @@ def info(record: Record) -> SessionInfo:
         expires_at=None if record.expires_at is None else from_micros(record.expires_at),
         message_count=message_total(doc),
         turn_count=int(doc.get("turn_count") or 0),
-        total_tokens=_total(doc, "tokens"),
+        total_tokens=_total(doc, "tokens") + int(doc.get("turn_tokens") or 0),
         status=doc.get("status") or "idle",
         turn_id=doc.get("turn_id"),
         turn_started_at=None if started is None else from_micros(started),

@@ -12,6 +12,7 @@ namespace                              key                        content
 =====================================  =========================  =============================
 ``("sessions",)``                      the session id             the session's record
 ``("sessions", HASH)``                 ``deleted``                a tombstone, holds no id
+``("sessions", HASH)``                 ``fence``, ``lease``       who has the turn, and until when
 ``("memory", ID)``                     ``0000000012``             one message, in order
 ``("memory", ID)``                     ``summary``, ``state``     summary, the agent's own state
 ``("memory", ID, "~index")``           ``next``, ``id:MESSAGE``   next position, message ids
@@ -292,6 +293,11 @@ def below(namespace: Namespace) -> tuple[str, str]:
     return (name + ".", name + "/")
 
 
+FENCE = "fence"
+"""The key of the record that a turn makes, beside the tombstone: its version is the fence."""
+LEASE = "lease"
+"""The key of the record that says how long a turn has the session."""
+
 NEXT_POSITION = "next"
 """The key of the record in a history's index that every append to the history changes."""
 
@@ -304,13 +310,25 @@ def message_key(message_id: str) -> str:
 
 
 class SessionPaths:
-    """Every place of one session, below one tenant's root."""
+    """Every place of one session, below one tenant's root.
 
-    __slots__ = ("checkpoints", "id", "memory", "memory_index", "sessions", "tombstones")
+    Attributes:
+        store: tells stores apart (`id(store)`); 0 where it does not matter.
+        fence: the version of the fence that a write has to find, where its caller brought one.
+    """
 
-    def __init__(self, root: Namespace, id: str) -> None:
+    __slots__ = (
+        *("checkpoints", "fence", "id", "memory", "memory_index"),
+        *("sessions", "store", "tombstones"),
+    )
+
+    def __init__(
+        self, root: Namespace, id: str, *, store: int = 0, fence: int | None = None
+    ) -> None:
         label = encode_id(id)
         self.id = id
+        self.store = store
+        self.fence = fence
         self.sessions: Namespace = (*root, SESSIONS)
         self.tombstones: Namespace = (*root, SESSIONS, id_hash(id))
         self.memory: Namespace = (*root, MEMORY, label)

@@ -102,6 +102,23 @@ def id_of(session: SessionRef) -> str:
     return session.id if isinstance(session, SessionInfo) else session
 
 
+class Session(BaseModel):
+    """A session whole, for code without a graph: `save_session` takes it, `load_session` gives it.
+
+    Attributes:
+        info: what the index knows. `save_session` takes its id, name, owner, tags, agent_name,
+            metadata and, where it is set, its version.
+        messages: the conversation.
+        state: whatever the agent keeps, as JSON; None for nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    info: SessionInfo
+    messages: tuple[SerializeAsAny[BaseMessage], ...] = ()
+    state: Any = None
+
+
 class SessionPage(list[SessionInfo]):
     """A list of sessions that knows how the listing goes on.
 
@@ -114,6 +131,47 @@ class SessionPage(list[SessionInfo]):
         self.cursor = cursor
 
 
+class SessionQuery(BaseModel):
+    """What to search for: text, and the filters of `list_sessions`.
+
+    Attributes:
+        text: words, any of which may be there; never parsed as query syntax. Blank text finds
+            every session, newest updated first.
+        limit: at most so many sessions.
+        owner, tags, agent_name, status, context, metadata, created_since, updated_since: as in
+            `list_sessions`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: str = ""
+    limit: int = 50
+    owner: str | None = None
+    tags: tuple[str, ...] = ()
+    agent_name: str | None = None
+    status: SessionStatus | None = None
+    context: SessionContext | None = None
+    metadata: dict[str, Any] | None = None
+    created_since: datetime | None = None
+    updated_since: datetime | None = None
+
+
+class SessionMatch(BaseModel):
+    """A session that a search found.
+
+    Attributes:
+        session: the session.
+        score: how well it fits, higher is better; comparable within one search only.
+        snippet: the text around the first word that was found.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session: SessionInfo
+    score: float = 0.0
+    snippet: str = ""
+
+
 class TimestampedMessage(BaseModel):
     """A message of a conversation and the time when it was added."""
 
@@ -121,6 +179,26 @@ class TimestampedMessage(BaseModel):
 
     message: SerializeAsAny[BaseMessage]
     created_at: datetime
+
+
+class PruneReport(BaseModel):
+    """What a prune removed, or would remove.
+
+    Attributes:
+        sessions: the ids of the sessions that had something to remove.
+        checkpoints: how many checkpoints.
+        records: how many records in all: checkpoints, pending writes, and what only they used.
+        bytes: of these records.
+        dry_run: whether nothing was really removed.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sessions: tuple[str, ...] = ()
+    checkpoints: int = 0
+    records: int = 0
+    bytes: int = 0
+    dry_run: bool = False
 
 
 class KindStats(BaseModel):

@@ -13,7 +13,9 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from threadloom.ops import ExpectationFailed, Op
+from threadloom.errors import SessionConflict
+from threadloom.keys import FENCE
+from threadloom.ops import Check, ExpectationFailed, Op
 
 T = TypeVar("T")
 Batch = Sequence[Op]
@@ -91,12 +93,18 @@ def retrying(attempt: Callable[[], Plan[T]]) -> Plan[T]:
     between tries.
 
     Raises:
-        SessionConflict: after 400 tries.
+        SessionConflict: after 400 tries, or at once where a turn is over that the write
+            belongs to.
     """
     for number in range(_TRIES):
         try:
             return (yield from attempt())
-        except ExpectationFailed:
+        except ExpectationFailed as error:
+            if isinstance(error.op, Check) and error.op.key == FENCE:
+                raise SessionConflict(
+                    "the turn that this write belongs to has ended or was taken over; nothing "
+                    "was written"
+                ) from None
             if number == _TRIES - 1:
                 raise
             if number:

@@ -22,12 +22,14 @@ class Scope:
         now: the time, in microseconds since the epoch.
         implicit: whether a session may begin without `create_session`.
         on_conflict: what happens to a graph run whose base is no longer the head.
+        store: tells stores apart (`id(store)`).
     """
 
     root: Namespace
     now: Callable[[], int]
     implicit: bool = True
     on_conflict: OnConflict = "branch"
+    store: int = 0
 
     @classmethod
     def of(
@@ -37,16 +39,24 @@ class Scope:
         *,
         implicit: bool = True,
         on_conflict: OnConflict = "branch",
+        store: object = None,
     ) -> Scope:
         """The scope of a tenant, or of the store's root where `tenant` is None."""
         if on_conflict not in ("branch", "raise"):
             raise InvalidKey(f"on_conflict is 'branch' or 'raise', not {on_conflict!r}")
-        return cls(tenant_root(tenant), now, implicit, on_conflict)
+        return cls(
+            tenant_root(tenant), now, implicit, on_conflict, 0 if store is None else id(store)
+        )
 
-    def paths(self, id: object) -> SessionPaths:
+    def paths(self, id: object, *, fence: int | None = None) -> SessionPaths:
         """Every place of one session, by its id or its `SessionInfo`.
+
+        Args:
+            id: which one.
+            fence: what a write has to find, where a config says so.
 
         Raises:
             InvalidKey: `id` cannot be a session id.
         """
-        return SessionPaths(self.root, check_id(id.id if isinstance(id, SessionInfo) else id))
+        text = check_id(id.id if isinstance(id, SessionInfo) else id)
+        return SessionPaths(self.root, text, store=self.store, fence=fence)

@@ -53,6 +53,45 @@ def _tokens(text: str) -> Iterator[str]:
             yield from (part[at : at + 2] for at in range(len(part) - 1))
 
 
+_AROUND = 60
+_ELLIPSIS = "…"
+
+
+def snippet(text: str, words: str) -> str:
+    """The part of a text around the first of some words that it holds; its beginning if none.
+
+    Args:
+        text: any text.
+        words: what was searched for.
+
+    Returns up to about 120 characters on one line, with an ellipsis where something was left out.
+    """
+    start, end = _first_found(text, set(tokens(words)))
+    first, last = max(0, start - _AROUND), min(len(text), end + _AROUND)
+    # Begin and end between words, where there is a space close by.
+    if first and (space := text.find(" ", first, start)) >= 0:
+        first = space + 1
+    if last < len(text) and (space := text.rfind(" ", end, last)) >= 0:
+        last = space
+    before = _ELLIPSIS if first else ""
+    after = _ELLIPSIS if last < len(text) else ""
+    return before + " ".join(text[first:last].split()) + after
+
+
+def _first_found(text: str, wanted: set[str]) -> tuple[int, int]:
+    for found in _word_pattern().finditer(text):
+        own = tokens(found.group())
+        for token in own:
+            if token not in wanted:
+                continue
+            if len(own) == 1:
+                return found.span()
+            at = found.group().find(token)  # in a script without spaces
+            start = found.start() + max(0, at)
+            return start, start + (len(token) if at >= 0 else 0)
+    return 0, 0
+
+
 @cache
 def _word_pattern() -> re.Pattern[str]:
     # Python's \w leaves out combining marks, without which many scripts fall apart.

@@ -54,7 +54,7 @@ LAYERS: dict[str, Layer] = {
         frameworks=ANY,
     ),
     "logic": Layer(
-        ("messages", "index", "models", "scope"),
+        ("fences", "messages", "index", "models", "scope"),
         ("port", "errors"),
         frameworks=(*STORE_ONLY, "langchain_core.messages", "langchain_core.runnables"),
     ),

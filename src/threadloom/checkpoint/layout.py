@@ -22,12 +22,14 @@ table). Within a checkpoint namespace:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import ormsgpack
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
 from threadloom.checkpoint.header import Header, decode_header
+from threadloom.clock import to_micros
 from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.keys import (
     AFTER_PARTS,
@@ -246,6 +248,14 @@ class Stored:
     @property
     def parent(self) -> str | None:
         return self.header.parent
+
+    @property
+    def made_at(self) -> int | None:
+        """When it was made, in microseconds since the epoch, as far as it says."""
+        try:
+            return to_micros(datetime.fromisoformat(self.header.checkpoint["ts"]))
+        except (KeyError, TypeError, ValueError):
+            return None
 
     @property
     def status(self) -> str:

@@ -25,6 +25,7 @@ from threadloom.checkpoint import life, pending, reading, upkeep, writing
 from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.layout import Place
 from threadloom.errors import InvalidKey
+from threadloom.fences import CONFIG_KEY
 from threadloom.keys import SessionPaths, check_text
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import OnConflict, Scope
@@ -66,7 +67,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         super().__init__(serde=serde)
         self.store = check_store(store)
         self._scope = Scope.of(
-            tenant, store.now, implicit=implicit_sessions, on_conflict=on_conflict
+            tenant, store.now, implicit=implicit_sessions, on_conflict=on_conflict, store=store
         )
         self._values = values_for(serde, allow, aliases)
         self._puts = life.puts_under_way(self.store)
@@ -318,7 +319,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         for thread_id in thread_ids:
             await arun(self._prune(thread_id, strategy), self.store)
 
-    def _prune(self, thread_id: str, strategy: str) -> Plan[None]:
+    def _prune(self, thread_id: str, strategy: str) -> Plan[object]:
         if strategy == "delete":
             return upkeep.delete_thread(self._scope, self._scope.paths(thread_id))
         if strategy == "keep_latest":
@@ -374,7 +375,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
                 "a checkpointer needs to know the session: pass a config with "
                 '{"configurable": {"thread_id": …}}, such as SessionInfo.config'
             ) from None
-        return self._scope.paths(thread_id)
+        return self._scope.paths(thread_id, fence=config["configurable"].get(CONFIG_KEY))
 
     def _place(self, config: RunnableConfig) -> Place:
         session = self._session(config)

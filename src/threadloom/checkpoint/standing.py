@@ -20,7 +20,8 @@ class Standing(NamedTuple):
     anybody else have written meanwhile, the batch fails and it is looked after all.
 
     Attributes:
-        session: what is left of the session's record: that it is there, without a chat history.
+        session: what is left of the session's record: that it is there, without a chat history,
+            and whether a turn is on. Turns begin and end with a change of the head record.
         counter: what to expect of the record that every append to a history changes.
         head: the head record.
         head_version: its version.
@@ -41,7 +42,8 @@ class Standing(NamedTuple):
     ) -> Standing:
         """How it stands after a put; shares nothing that LangGraph may change."""
         assert seen.session is not None
-        session = seen.session._replace(doc={}, text=None)
+        turn = seen.session.body().get("turn_id")
+        session = seen.session._replace(doc={"turn_id": turn} if turn else {}, text=None)
         return cls(session, seen.counter, head, head_version, as_parent(header), version)
 
     @property

@@ -19,6 +19,7 @@ from threadloom.checkpoint.header import Header, Ref, decode_header, encode_head
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.standing import Seen, Standing, look, put_head
 from threadloom.errors import SessionConflict
+from threadloom.fences import fence_of
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import ABSENT, PRESENT, Check, Expect, Op, Put
 from threadloom.plans import Plan, retrying
@@ -278,7 +279,9 @@ def _increments(
     """What a new checkpoint of the root adds to the session's counts."""
     if seen.existing is not None or not place.is_root:
         return {}
-    found = {"turn_count": 1} if _begins_turn(values, given, seen.parent) else {}
+    is_turns_own = fence_of(place.paths) is not None  # the turn was counted when it began
+    begins = not is_turns_own and _begins_turn(values, given, seen.parent)
+    found = {"turn_count": 1} if begins else {}
     return found | ({"conflicts": 1} if conflict else {})
 
 

@@ -54,7 +54,8 @@ class StoreChatMessageHistory(_Base):
         aliases: Mapping[str, type] | None = None,
         implicit_sessions: bool = True,
     ) -> None:
-        scope = Scope.of(tenant, check_store(store).now, implicit=implicit_sessions)
+        now = check_store(store).now
+        scope = Scope.of(tenant, now, implicit=implicit_sessions, store=store)
         values = values_for(serde, allow, aliases)
         self._bind(store, scope, values, scope.paths(session_id))
 

@@ -18,6 +18,8 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
+from threadloom.history.records import FIRST, LAST, time_of
+from threadloom.history.state import STATE
 from threadloom.history.summary import SUMMARY
 from threadloom.keys import NEXT_POSITION, SessionPaths, is_storable, message_key, storable
 from threadloom.messages import text_of, token_total, tokens_of
@@ -38,12 +40,8 @@ from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
 
-STATE = "state"
-_FIRST, _LAST = "0", ":"
-"""Keys of messages are digits: the range ``["0", ":")``."""
 
-
-def _position(number: int) -> str:
+def position(number: int) -> str:
     return f"{number:010d}"
 
 
@@ -60,9 +58,9 @@ def append(
         SessionNotFound: the session does not exist and may not begin by itself.
         SerializationError: something is no message or cannot be stored.
     """
-    named = _with_ids(messages)
+    given = [message for message in only_messages(messages) if message.id]
     fresh: dict[str, BaseMessage] = {}
-    for message in named.both:
+    for message in with_ids(messages):
         fresh[message.id or ""] = message
 
     def attempt() -> Plan[None]:
@@ -85,24 +83,24 @@ def append(
             if known
             else ()
         )
-        graph_ids = yield from _graph_ids(values, paths, session, named.given)
+        graph_ids = yield from _graph_ids(values, paths, session, given)
         change = _Change()
         now = scope.now()
-        number = 0 if counter is None else _next(counter)
+        number = 0 if counter is None else next_position(counter)
         for id, message in fresh.items():
             old = stored.get(id)
             if old is None:
-                key = _position(number)
+                key = position(number)
                 number += 1
                 change.add(message, shared=id in graph_ids)
-                change.ops.append(_put(values, paths, key, message, now, ABSENT))
-                change.ops.append(_entry(paths, message, key))
+                change.ops.append(put_message(values, paths, key, message, now, ABSENT))
+                change.ops.append(put_entry(paths, message, key))
                 continue
-            put = _put(values, paths, old.key, message, _time(old), old.version)
-            before = read_message(values, old)
-            if not _same(values, old, put, before, message):
+            put = put_message(values, paths, old.key, message, time_of(old), old.version)
+            if not is_stored(values, old, put, message):
+                before = read_message(values, old)
                 change.replace(before, message, shared=id in graph_ids)
-                change.ops += (put, _entry(paths, message, old.key))
+                change.ops += (put, put_entry(paths, message, old.key))
         if not change.ops:
             return
         change.ops.append(
@@ -113,7 +111,7 @@ def append(
                 expect=ABSENT if counter is None else counter.version,
             )
         )
-        expect: Expect = session.version if session is not None and named.given else PRESENT
+        expect: Expect = session.version if session is not None and given else PRESENT
         fields: Mapping[str, Any] = {}
         if session is None:
             (remains,) = yield [index.remains(paths)]
@@ -148,7 +146,7 @@ def load(
     """
     if limit is not None and limit <= 0:
         return []
-    end = _LAST
+    end = LAST
     if before is not None:
         (place,) = yield [Get(paths.memory_index, message_key(before))]
         if place is None:
@@ -156,13 +154,13 @@ def load(
         end = place.body()["at"]
     session, records = yield [
         Get(paths.sessions, paths.id, blob=False),
-        Scan(paths.memory, _FIRST, end, reverse=limit is not None, limit=limit),
+        Scan(paths.memory, FIRST, end, reverse=limit is not None, limit=limit),
     ]
     if session is None:
         return []
     if limit is not None:
         records.reverse()
-    return [(read_message(values, record), _time(record)) for record in records]
+    return [(read_message(values, record), time_of(record)) for record in records]
 
 
 def update_last(
@@ -172,7 +170,7 @@ def update_last(
 
     A message without an id gets the last one's, on the object itself, once it is stored.
     """
-    (given,) = _only_messages([message])
+    (given,) = only_messages([message])
 
     def attempt() -> Plan[bool]:
         session, last = yield from _last(paths)
@@ -181,7 +179,9 @@ def update_last(
         before = read_message(values, last)
         message = given if given.id else given.model_copy(update={"id": before.id})
         change = _Change()
-        change.ops.append(_put(values, paths, last.key, message, _time(last), last.version))
+        change.ops.append(
+            put_message(values, paths, last.key, message, time_of(last), last.version)
+        )
         if message.id != before.id:
             new_key = message_key(message.id or "")
             (taken,) = yield [Get(paths.memory_index, new_key)]
@@ -189,7 +189,7 @@ def update_last(
                 raise InvalidKey(f"message {message.id!r} stands elsewhere in the history already")
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
             change.ops.append(Check(paths.memory_index, new_key, ABSENT))
-        change.ops.append(_entry(paths, message, last.key))
+        change.ops.append(put_entry(paths, message, last.key))
         graph_ids = yield from _graph_ids(values, paths, session, [before, message])
         change.remove(before, shared=before.id in graph_ids)
         change.add(message, shared=message.id in graph_ids)
@@ -256,7 +256,7 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
             f"{door}_{unit}": 0 for door in ("history", "shared") for unit in ("messages", "tokens")
         }
         # Positions go on counting, so that a message's place never means another message.
-        number = 0 if counter is None else _next(counter)
+        number = 0 if counter is None else next_position(counter)
         yield index.touch(
             paths,
             session,
@@ -294,7 +294,7 @@ def read_message(values: Values, record: Record) -> BaseMessage:
     return message
 
 
-def _put(
+def put_message(
     values: Values, paths: SessionPaths, key: str, message: BaseMessage, at: int, expect: Expect
 ) -> Put:
     where = f"message {message.id}"
@@ -310,21 +310,13 @@ def _put(
     return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
 
 
-def _entry(paths: SessionPaths, message: BaseMessage, key: str) -> Put:
+def put_entry(paths: SessionPaths, message: BaseMessage, key: str) -> Put:
     """What the index of message ids says of a message."""
     doc = {"at": key, "tokens": tokens_of(message)}
     return Put(paths.memory_index, message_key(message.id or ""), doc=doc)
 
 
-def _time(record: Record) -> int:
-    """When a message was added, in microseconds since the epoch."""
-    at = record.body().get("at")
-    if not isinstance(at, int):
-        raise CorruptRecord(f"message {record.namespace}/{record.key} lost its time")
-    return at
-
-
-def _next(counter: Record) -> int:
+def next_position(counter: Record) -> int:
     """The next position of a history."""
     number = counter.body().get("next")
     if not isinstance(number, int):
@@ -332,17 +324,18 @@ def _next(counter: Record) -> int:
     return number
 
 
-def _same(values: Values, old: Record, put: Put, before: BaseMessage, message: BaseMessage) -> bool:
-    """Whether a message is stored already as it is; equality would take 1 for True."""
+def is_stored(values: Values, old: Record, put: Put, message: BaseMessage) -> bool:
+    """Whether a record holds a message as it is; equality would take 1 for True."""
     if values.readable:
         return (old.blob, old.text) == (put.blob, put.text)
+    before = read_message(values, old)
     return type(before) is type(message) and before == message
 
 
 def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
     session, records = yield [
         Get(paths.sessions, paths.id),
-        Scan(paths.memory, _FIRST, _LAST, reverse=True, limit=1),
+        Scan(paths.memory, FIRST, LAST, reverse=True, limit=1),
     ]
     return session, records[0] if records else None
 
@@ -357,22 +350,20 @@ def _graph_ids(
     return {message.id for message in messages if message.id}
 
 
-@dataclass
-class _Named:
-    both: list[BaseMessage]
-    given: list[BaseMessage]
+def with_ids(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Messages that all have an id: one without gets it, on the object itself.
 
-
-def _with_ids(messages: Sequence[BaseMessage]) -> _Named:
-    found = _only_messages(messages)
-    given = [message for message in found if message.id]
+    Raises:
+        SerializationError: something is no message.
+    """
+    found = only_messages(messages)
     for message in found:
         if not message.id:
             message.id = str(uuid4())
-    return _Named(found, given)
+    return found
 
 
-def _only_messages(messages: Any) -> list[BaseMessage]:
+def only_messages(messages: Any) -> list[BaseMessage]:
     if isinstance(messages, (BaseMessage, str)):
         raise SerializationError(
             f"add_messages takes a list of messages, got a {type(messages).__qualname__}"

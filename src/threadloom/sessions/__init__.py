@@ -1,11 +1,14 @@
-"""Sessions.
+"""Sessions: `SessionManager`, and what it does, part by part.
 
-* `manager` - `SessionManager`, the public face: what it is made of, opening and closing.
-* `index_face`, `conversation_face` - its operations, by subject; `base` is what they share.
-* `plans` - what the operations on the index do.
-* `conversation` - the conversation of a session over both doors.
+* `manager` - the public face, made of the `…_face` modules.
+* `plans` - the index: create, get, list, count, delete, change.
+* `travel` - fork and rewind. `whole` - save and load. `turns`, `holding` - one turn at a time.
+* `conversation` - the messages of both doors. `searching` - by words.
+* `retention` - what is old goes. `care` - where the bytes are.
 """
 
+from threadloom.sessions.holding import Turn
 from threadloom.sessions.manager import SessionManager
+from threadloom.sessions.whole_face import SessionStore
 
-__all__ = ["SessionManager"]
+__all__ = ["SessionManager", "SessionStore", "Turn"]

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.head_messages import Growth, head_messages
 from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.history import plans as history
-from threadloom.keys import SessionPaths
+from threadloom.keys import SessionPaths, message_key
 from threadloom.messages import MESSAGES
 from threadloom.ops import Get
 from threadloom.plans import Plan
 from threadloom.values import Values
 
 Source = Literal["auto", "history", "graph"]
-Timed = tuple[int, BaseMessage]
+T = TypeVar("T")
 
 
 def messages(
@@ -54,22 +55,36 @@ def messages(
         pairs = yield from history.load(values, paths, limit=limit, before=before)
         return [message for message, _ in pairs]
     pairs = yield from history.load(values, paths)
-    known = {message.id for message in graph if message.id}
-    own = [(at, message) for message, at in pairs if message.id not in known]
-    both = merge(_timed(graph, growth), own, key=lambda timed: timed[0])
-    return _page([message for _, message in both], limit, before)
+    own = [(message_key(message.id or ""), at, message) for message, at in pairs]
+    return _page(merged(graph, growth, own), limit, before)
 
 
-def _timed(graph: list[BaseMessage], growth: Growth) -> list[Timed]:
+def merged(
+    graph: Sequence[BaseMessage], growth: Growth, own: Iterable[tuple[str, int, T]]
+) -> list[BaseMessage | T]:
+    """The conversation of both doors in order.
+
+    Args:
+        graph: the graph's messages.
+        growth: when the graph's conversation grew.
+        own: what the chat history has: keys of message ids, times, and what stands for them.
+    """
+    known = {message_key(message.id) for message in graph if message.id}
+    alone: list[tuple[int, BaseMessage | T]] = [
+        (at, item) for key, at, item in own if key not in known
+    ]
+    both = merge(_timed(graph, growth), alone, key=lambda timed: timed[0])
+    return [item for _, item in both]
+
+
+def _timed(graph: Sequence[BaseMessage], growth: Growth) -> Iterator[tuple[int, Any]]:
     """The graph's messages with the time when the conversation grew to hold them."""
-    timed: list[Timed] = []
     steps = iter(growth)
     upto, at = next(steps, (0, 0))
     for number, message in enumerate(graph, start=1):
         while upto < number and (step := next(steps, None)) is not None:
             upto, at = step
-        timed.append((at, message))
-    return timed
+        yield at, message
 
 
 def _page(messages: list[BaseMessage], limit: int | None, before: str | None) -> list[BaseMessage]:

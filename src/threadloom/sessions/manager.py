@@ -12,17 +12,33 @@ from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import Memory
+from threadloom.keys import tenant_root
 from threadloom.scope import OnConflict, Scope
 from threadloom.sessions.care_face import CareFace
 from threadloom.sessions.conversation_face import ConversationFace
 from threadloom.sessions.index_face import IndexFace
+from threadloom.sessions.retention_face import RetentionFace
+from threadloom.sessions.search_face import SearchFace
+from threadloom.sessions.travel_face import TravelFace
+from threadloom.sessions.turn_face import TurnFace
+from threadloom.sessions.whole_face import WholeFace
 from threadloom.store import Store
 from threadloom.stores.registry import open_store
 from threadloom.values import values_for
 from threadloom.views import TenantStore
 
 
-class SessionManager(IndexFace, ConversationFace, CareFace, Closing):
+class SessionManager(
+    IndexFace,
+    TurnFace,
+    TravelFace,
+    WholeFace,
+    ConversationFace,
+    SearchFace,
+    RetentionFace,
+    CareFace,
+    Closing,
+):
     """The sessions of an application: their index, chat histories, checkpoints and store.
 
     Every operation exists twice, `name` and `aname`, with one signature; both may be used on
@@ -66,10 +82,8 @@ class SessionManager(IndexFace, ConversationFace, CareFace, Closing):
     ) -> None:
         self._values = values_for(serde, allow, aliases)
         self._tenant = tenant
-        self._scope = Scope.of(
-            tenant, self._now, implicit=implicit_sessions, on_conflict=on_conflict
-        )
         self._clock = clock
+        tenant_root(tenant)  # before anything is opened
         self._owned = isinstance(store, str)
         if isinstance(store, str):
             self._store = open_store(store, clock=clock)
@@ -85,6 +99,13 @@ class SessionManager(IndexFace, ConversationFace, CareFace, Closing):
                 f"a store is a URL such as 'sqlite:///sessions.db' or a store such as "
                 f"SQLiteStore(path), got a {type(store).__name__}"
             )
+        self._scope = Scope.of(
+            tenant,
+            self._now,
+            implicit=implicit_sessions,
+            on_conflict=on_conflict,
+            store=self._store,
+        )
         self._memory = Memory(self._store, self._scope, self._values)
         self._view = TenantStore(self._store, self._scope.root)
 

@@ -134,6 +134,12 @@ def listing(
     return SessionPage(index.infos(page), cursor)
 
 
+def ids(scope: Scope) -> Plan[list[str]]:
+    """The ids of all sessions, oldest created first."""
+    (records,) = yield [Query((*scope.root, SESSIONS), order_by="created_at")]
+    return [record.key for record in records]
+
+
 def count(scope: Scope, filters: Filters) -> Plan[int]:
     """How many sessions pass a filter."""
     (number,) = yield [Count((*scope.root, SESSIONS), filter=store_filter(filters))]

@@ -1,0 +1,230 @@
+"""A checkpoint namespace read whole: what its checkpoints need of each other, and of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.header import Apart, Inline, encode_header
+from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.life import made_at
+from threadloom.checkpoint.spans import Span, element_place, places
+from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
+from threadloom.ops import Delete, Op, Put, Record, Scan
+from threadloom.plans import Plan
+from threadloom.values import Values
+
+_ABANDONED = 3600 * 1_000_000
+"""Microseconds by which a checkpoint has to be older than the newest to be given up."""
+
+NO_GRAPH = {
+    "status": "idle",
+    "graph_messages": 0,
+    "graph_tokens": 0,
+    "shared_messages": 0,
+    "shared_tokens": 0,
+}
+"""What a session's record says where there is no graph state."""
+
+
+class Thread(NamedTuple):
+    """One checkpoint namespace, whole."""
+
+    place: Place
+    values: Values
+    head_record: Record
+    head: Head
+    stored: dict[str, Stored]
+    records: list[Record]
+    loose: list[Record]
+    apart: list[Record]
+    elements: list[Record]
+    texts: list[Record]
+
+    def all_records(self) -> Iterable[Record]:
+        """Everything in the namespace but its head record."""
+        return (*self.records, *self.apart, *self.elements, *self.texts)
+
+    def deletable(self, doomed: set[str]) -> set[str]:
+        """Of some checkpoints those that no other one is rebuilt from.
+
+        What stays for another's sake stays whole: it is still a checkpoint that can be read.
+        """
+        kept = fresh = set(self.stored) - doomed
+        while fresh:
+            fresh = self._needed(fresh) - kept
+            kept = kept | fresh
+        return set(self.stored) - kept
+
+    def without(self, gone: set[str]) -> list[Op]:
+        """What removes checkpoints, and everything that only they used."""
+        left = [item for id, item in self.stored.items() if id not in gone]
+        ops: list[Op] = [self._new_head(left, gone)] if gone else []
+        records = self.place.records()
+        for id in gone:
+            ops.append(Delete(records, layout.checkpoint_key(id)))
+            ops += [
+                Delete(records, layout.write_key(id, write.task_id, write.number))
+                for write in self.stored[id].writes
+            ]
+        ops += self.dead(left)
+        ops += [
+            Put(
+                item.record.namespace,
+                item.record.key,
+                doc=item.record.doc,
+                blob=encode_header(item.header._replace(parent=None)),
+                expect=item.record.version,
+            )
+            for item in left
+            if item.parent in gone
+        ]
+        return ops
+
+    def dead(self, left: Iterable[Stored], *, loose: bool = True) -> list[Delete]:
+        """What removes values, elements and texts that none of some checkpoints needs.
+
+        Args:
+            left: the checkpoints, each with its pending writes.
+            loose: whether pending writes count whose checkpoint has not come yet.
+        """
+        left = list(left)
+        values: set[str] = set()
+        spans: set[Span] = set()
+        bodies = [write.blob for item in left for write in item.writes]
+        if loose:
+            bodies += [layout.pending_write(record).blob for record in self.loose]
+        for item in left:
+            for channel, ref in item.header.refs.items():
+                if isinstance(ref, Apart):
+                    values.add(layout.value_key(channel, item.header.versions[channel]))
+                elif isinstance(ref, Inline):
+                    bodies.append(ref.data)
+                else:
+                    spans.update(ref.spans)
+        used = set(places(spans))
+        ops: list[Delete] = []
+        for record in self.apart:
+            if record.key in values:
+                bodies.append(record.blob or b"")
+            else:
+                ops.append(Delete(record.namespace, record.key))
+        for record in self.elements:
+            if element_place(record.key) in used:
+                bodies.append(record.blob or b"")
+            else:
+                ops.append(Delete(record.namespace, record.key))
+        texts = {key for body in bodies for key in self.values.opened(body).keys}
+        ops += [Delete(text.namespace, text.key) for text in self.texts if text.key not in texts]
+        return ops
+
+    def abandoned(self) -> list[Record]:
+        """The pending writes whose checkpoint surely never came."""
+        newest = None if self.head.id is None else made_at(self.head.id)
+        if newest is None:
+            return []
+        return [
+            record
+            for record in self.loose
+            if (made := made_at(layout.written_for(record))) is not None
+            and made < newest - _ABANDONED
+        ]
+
+    def newest_without(self, gone: set[str]) -> Stored | None:
+        """The head once some checkpoints are gone."""
+        left = [item for id, item in self.stored.items() if id not in gone]
+        if self.head.id is not None and any(item.id == self.head.id for item in left):
+            return self.stored[self.head.id]
+        return max(left, key=lambda item: item.seq, default=None)
+
+    def session_fields(self, newest: Stored | None) -> dict[str, object]:
+        """What the session's record says where `newest` is the root's head."""
+        if newest is None:
+            return dict(NO_GRAPH)
+        messages, tokens = newest.header.counts or (0, 0)
+        return {"status": newest.status, "graph_messages": messages, "graph_tokens": tokens}
+
+    def _new_head(self, left: list[Stored], gone: set[str]) -> Op:
+        get = self.place.head()
+        version = self.head_record.version
+        if not left:
+            return Delete(get.namespace, get.key, expect=version)
+        newest = self.newest_without(gone)
+        head = self.head._replace(id=None if newest is None else newest.id)
+        if newest is not None and newest.status != "idle":
+            head = head.with_mark(newest.id, newest.status)
+        tips = tuple(tip for tip in head.tips if tip not in gone)
+        if head.id is not None and head.id not in tips:
+            tips = (*tips, head.id)
+        head = head._replace(tips=tips)
+        return Put(get.namespace, get.key, doc=head.doc(), expect=version)
+
+    def _needed(self, survivors: Iterable[str]) -> set[str]:
+        """Ancestors without which a delta channel of a survivor could not be rebuilt."""
+        needed: set[str] = set()
+        for id in survivors:
+            for channel in self.stored[id].header.absent:
+                needed |= self._needed_for(id, channel)
+        return needed
+
+    def _needed_for(self, id: str, channel: str) -> set[str]:
+        """Walk back from a checkpoint that has a version of a channel but no value.
+
+        LangGraph's metadata names the delta channels that have moved on since their last
+        snapshot; of these everything back to a stored value is needed. Others may be delta
+        channels all the same, where checkpoints come without that metadata: where the version
+        changes between a parent and its child, and the parent's pending writes hold a write to
+        the channel, the child's value is that write on top of the parent's: a delta channel.
+        Without such a write the channel was emptied there.
+        """
+        passed: list[str] = []
+        written = known = channel in self.stored[id].header.delta
+        child = self.stored[id].header
+        parent = self.stored[id].parent
+        while parent is not None and parent in self.stored:
+            header = self.stored[parent].header
+            changed = header.versions.get(channel) != child.versions.get(channel)
+            wrote = any(write.channel == channel for write in self.stored[parent].writes)
+            if changed and not wrote and not known:
+                break
+            passed.append(parent)
+            written = written or wrote
+            if channel in header.refs:
+                break
+            child, parent = header, self.stored[parent].parent
+        return set(passed) if written else set()
+
+
+def read_threads(
+    values: Values, paths: SessionPaths, *, whole_texts: bool = False
+) -> Plan[list[Thread]]:
+    """The checkpoint namespaces of a session.
+
+    Args:
+        values: how values are stored.
+        paths: the session's places.
+        whole_texts: whether the long texts are wanted themselves, not only their keys.
+    """
+    (heads,) = yield [Scan(paths.checkpoints)]
+    threads = []
+    for head in heads:
+        place = Place(paths, decode_id(head.key))
+        records, apart, elements, texts = yield [
+            Scan(place.records()),
+            Scan(place.values()),
+            Scan(place.logs()),
+            Scan(place.texts(), blobs=whole_texts),
+        ]
+        stored = layout.group(records)
+        loose = [
+            record
+            for record in records
+            if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
+        ]
+        threads.append(
+            Thread(
+                place, values, head, Head.read(head), stored, records, loose, apart, elements, texts
+            )
+        )
+    return threads

@@ -1,0 +1,395 @@
+"""Back to an earlier checkpoint: what a rewind writes, and what a fork takes along.
+
+To move the head back would be wrong: the next run would find the pending writes of the old head
+and call no node, and a delta channel would read both branches. So the new head is a **sibling**
+of the checkpoint that is gone back to: a copy with an id of its own, the same parent, and no
+pending writes. What was undone stays where it is, without being the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from langgraph.checkpoint.base.id import uuid6
+
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.channels import ChannelWriter
+from threadloom.checkpoint.conversation import Moment, follow
+from threadloom.checkpoint.header import Header, ListRef, encode_header
+from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.spans import cut, joined, length
+from threadloom.checkpoint.standing import put_head
+from threadloom.checkpoint.threads import NO_GRAPH, Thread, read_threads
+from threadloom.errors import CheckpointNotFound, SerializationError
+from threadloom.keys import Namespace, SessionPaths
+from threadloom.messages import MESSAGES
+from threadloom.ops import ABSENT, Op, Patch, Put, Record
+from threadloom.plans import Plan
+from threadloom.values import Values
+
+
+class Graph:
+    """The graph state of a session, read whole.
+
+    Attributes:
+        threads: its checkpoint namespaces.
+        root: that of the graph itself; None where the session has no graph state.
+    """
+
+    def __init__(self, values: Values, paths: SessionPaths, threads: Sequence[Thread]) -> None:
+        self._values = values
+        self._paths = paths
+        self.threads = threads
+        self.root = next((thread for thread in threads if thread.place.is_root), None)
+        self._parents: dict[tuple[str, str], Any] = {}
+
+    @property
+    def head(self) -> Stored | None:
+        """The newest checkpoint of the graph itself."""
+        if self.root is None or self.root.head.id is None:
+            return None
+        return self.root.stored.get(self.root.head.id)
+
+    def find(self, checkpoint_id: str) -> Stored:
+        """A checkpoint of the graph itself.
+
+        Raises:
+            CheckpointNotFound: there is none.
+        """
+        stored = None if self.root is None else self.root.stored.get(checkpoint_id)
+        if stored is None:
+            raise CheckpointNotFound(
+                f"session {self._paths.id!r} has no checkpoint {checkpoint_id!r}"
+            )
+        return stored
+
+    def with_messages(self, count: int) -> Stored:
+        """The newest checkpoint whose conversation is the beginning of the head's.
+
+        Checkpoints on the way to the head come first, and one with new input comes last: it is
+        the beginning of what followed.
+
+        Raises:
+            CheckpointNotFound: there is none with exactly this conversation.
+        """
+        head = self.head
+        if head is not None and self.root is not None:
+            way = {stored.id for stored in self.path(head)}
+            fitting = [
+                stored
+                for stored in self.root.stored.values()
+                if (stored.header.counts or (0, 0))[0] == count
+                and _begins(head.header, stored.header, count)
+            ]
+            if fitting:
+                return max(
+                    fitting, key=lambda item: (item.id in way, not self._is_input(item), item.seq)
+                )
+        raise CheckpointNotFound(
+            f"session {self._paths.id!r} has no checkpoint with exactly the first {count} messages "
+            "of its conversation; name one by its checkpoint_id"
+        )
+
+    def _is_input(self, stored: Stored) -> bool:
+        return bool(self._metadata(stored).get("source") == "input")
+
+    def _metadata(self, stored: Stored) -> Mapping[str, Any]:
+        found = self._values.loads_opaque(stored.header.metadata)
+        return found if isinstance(found, Mapping) else {}
+
+    def path(self, stored: Stored) -> list[Stored]:
+        """A checkpoint of the graph itself and its ancestors, nearest first."""
+        assert self.root is not None
+        found = [stored]
+        seen = {stored.id}
+        while (parent := found[-1].parent) is not None and parent not in seen:
+            above = self.root.stored.get(parent)
+            if above is None:
+                break
+            found.append(above)
+            seen.add(parent)
+        return found
+
+    def has_children(self, stored: Stored) -> bool:
+        """Whether another checkpoint of the graph goes on from this one."""
+        assert self.root is not None
+        return any(other.parent == stored.id for other in self.root.stored.values())
+
+    def made_during(self, thread: Thread, runs: Collection[str]) -> list[Stored]:
+        """The checkpoints of a subgraph that were made while some of the root's were the head."""
+        return [
+            stored for stored in thread.stored.values() if self._root_of(thread, stored) in runs
+        ]
+
+    def _root_of(self, thread: Thread, stored: Stored) -> str | None:
+        place = thread.place.ns, stored.id
+        if place not in self._parents:
+            parents = self._metadata(stored).get("parents")
+            self._parents[place] = parents.get("") if isinstance(parents, Mapping) else None
+        found: str | None = self._parents[place]
+        return found
+
+
+def read_graph(values: Values, paths: SessionPaths) -> Plan[Graph]:
+    """All graph state of a session."""
+    threads = yield from read_threads(values, paths, whole_texts=True)
+    return Graph(values, paths, threads)
+
+
+def _begins(head: Header, other: Header, count: int) -> bool:
+    """Whether the conversation of a checkpoint is the beginning of the head's."""
+    if not count:
+        return True
+    whole, part = head.refs.get(MESSAGES), other.refs.get(MESSAGES)
+    if not isinstance(whole, ListRef) or not isinstance(part, ListRef):
+        return whole == part
+    return length(part.spans) == count and joined(cut(whole.spans, 0, count)) == joined(part.spans)
+
+
+@dataclass
+class Undone:
+    """What a rewind writes to the graph state of a session.
+
+    Attributes:
+        ops: the operations.
+        fields: what the session's record says afterwards, but for what both doors share.
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def rewind(
+    cache: Cache, values: Values, graph: Graph, session: Record, target: Stored, now: int
+) -> Plan[Undone]:
+    """New heads in every namespace, as they were at a checkpoint of the graph itself."""
+    assert graph.root is not None
+    undone = Undone()
+    before = {stored.id for stored in graph.path(target)[1:]}
+    for thread in graph.threads:
+        if thread.place.is_root:
+            continue
+        kept = graph.made_during(thread, before)
+        newest = max(kept, key=lambda item: item.seq, default=None)
+        if newest is None:
+            if thread.head.id is not None:
+                undone.ops.append(_put_head(thread, thread.head._replace(id=None)))
+        elif newest.id != thread.head.id:
+            head, record = sibling(values, thread, newest)
+            undone.ops += (record, _put_head(thread, head))
+    head, record = sibling(values, graph.root, target)
+    counts = target.header.counts
+    shown = yield from _show(cache, values, graph, session, target)
+    head = head.with_growth(0 if counts is None else counts[0], now)
+    undone.ops += (*shown, record, _put_head(graph.root, head))
+    undone.fields = {**NO_GRAPH, "status": "idle"}
+    if counts is not None:
+        undone.fields |= {"graph_messages": counts[0], "graph_tokens": counts[1]}
+    return undone
+
+
+def _put_head(thread: Thread, head: Head) -> Put:
+    return put_head(thread.place, thread.head_record.version, head)
+
+
+def sibling(values: Values, thread: Thread, target: Stored) -> tuple[Head, Put]:
+    """A copy of a checkpoint beside it: the head after it is put, and its record."""
+    header = target.header
+    id = str(uuid6(clock_seq=header.seq))
+    new = header._replace(
+        seq=thread.head.puts + 1,
+        checkpoint={**header.checkpoint, "id": id},
+        metadata=_of_a_fork(values, header.metadata),
+    )
+    record = Put(
+        thread.place.records(),
+        layout.checkpoint_key(id),
+        doc=target.record.doc,
+        blob=encode_header(new),
+        expect=ABSENT,
+    )
+    return thread.head.with_put(id, header.parent, on_purpose=True), record
+
+
+def _of_a_fork(values: Values, metadata: bytes) -> bytes:
+    found = values.loads_opaque(metadata)
+    if not isinstance(found, Mapping):
+        return metadata
+    try:
+        return values.dumps({**found, "source": "fork"}, where="metadata")
+    except SerializationError:
+        return metadata  # it holds types that this process lacks
+
+
+def _show(
+    cache: Cache, values: Values, graph: Graph, session: Record, target: Stored
+) -> Plan[list[Put | Patch]]:
+    """Let search see the conversation of a checkpoint instead of the head's."""
+    assert graph.root is not None
+    place, head, header = graph.root.place, graph.root.head, target.header
+    writer = ChannelWriter(cache, values, place, head.logs)
+    conversation = yield from follow(
+        Moment(cache, values, place, session, head, header),
+        writer,
+        header.refs,
+        {},
+        header.versions,
+        moves_head=target.id != head.id,
+    )
+    ops = (*writer.keeper.ops(conversation.shown), *conversation.patches)
+    return [op for op in ops if isinstance(op, (Put, Patch))]
+
+
+@dataclass
+class Forked:
+    """What a fork writes to the graph state of the new session.
+
+    Attributes:
+        ops: the operations.
+        fields: what the new session's record says of it, but for what both doors share.
+    """
+
+    ops: list[Op] = field(default_factory=list)
+    fields: dict[str, Any] = field(default_factory=dict)
+
+
+def fork(
+    cache: Cache,
+    values: Values,
+    graph: Graph,
+    session: Record,
+    to: SessionPaths,
+    target: Stored,
+    now: int,
+) -> Plan[Forked]:
+    """The graph state of a session as it was at a checkpoint, for another one.
+
+    That is the way to the checkpoint, and what subgraphs did on it. Where others go on from the
+    checkpoint a sibling takes its place; where none does, it keeps its pending writes.
+    """
+    assert graph.root is not None
+    has_children = graph.has_children(target)
+    way = graph.path(target)
+    kept = {stored.id for stored in (way[1:] if has_children else way)}
+    forked = Forked()
+    shown: list[Put | Patch] = []
+    for thread in graph.threads:
+        here = thread.place
+        there = Place(to, here.ns)
+        extra: list[Put] = []
+        if here.is_root:
+            stays = [thread.stored[id] for id in kept]
+            shown = yield from _show(cache, values, graph, session, target)
+            if has_children:
+                head, record = sibling(values, thread, target)
+                extra.append(record)
+            else:
+                head = thread.head._replace(id=target.id)
+            counts = target.header.counts
+            head = head.with_growth(0 if counts is None else counts[0], now)
+        else:
+            stays = graph.made_during(thread, kept)
+            newest = max(stays, key=lambda item: item.seq, default=None)
+            if newest is None:
+                continue
+            head = thread.head._replace(id=newest.id)
+        if (status := _status(thread, head)) != "idle":
+            head = head.with_mark(head.id or "", status)
+        ids = {stored.id for stored in stays}
+        also = [Stored(target.id, target.record, [])] if extra else []
+        copies = _copies(thread, stays, also, there)
+        places = {(op.namespace, op.key) for op in copies}
+        forked.ops += copies
+        forked.ops += [op._replace(namespace=there.records()) for op in extra]
+        for op in shown if here.is_root else ():
+            moved = op._replace(namespace=_namespace(op.namespace, here, there))
+            if (moved.namespace, moved.key) in places:
+                forked.ops.append(moved)
+        forked.ops.append(put_head(there, ABSENT, _head_of_fork(head, ids)))
+    status = "idle" if has_children else target.status
+    forked.fields = {**NO_GRAPH, "status": status}
+    if (counts := target.header.counts) is not None:
+        forked.fields |= {"graph_messages": counts[0], "graph_tokens": counts[1]}
+    return forked
+
+
+def copy(graph: Graph, to: SessionPaths) -> list[Op]:
+    """All graph state of a session, for another one; the two share nothing."""
+    ops: list[Op] = []
+    for thread in graph.threads:
+        here, there = thread.place, Place(to, thread.place.ns)
+        ops += [
+            Put(
+                _namespace(record.namespace, here, there),
+                record.key,
+                doc=record.doc,
+                blob=record.blob,
+                text=record.text,
+                expect=ABSENT,
+            )
+            for record in thread.all_records()
+        ]
+        ops.append(put_head(there, ABSENT, thread.head._replace(logs={})))
+    return ops
+
+
+def _status(thread: Thread, head: Head) -> str:
+    """What the pending writes of a head say of its run."""
+    stored = thread.stored.get(head.id or "")
+    return "idle" if stored is None else stored.status
+
+
+def _head_of_fork(head: Head, ids: Collection[str]) -> Head:
+    """The head record of a fork, which adds to logs of its own."""
+    assert head.id is not None
+    marks = {id: mark for id, mark in head.marks.items() if id in ids or id == head.id}
+    return head._replace(greatest=max([*ids, head.id]), tips=(head.id,), marks=marks, logs={})
+
+
+def _copies(
+    thread: Thread, stays: Sequence[Stored], also: Sequence[Stored], there: Place
+) -> list[Put]:
+    """Checkpoints with their pending writes, and all that these and further ones refer to."""
+    here = thread.place
+    dead = {(op.namespace, op.key) for op in thread.dead([*stays, *also], loose=False)}
+    ops = [
+        Put(
+            there.records(),
+            stored.record.key,
+            doc=stored.record.doc,
+            blob=stored.record.blob,
+            expect=ABSENT,
+        )
+        for stored in stays
+    ]
+    ops += [
+        Put(
+            there.records(),
+            layout.write_key(stored.id, write.task_id, write.number),
+            blob=layout.encode_write(write.channel, write.task_path, write.blob),
+            expect=ABSENT,
+        )
+        for stored in stays
+        for write in stored.writes
+    ]
+    ops += [
+        Put(
+            _namespace(record.namespace, here, there),
+            record.key,
+            doc=record.doc,
+            blob=record.blob,
+            text=record.text,
+            expect=ABSENT,
+        )
+        for record in (*thread.apart, *thread.elements, *thread.texts)
+        if (record.namespace, record.key) not in dead
+    ]
+    return ops
+
+
+def _namespace(namespace: Namespace, here: Place, there: Place) -> Namespace:
+    """The namespace of another session that holds what this one holds here."""
+    return (*there.records(), *namespace[len(here.records()) :])

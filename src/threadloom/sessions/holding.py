@@ -1,0 +1,242 @@
+"""Having a turn: the block that takes, renews and ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from contextvars import Token
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final
+from uuid import uuid4
+
+from langchain_core.runnables import RunnableConfig
+
+from threadloom import fences
+from threadloom.errors import InvalidKey, SessionBusy, SessionConflict, ThreadloomError
+from threadloom.keys import SessionPaths, check_id
+from threadloom.plans import Pause, Plan, arun, run
+from threadloom.scope import Scope
+from threadloom.sessions import turns
+from threadloom.sessions.retention import duration
+from threadloom.sessions.turns import Held
+from threadloom.store import Store
+
+logger = logging.getLogger("threadloom.sessions")
+
+LEASE: Final = timedelta(seconds=30)
+_RENEWALS: Final = 3
+"""How often a lease is renewed while it lasts."""
+_FIRST_LOOK, _LAST_LOOK = 0.02, 0.25
+"""Seconds between looks of somebody who waits."""
+
+
+class Turn:
+    """A turn that is under way.
+
+    Attributes:
+        id: its id.
+        session_id: the session that it is a turn of.
+    """
+
+    def __init__(self, id: str, paths: SessionPaths, fence: int) -> None:
+        self.id = id
+        self.session_id = paths.id
+        self._fence = fence
+        self._tokens = 0
+        self._lost = threading.Event()
+
+    @property
+    def config(self) -> RunnableConfig:
+        """A fresh config that names the session to graphs and chains, and carries the fence."""
+        return {
+            "configurable": {
+                "thread_id": self.session_id,
+                "session_id": self.session_id,
+                fences.CONFIG_KEY: self._fence,
+            }
+        }
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is known that the turn was taken over, or its session deleted."""
+        return self._lost.is_set()
+
+    def add_tokens(self, number: int) -> None:
+        """Count tokens that no stored message tells of; they are stored when the turn ends.
+
+        Raises:
+            InvalidKey: it is no number of tokens.
+        """
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+            raise InvalidKey(f"a number of tokens is 0 or more, got {number!r}")
+        self._tokens += number
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(id={self.id!r}, session_id={self.session_id!r})"
+
+
+class TurnHolder:
+    """What `SessionManager.turn` gives: enter it once, by `with` or by `async with`."""
+
+    def __init__(
+        self,
+        store: Store,
+        scope: Scope,
+        paths: SessionPaths,
+        *,
+        turn_id: str | None,
+        wait: float | timedelta | None,
+        lease: timedelta,
+    ) -> None:
+        self._store, self._scope, self._paths = store, scope, paths
+        self._id = str(uuid4()) if turn_id is None else check_id(turn_id, "a turn id")
+        self._wait = _seconds(wait)
+        self._lease = duration(lease, "lease")
+        self._turn: Turn | None = None
+        self._token: Token[Any] | None = None
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Turn:
+        turn = self._begin(run(self._take(), self._store))
+        self._thread = threading.Thread(
+            target=self._keep, args=(turn,), name="threadloom-turn", daemon=True
+        )
+        self._thread.start()
+        return turn
+
+    async def __aenter__(self) -> Turn:
+        turn = self._begin(await arun(self._take(), self._store))
+        self._task = asyncio.get_running_loop().create_task(self._akeep(turn))
+        return turn
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        turn = self._leave()
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+        with self._outcome(error):
+            run(self._end(turn, error), self._store)
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        turn = self._leave()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        with self._outcome(error):
+            await _to_its_end(arun(self._end(turn, error), self._store))
+
+    def _take(self) -> Plan[Held]:
+        deadline = time.monotonic() + self._wait
+        pause = _FIRST_LOOK
+        while True:
+            held = yield from turns.take(self._scope, self._paths, self._id, self._lease)
+            if held is not None:
+                return held
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise SessionBusy(
+                    f"session {self._paths.id!r} has another turn under way; waited "
+                    f"{self._wait:g} s for it"
+                )
+            yield Pause(min(left, random.uniform(0.5, 1) * pause))  # noqa: S311
+            pause = min(_LAST_LOOK, 2 * pause)
+
+    def _begin(self, held: Held) -> Turn:
+        if self._turn is not None:
+            raise InvalidKey("a turn is entered once: call turn() again for another one")
+        self._turn = Turn(held.turn_id, self._paths, held.fence)
+        self._token = fences.enter(self._paths, held.fence)
+        return self._turn
+
+    def _leave(self) -> Turn:
+        assert self._turn is not None
+        if self._token is not None:
+            fences.leave(self._paths, self._token)
+        return self._turn
+
+    def _end(self, turn: Turn, error: BaseException | None) -> Plan[None]:
+        return turns.end(
+            self._scope,
+            self._paths,
+            turn._fence,
+            failed=error is not None and not isinstance(error, GeneratorExit),
+            tokens=turn._tokens,
+        )
+
+    @contextlib.contextmanager
+    def _outcome(self, error: BaseException | None) -> Iterator[None]:
+        """Where the block failed, that counts; what goes wrong at the end is logged."""
+        try:
+            yield
+        except ThreadloomError as at_the_end:
+            if error is None:
+                raise
+            logger.warning(
+                "session %r: its turn failed, and could not be ended: %s",
+                self._paths.id,
+                at_the_end,
+            )
+
+    def _renew(self, turn: Turn) -> Plan[bool]:
+        return turns.renew(self._scope, self._paths, turn._fence, self._lease)
+
+    def _keep(self, turn: Turn) -> None:
+        while not self._ended.wait(self._lease / 1_000_000 / _RENEWALS):
+            try:
+                if not run(self._renew(turn), self._store):
+                    turn._lost.set()
+                    return
+            except Exception as error:  # the next time may go better
+                logger.warning("session %r: its turn was not renewed: %s", self._paths.id, error)
+
+    async def _akeep(self, turn: Turn) -> None:
+        while True:
+            await asyncio.sleep(self._lease / 1_000_000 / _RENEWALS)
+            try:
+                if not await arun(self._renew(turn), self._store):
+                    turn._lost.set()
+                    return
+            except Exception as error:  # the next time may go better
+                logger.warning("session %r: its turn was not renewed: %s", self._paths.id, error)
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await something also where whoever awaits is cancelled, and then tell."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([task])
+        raise
+
+
+def _seconds(wait: float | timedelta | None) -> float:
+    if wait is None:
+        return 0.0
+    seconds = wait.total_seconds() if isinstance(wait, timedelta) else wait
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
+        raise InvalidKey(f"wait is a number of seconds or a timedelta, 0 or more; got {wait!r}")
+    return float(seconds)
+
+
+__all__ = ["LEASE", "SessionConflict", "Turn", "TurnHolder"]

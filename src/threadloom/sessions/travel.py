@@ -1,0 +1,282 @@
+"""Plans that fork and rewind whole sessions: history, summary, state and graph together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage
+
+from threadloom import index
+from threadloom.checkpoint import travel
+from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.head_messages import head_messages
+from threadloom.checkpoint.layout import Stored
+from threadloom.checkpoint.travel import Graph
+from threadloom.errors import InvalidKey
+from threadloom.history import records as history
+from threadloom.history.records import Entry
+from threadloom.history.summary import SUMMARY
+from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, message_key
+from threadloom.models import Session, SessionInfo
+from threadloom.ops import ABSENT, Check, Delete, ExpectationFailed, Get, Op, Put, Record, Scan
+from threadloom.plans import Plan, retrying
+from threadloom.scope import Scope
+from threadloom.sessions import whole
+from threadloom.sessions.conversation import merged
+from threadloom.values import Values
+
+_OF_ONE_LIFE = ("turn_id", "turn_started_at", "conflicts", "began")
+"""What a fork does not take along."""
+
+
+class Cut(NamedTuple):
+    """Up to where a conversation stays.
+
+    Attributes:
+        target: the checkpoint that is gone back to; None where the graph stays as it is.
+        graph: the graph's messages that stay.
+        kept: the messages of the history that stay.
+        removed: those that do not.
+        complete: whether everything stays.
+    """
+
+    target: Stored | None
+    graph: Sequence[BaseMessage]
+    kept: Sequence[Entry]
+    removed: Sequence[Entry]
+    complete: bool
+
+    def fields(self) -> dict[str, int]:
+        """What the session's record says of both doors."""
+        in_graph = {message_key(message.id) for message in self.graph if message.id}
+        both = [entry for entry in self.kept if entry.key in in_graph]
+        shared = history.counts(both)
+        return {
+            **history.counts(self.kept),
+            "shared_messages": shared["history_messages"],
+            "shared_tokens": shared["history_tokens"],
+        }
+
+
+def rewind(
+    scope: Scope,
+    cache: Cache,
+    values: Values,
+    paths: SessionPaths,
+    *,
+    checkpoint_id: str | None,
+    messages: int | None,
+) -> Plan[Session]:
+    """Take a session back to a checkpoint, or to its first messages.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        CheckpointNotFound: there is no such checkpoint, or none of exactly that conversation.
+        InvalidKey: not exactly one of the two is given, or it makes no sense.
+    """
+    _check_goal(checkpoint_id, messages)
+    if (checkpoint_id is None) == (messages is None):
+        raise InvalidKey("a rewind goes to a checkpoint_id or to a number of messages")
+
+    def attempt() -> Plan[None]:
+        session, graph, cut = yield from _look(values, paths, checkpoint_id, messages)
+        now = scope.now()
+        ops: list[Op] = [op for entry in cut.removed for op in entry.removal()]
+        fields: dict[str, object] = {}
+        if cut.target is not None:
+            undone = yield from travel.rewind(cache, values, graph, session, cut.target, now)
+            ops += undone.ops
+            fields |= undone.fields
+        if not cut.complete:
+            ops.append(Delete(paths.memory, SUMMARY))
+        yield index.touch(
+            paths,
+            session,
+            now,
+            ops,
+            implicit=False,
+            expect=session.version,
+            set=fields | cut.fields(),
+        )
+
+    yield from retrying(attempt)
+    return (yield from whole.resume(values, paths))
+
+
+def fork(
+    scope: Scope,
+    cache: Cache,
+    values: Values,
+    source: SessionPaths,
+    *,
+    name: str | None,
+    checkpoint_id: str | None,
+    messages: int | None,
+) -> Plan[SessionInfo]:
+    """Copy a session under a new id, whole or up to a checkpoint or a number of messages.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        CheckpointNotFound: there is no such checkpoint, or none of exactly that conversation.
+        InvalidKey: both are given, or one makes no sense.
+    """
+    _check_goal(checkpoint_id, messages)
+    if checkpoint_id is not None and messages is not None:
+        raise InvalidKey("a fork is cut at a checkpoint_id or after a number of messages, not both")
+    given = None if name is None else check_text(name, "a name")
+    target = scope.paths(str(uuid4()))
+
+    def attempt() -> Plan[SessionInfo]:
+        session, graph, cut = yield from _look(values, source, checkpoint_id, messages)
+        now = scope.now()
+        (others,) = yield [Scan(source.memory)]
+        counter, again = yield [
+            Get(source.memory_index, NEXT_POSITION),
+            Get(source.sessions, source.id, blob=False),
+        ]
+        if again is None or again.version != session.version:
+            raise ExpectationFailed(Check(source.sessions, source.id, session.version))
+        content = [*_history_of(cut, others, counter, source, target)]
+        fields: dict[str, object] = {}
+        if cut.target is not None:
+            forked = yield from travel.fork(cache, values, graph, session, target, cut.target, now)
+            content += forked.ops
+            fields |= forked.fields
+        elif graph.head is not None:
+            content += travel.copy(graph, target)
+            fields["status"] = graph.head.status
+        head = cut.target or graph.head
+        doc = {
+            **{key: item for key, item in session.body().items() if key not in _OF_ONE_LIFE},
+            "status": "idle",
+            **fields,
+            **cut.fields(),
+            "name": _name(session, given),
+            "created_at": now,
+            "updated_at": now,
+            "origin": {
+                "session_id": source.id,
+                "checkpoint_id": None if head is None else head.id,
+                "message_id": _last_id(cut),
+            },
+        }
+        *_, record = yield [
+            *index.begin(target, doc, content),
+            Get(target.sessions, target.id),
+        ]
+        return index.info(record)
+
+    return retrying(attempt)
+
+
+def _check_goal(checkpoint_id: str | None, messages: int | None) -> None:
+    if checkpoint_id is not None:
+        check_text(checkpoint_id, "a checkpoint id")
+    if messages is None:
+        return
+    if isinstance(messages, bool) or not isinstance(messages, int):
+        raise InvalidKey(f"messages is a number of messages, got {messages!r}")
+    if messages < 0:
+        raise InvalidKey(f"messages is 0 or more, got {messages}")
+
+
+def _look(
+    values: Values, paths: SessionPaths, checkpoint_id: str | None, messages: int | None
+) -> Plan[tuple[Record, Graph, Cut]]:
+    """A session, its graph state, and up to where its conversation stays."""
+    (session,) = yield [Get(paths.sessions, paths.id)]
+    if session is None:
+        raise index.not_found(paths.id)
+    graph = yield from travel.read_graph(values, paths)
+    entries = yield from history.read_entries(paths)
+    if checkpoint_id is not None:
+        cut = yield from _at_checkpoint(values, paths, graph, entries, checkpoint_id)
+    else:
+        cut = yield from _after_messages(values, paths, graph, entries, messages)
+    return session, graph, cut
+
+
+def _at_checkpoint(
+    values: Values, paths: SessionPaths, graph: Graph, entries: Sequence[Entry], id: str
+) -> Plan[Cut]:
+    """The conversation as it was when a checkpoint was made."""
+    target = graph.find(id)
+    shown, _ = yield from head_messages(values, paths, checkpoint_id=id, opaque=True)
+    made = target.made_at
+    kept = [entry for entry in entries if made is None or entry.at <= made]
+    removed = [entry for entry in entries if entry not in kept]
+    is_head = graph.head is not None and target.id == graph.head.id
+    return Cut(target, shown, kept, removed, is_head and not removed)
+
+
+def _after_messages(
+    values: Values,
+    paths: SessionPaths,
+    graph: Graph,
+    entries: Sequence[Entry],
+    messages: int | None,
+) -> Plan[Cut]:
+    """The beginning of the conversation, as `messages()` shows it; all of it for None."""
+    shown: list[BaseMessage] = []
+    growth: Sequence[Sequence[int]] = ()
+    if graph.head is not None:
+        shown, growth = yield from head_messages(values, paths, opaque=True)
+    own = [(entry.key, entry.at, entry) for entry in entries]
+    both = merged(shown, tuple(growth), own)
+    stays = both if messages is None else both[:messages]
+    if messages is None or (len(stays) == len(both) and not shown):
+        return Cut(None, shown, entries, [], True)
+    first = [item for item in stays if not isinstance(item, Entry)]
+    in_graph = {message_key(message.id) for message in first if message.id}
+    alone = {item.key for item in stays if isinstance(item, Entry)}
+    kept = [entry for entry in entries if entry.key in alone or entry.key in in_graph]
+    removed = [entry for entry in entries if entry not in kept]
+    target = graph.with_messages(len(first)) if shown else None
+    return Cut(target, first, kept, removed, len(stays) == len(both))
+
+
+def _history_of(
+    cut: Cut,
+    others: Sequence[Record],
+    counter: Record | None,
+    source: SessionPaths,
+    target: SessionPaths,
+) -> list[Op]:
+    """The history, the summary and the state of a fork."""
+    records = [record for entry in cut.kept for record in entry.records()]
+    for record in others:
+        if record.key[0].isdigit() or (record.key == SUMMARY and not cut.complete):
+            continue
+        records.append(record)
+    if counter is not None:
+        records.append(counter)
+    depth = len(source.memory)
+    return [
+        Put(
+            (*target.memory, *record.namespace[depth:]),
+            record.key,
+            doc=record.doc,
+            blob=record.blob,
+            text=record.text,
+            expect=ABSENT,
+        )
+        for record in records
+    ]
+
+
+def _name(session: Record, given: str | None) -> str:
+    """The name of a fork: the given one, or the session's with a note; none stays none."""
+    own = session.body().get("name") or ""
+    if given is not None:
+        return given
+    return f"{own} (fork)" if own else ""
+
+
+def _last_id(cut: Cut) -> str | None:
+    """The id of the last message that a fork has."""
+    ids = [message.id for message in cut.graph if message.id]
+    if not ids and cut.kept:
+        ids = [str(cut.kept[-1].record.body().get("id"))]
+    return ids[-1] if ids else None

@@ -1,0 +1,246 @@
+"""Plans about turns: one at a time a session, by a lease that must be renewed, and fenced.
+
+The lease says who has the turn and until when; the fence (`threadloom.fences`) is a record that
+each turn makes anew. While a turn is on, the session's record has its id and the status
+``running``. A turn begins and ends with a change of the graph's head record as well, so that
+whoever remembers how the graph stood looks again.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from threadloom import index
+from threadloom.checkpoint.layout import Head, Place
+from threadloom.errors import InvalidKey, SessionBusy, SessionConflict
+from threadloom.keys import FENCE, LEASE, SESSIONS, SessionPaths
+from threadloom.models import SessionInfo, SessionStatus
+from threadloom.ops import (
+    ABSENT,
+    Check,
+    Delete,
+    ExpectationFailed,
+    Get,
+    Op,
+    Patch,
+    Put,
+    Query,
+    Record,
+)
+from threadloom.plans import Plan, retrying
+from threadloom.scope import Scope
+
+STATUSES = ("idle", "running", "interrupted", "error")
+
+
+class Held(NamedTuple):
+    """A turn that was taken."""
+
+    turn_id: str
+    fence: int
+    info: SessionInfo
+
+
+def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Held | None]:
+    """Begin a turn; None where another one is on.
+
+    Args:
+        scope: the tenant's scope.
+        paths: the session's places.
+        turn_id: the turn's.
+        lease: how long it lasts without being renewed, in microseconds.
+
+    Raises:
+        SessionNotFound: there is no such session.
+    """
+
+    def attempt() -> Plan[Held | None]:
+        session, held, fence = yield [
+            Get(paths.sessions, paths.id),
+            Get(paths.tombstones, LEASE),
+            Get(paths.tombstones, FENCE),
+        ]
+        if session is None:
+            raise index.not_found(paths.id)
+        now = scope.now()
+        if held is not None and _until(held) > now:
+            return None
+        ops: list[Op] = [
+            Put(
+                paths.tombstones,
+                FENCE,
+                doc={"turn_id": turn_id},
+                expect=ABSENT if fence is None else fence.version,
+            ),
+            Put(
+                paths.tombstones,
+                LEASE,
+                doc={"until": now + lease},
+                expect=ABSENT if held is None else held.version,
+            ),
+            _moved_head(paths),
+        ]
+        fields = {"status": "running", "turn_id": turn_id, "turn_started_at": now}
+        touched = index.touch(
+            paths,
+            session,
+            now,
+            ops,
+            implicit=False,
+            expect=session.version,
+            set=fields,
+            increment={"turn_count": 1},
+            ends_turn=True,
+        )
+        version, *_, after = yield [*touched, Get(paths.sessions, paths.id)]
+        return Held(turn_id, version, index.info(after))
+
+    return retrying(attempt)
+
+
+def renew(scope: Scope, paths: SessionPaths, fence: int, lease: int) -> Plan[bool]:
+    """Go on having a turn; False where it was taken over or its session is gone."""
+    now = scope.now()
+    try:
+        yield [
+            Check(paths.tombstones, FENCE, fence),
+            Patch(paths.tombstones, LEASE, set={"until": now + lease}),
+            Patch(paths.sessions, paths.id, life="ttl", expect="present"),
+        ]
+    except ExpectationFailed:
+        return False
+    return True
+
+
+def end(scope: Scope, paths: SessionPaths, fence: int, *, failed: bool, tokens: int) -> Plan[None]:
+    """End a turn.
+
+    Raises:
+        SessionConflict: it was taken over, or its session is gone.
+    """
+
+    def attempt() -> Plan[None]:
+        session, head = yield [Get(paths.sessions, paths.id), Place(paths, "").head()]
+        if session is None:
+            raise SessionConflict(f"session {paths.id!r} went away during its turn")
+        ops: list[Op] = [
+            Check(paths.tombstones, FENCE, fence),
+            Delete(paths.tombstones, FENCE),
+            Delete(paths.tombstones, LEASE),
+            _moved_head(paths),
+        ]
+        yield index.touch(
+            paths,
+            session,
+            scope.now(),
+            ops,
+            implicit=False,
+            expect=session.version,
+            set={
+                "status": "error" if failed else _status(head),
+                "turn_id": None,
+                "turn_started_at": None,
+            },
+            increment={"turn_tokens": tokens} if tokens else {},
+            ends_turn=True,
+        )
+
+    return retrying(attempt)
+
+
+def set_status(
+    scope: Scope, paths: SessionPaths, status: SessionStatus, turn_id: str | None
+) -> Plan[SessionInfo]:
+    """Say how a session stands, for code that does without `turn()`.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        SessionBusy: another turn is on.
+        InvalidKey: there is no such status.
+    """
+    if status not in STATUSES:
+        raise InvalidKey(f"status is one of {', '.join(STATUSES)}, not {status!r}")
+
+    def attempt() -> Plan[SessionInfo]:
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        if session is None:
+            raise index.not_found(paths.id)
+        doc = session.body()
+        running = doc.get("turn_id")
+        if turn_id is not None and running is not None and running != turn_id:
+            raise SessionBusy(f"session {paths.id!r} has the turn {running!r}, not {turn_id!r}")
+        now = scope.now()
+        fields: dict[str, object] = {"status": status, "turn_id": None, "turn_started_at": None}
+        if status == "running":
+            # The same turn goes on: its clock does.
+            goes_on = running is not None and turn_id in (None, running)
+            fields["turn_id"] = running if goes_on else turn_id or "manual"
+            fields["turn_started_at"] = doc.get("turn_started_at") if goes_on else now
+        touched = index.touch(
+            paths,
+            session,
+            now,
+            [_moved_head(paths)],
+            implicit=False,
+            expect=session.version,
+            set=fields,
+            ends_turn=True,
+        )
+        *_, after = yield [*touched, Get(paths.sessions, paths.id)]
+        return index.info(after)
+
+    return retrying(attempt)
+
+
+def get_status(paths: SessionPaths) -> Plan[SessionStatus | None]:
+    """How a session stands, or None."""
+    (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
+    return None if session is None else index.info(session).status
+
+
+def running(scope: Scope) -> Plan[list[SessionInfo]]:
+    """The sessions with a turn under way, the newest turn first."""
+    records = yield from _running(scope)
+    return index.infos(sorted(records, key=lambda record: (-_started(record), record.key)))
+
+
+def stuck(scope: Scope, threshold: int) -> Plan[list[SessionInfo]]:
+    """Those whose turn began more than a time ago or was not renewed, the oldest turn first."""
+    records = yield from _running(scope)
+    places = [scope.paths(record.key) for record in records]
+    leases = yield [Get(paths.tombstones, LEASE) for paths in places] if places else []
+    now = scope.now()
+    found = [
+        record
+        for record, lease in zip(records, leases, strict=True)
+        if _started(record) < now - threshold or (lease is not None and _until(lease) <= now)
+    ]
+    return index.infos(sorted(found, key=lambda record: (_started(record), record.key)))
+
+
+def _running(scope: Scope) -> Plan[list[Record]]:
+    (records,) = yield [
+        Query((*scope.root, SESSIONS), filter={"status": "running"}, order_by="created_at")
+    ]
+    return list(records)
+
+
+def _started(record: Record) -> int:
+    return int(record.body().get("turn_started_at") or 0)
+
+
+def _until(lease: Record) -> int:
+    until = lease.body().get("until")
+    return until if isinstance(until, int) else 0
+
+
+def _moved_head(paths: SessionPaths) -> Patch:
+    """A change of the head record that changes nothing but its version."""
+    get = Place(paths, "").head()
+    return Patch(get.namespace, get.key)
+
+
+def _status(head: Record | None) -> str:
+    """What the graph's head says of its run."""
+    found = Head.read(head)
+    return found.marks.get(found.id or "", "idle")

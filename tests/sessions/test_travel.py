@@ -1,0 +1,359 @@
+"""Forks and rewinds: history, summary, state and graph together."""
+
+from __future__ import annotations
+
+import operator
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.channels import DeltaChannel
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+from tests.sessions.conftest import Call
+
+from threadloom import CheckpointNotFound, InvalidKey, SessionManager, SessionNotFound
+from threadloom.store import Store
+from threadloom.testing import FrozenClock
+
+
+def config(id: str, **more: Any) -> Any:
+    return {"configurable": {"thread_id": id, **more}}
+
+
+def texts(messages: Any) -> list[str]:
+    return [message.text for message in messages]
+
+
+def chat(sessions: SessionManager, calls: list[str] | None = None) -> Any:
+    def answer(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        question = state["messages"][-1].text
+        if calls is not None:
+            calls.append(question)
+        return {"messages": [AIMessage(f"re {question}")]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("answer", answer)
+    builder.add_edge(START, "answer")
+    return builder.compile(checkpointer=sessions.checkpointer())
+
+
+def say(text: str) -> dict[str, Any]:
+    return {"messages": [HumanMessage(text)]}
+
+
+def dump(sessions: SessionManager, id: str) -> Any:
+    """All that a session's graph shows."""
+    return [
+        (
+            item.config["configurable"]["checkpoint_ns"],
+            item.checkpoint,
+            item.metadata,
+            item.pending_writes,
+            (item.parent_config or {}).get("configurable", {}).get("checkpoint_id"),
+        )
+        for item in sessions.checkpointer().list(config(id))
+    ]
+
+
+async def test_a_fork_is_the_same_under_another_id(sessions: SessionManager, call: Call) -> None:
+    graph = chat(sessions)
+    trip = sessions.create_session(
+        id="trip", name="Oslo", owner="ana", tags=["a", "b"], metadata={"k": [1]}
+    )
+    for text in ("one", "two"):
+        graph.invoke(say(text), trip.config)
+    sessions.memory("trip").add_user_message("by the chain")
+    sessions.memory("trip").set_summary("so far")
+    before = sessions.get_session("trip")
+    fork = await call("fork_session", "trip")
+    assert sessions.get_session("trip") == before
+    assert before is not None
+    assert fork.id != "trip"
+    assert (fork.name, fork.owner, fork.tags) == ("Oslo (fork)", "ana", ("a", "b"))
+    assert fork.metadata == {"k": [1]}
+    assert fork.message_count == before.message_count == 5
+    assert fork.turn_count == before.turn_count == 2
+    assert fork.origin is not None
+    assert fork.origin.session_id == "trip"
+    assert (
+        fork.origin.checkpoint_id
+        == graph.get_state(trip.config).config["configurable"]["checkpoint_id"]
+    )
+    assert texts(sessions.messages(fork)) == texts(sessions.messages("trip"))
+    assert sessions.memory(fork).get_summary() == "so far"
+    assert dump(sessions, fork.id) == dump(sessions, "trip")
+
+
+async def test_fork_and_source_are_independent(sessions: SessionManager, call: Call) -> None:
+    graph = chat(sessions)
+    graph.invoke(say("one"), config("t"))
+    fork = await call("fork_session", "t", name="other")
+    assert fork.name == "other"
+    graph.invoke(say("two"), fork.config)
+    graph.invoke(say("three"), config("t"))
+    assert texts(sessions.messages("t")) == ["one", "re one", "three", "re three"]
+    assert texts(sessions.messages(fork)) == ["one", "re one", "two", "re two"]
+    sessions.delete_session("t")
+    assert texts(sessions.messages(fork)) == ["one", "re one", "two", "re two"]
+    graph.invoke(say("four"), fork.config)
+    assert texts(sessions.messages(fork))[-2:] == ["four", "re four"]
+    assert [match.session.id for match in sessions.search_sessions("two")] == [fork.id]
+
+
+async def test_a_nameless_session_has_a_nameless_fork(sessions: SessionManager, call: Call) -> None:
+    sessions.create_session(id="t")
+    assert (await call("fork_session", "t")).name == ""
+
+
+@pytest.mark.parametrize("name", ["fork_session", "rewind_session"])
+async def test_an_unknown_session(call: Call, name: str) -> None:
+    with pytest.raises(SessionNotFound):
+        await call(name, "nobody", messages=1)
+
+
+@pytest.mark.parametrize("options", [{}, {"messages": 1, "checkpoint_id": "c"}, {"messages": -1}])
+async def test_a_rewind_has_one_goal(
+    sessions: SessionManager, call: Call, options: dict[str, Any]
+) -> None:
+    sessions.create_session(id="t")
+    with pytest.raises(InvalidKey):
+        await call("rewind_session", "t", **options)
+
+
+async def test_an_unknown_checkpoint(sessions: SessionManager, call: Call) -> None:
+    chat(sessions).invoke(say("one"), config("t"))
+    sessions.create_session(id="no graph")
+    for name in ("fork_session", "rewind_session"):
+        with pytest.raises(CheckpointNotFound):
+            await call(name, "t", checkpoint_id="1f000000-0000-6000-8000-000000000000")
+        with pytest.raises(CheckpointNotFound):
+            await call(name, "no graph", checkpoint_id="c")
+
+
+@pytest.mark.parametrize(("number", "left"), [(0, 0), (1, 1), (3, 3), (4, 4), (99, 4)])
+async def test_a_history_is_cut(
+    sessions: SessionManager, call: Call, clock: FrozenClock, number: int, left: int
+) -> None:
+    memory = sessions.memory("t")
+    memory.add_messages([HumanMessage(f"m{n}", id=str(n)) for n in range(4)])
+    memory.set_summary("all of it")
+    clock.advance(10)
+    fork = await call("fork_session", "t", messages=number)
+    found = await call("rewind_session", "t", messages=number)
+    for id, shown in (("t", found.messages), (fork.id, sessions.messages(fork))):
+        assert texts(shown) == [f"m{n}" for n in range(left)]
+        info = sessions.get_session(id)
+        assert info is not None
+        assert info.message_count == left
+        assert sessions.memory(id).get_summary() == ("all of it" if left == 4 else None)
+    assert sessions.search_sessions("m3") == [] or left == 4
+    memory.add_messages([HumanMessage("again", id="2")])
+    assert texts(memory.messages)[-1] == ("again" if left < 4 else "m3")
+
+
+async def test_after_a_rewind_the_next_run_runs_what_follows(
+    sessions: SessionManager, call: Call
+) -> None:
+    calls: list[str] = []
+    graph = chat(sessions, calls)
+    for text in ("one", "two", "three"):
+        graph.invoke(say(text), config("t"))
+    undone = graph.get_state(config("t")).config["configurable"]["checkpoint_id"]
+    calls.clear()
+    found = await call("rewind_session", "t", messages=3)
+    assert texts(found.messages) == ["one", "re one", "two"]
+    assert found.info.message_count == 3
+    state = graph.get_state(config("t"))
+    assert state.next == ("answer",)
+    assert state.metadata["source"] == "fork"
+    graph.invoke(None, config("t"))
+    assert calls == ["two"]
+    assert texts(sessions.messages("t")) == ["one", "re one", "two", "re two"]
+    assert texts(graph.get_state(config("t")).values["messages"]) == texts(sessions.messages("t"))
+    then = graph.get_state(config("t", checkpoint_id=undone)).values["messages"]
+    assert texts(then) == ["one", "re one", "two", "re two", "three", "re three"]
+    assert sessions.search_sessions("three") == []
+    sessions.checkpointer().prune(["t"])
+    assert sessions.checkpointer().get_tuple(config("t", checkpoint_id=undone)) is None
+    graph.invoke(say("four"), config("t"))
+    assert texts(sessions.messages("t"))[-2:] == ["four", "re four"]
+
+
+async def test_a_rewind_to_the_end_of_a_turn_waits_for_input(
+    sessions: SessionManager, call: Call
+) -> None:
+    calls: list[str] = []
+    graph = chat(sessions, calls)
+    for text in ("one", "two"):
+        graph.invoke(say(text), config("t"))
+    await call("rewind_session", "t", messages=2)
+    assert graph.get_state(config("t")).next == ()
+    calls.clear()
+    graph.invoke(None, config("t"))
+    assert calls == []
+    graph.invoke(say("other"), config("t"))
+    assert texts(sessions.messages("t")) == ["one", "re one", "other", "re other"]
+
+
+async def test_messages_that_no_checkpoint_ends_with(sessions: SessionManager, call: Call) -> None:
+    def two(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [AIMessage("a"), AIMessage("b")]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("two", two)
+    builder.add_edge(START, "two")
+    builder.compile(checkpointer=sessions.checkpointer()).invoke(say("q"), config("t"))
+    before = dump(sessions, "t")
+    for name in ("rewind_session", "fork_session"):
+        with pytest.raises(CheckpointNotFound):
+            await call(name, "t", messages=2)
+    assert dump(sessions, "t") == before
+
+
+async def test_both_doors_are_cut_together(
+    sessions: SessionManager, call: Call, clock: FrozenClock
+) -> None:
+    graph = chat(sessions)
+    memory = sessions.memory("t")
+    memory.add_user_message("h1")
+    clock.advance(1)
+    graph.invoke(say("one"), config("t"))
+    clock.advance(1)
+    memory.add_user_message("h2")
+    clock.advance(1)
+    graph.invoke(say("two"), config("t"))
+    clock.advance(1)
+    memory.add_user_message("h3")
+    shown = texts(sessions.messages("t"))
+    assert shown == ["h1", "one", "re one", "h2", "two", "re two", "h3"]
+    fork = await call("fork_session", "t", messages=4)
+    assert texts(sessions.messages(fork)) == shown[:4]
+    assert fork.message_count == 4
+    found = await call("rewind_session", "t", messages=4)
+    assert texts(found.messages) == shown[:4]
+    assert found.info.message_count == 4
+    assert texts(memory.messages) == ["h1", "h2"]
+
+
+class Nested(TypedDict):
+    log: Annotated[list[str], operator.add]
+
+
+def nested(sessions: SessionManager, *, persistent: bool) -> Any:
+    """A graph whose subgraph asks in the middle."""
+
+    def first(state: Nested) -> dict[str, Any]:
+        return {"log": [f"first after {len(state['log'])}"]}
+
+    def ask(state: Nested) -> dict[str, Any]:
+        return {"log": [f"asked {interrupt('?')}"]}
+
+    inner = StateGraph(Nested)
+    inner.add_node("first", first)
+    inner.add_node("ask", ask)
+    inner.add_edge(START, "first")
+    inner.add_edge("first", "ask")
+    builder = StateGraph(Nested)
+    builder.add_node("inner", inner.compile(checkpointer=True if persistent else None))
+    builder.add_node("last", lambda state: {"log": ["last"]})
+    builder.add_edge(START, "inner")
+    builder.add_edge("inner", "last")
+    return builder.compile(checkpointer=sessions.checkpointer())
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+async def test_an_interrupt_in_a_subgraph_goes_along(
+    sessions: SessionManager, call: Call, persistent: bool
+) -> None:
+    graph = nested(sessions, persistent=persistent)
+    graph.invoke({"log": ["in"]}, config("t"))
+    fork = await call("fork_session", "t")
+    head = graph.get_state(config("t")).config["configurable"]["checkpoint_id"]
+    cut = await call("fork_session", "t", checkpoint_id=head)
+    assert fork.status == cut.status == "interrupted"
+    results = [graph.invoke(Command(resume="yes"), which.config) for which in (fork, cut)] + [
+        graph.invoke(Command(resume="yes"), config("t"))
+    ]
+    assert results[0] == results[1] == results[2]
+    assert results[0]["log"][-1] == "last"
+    assert "asked yes" in results[0]["log"]
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+async def test_a_rewind_undoes_what_subgraphs_did(
+    sessions: SessionManager, call: Call, persistent: bool
+) -> None:
+    graph = nested(sessions, persistent=persistent)
+    whole = []
+    for id in ("t", "plain"):
+        graph.invoke({"log": ["in"]}, config(id))
+        graph.invoke(Command(resume="one"), config(id))
+    after_one = graph.get_state(config("t")).config["configurable"]["checkpoint_id"]
+    graph.invoke({"log": ["more"]}, config("t"))
+    graph.invoke(Command(resume="undone"), config("t"))
+    await call("rewind_session", "t", checkpoint_id=after_one)
+    cut = await call("fork_session", "t", checkpoint_id=after_one)
+    for which in (config("t"), config("plain"), cut.config):
+        graph.invoke({"log": ["other"]}, which)
+        whole.append(graph.invoke(Command(resume="two"), which))
+    assert whole[0] == whole[1] == whole[2]
+
+
+def extend(value: list[str], writes: list[list[str]]) -> list[str]:
+    return [*value, *(item for write in writes for item in write)]
+
+
+class Deltas(TypedDict):
+    log: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=4)]
+
+
+async def test_delta_channels_go_along(sessions: SessionManager, call: Call) -> None:
+    builder = StateGraph(Deltas)
+    builder.add_node("a", lambda state: {"log": [f"a{len(state['log'])}"]})
+    builder.add_edge(START, "a")
+    graph = builder.compile(checkpointer=sessions.checkpointer())
+    states = []
+    for text in ("one", "two", "three"):
+        graph.invoke({"log": [text]}, config("t"))
+        states.append(graph.get_state(config("t")))
+    second = states[1].config["configurable"]["checkpoint_id"]
+    fork = await call("fork_session", "t")
+    cut = await call("fork_session", "t", checkpoint_id=second)
+    await call("rewind_session", "t", checkpoint_id=second)
+    assert graph.get_state(fork.config).values == states[2].values
+    for which in (cut.config, config("t")):
+        assert graph.get_state(which).values == states[1].values
+        graph.invoke({"log": ["other"]}, which)
+        assert graph.get_state(which).values["log"][-2:] == ["other", "a5"]
+
+
+async def test_a_cut_fork_holds_nothing_of_what_followed(
+    sessions: SessionManager, call: Call, store: Store
+) -> None:
+    from threadloom.ops import ListNamespaces, Scan
+
+    graph = chat(sessions)
+    for text in ("harmless " * 20, "secret " * 20):
+        graph.invoke(say(text), config("t"))
+    fork = await call("fork_session", "t", messages=2)
+    (namespaces,) = store.execute([ListNamespaces(("checkpoints", fork.id))])
+    pages = store.execute([Scan(namespace) for namespace in namespaces])
+    stored = b"".join(
+        (record.blob or b"") + (record.text or "").encode() for page in pages for record in page
+    )
+    assert b"harmless" in stored
+    assert b"secret" not in stored
+    assert [match.session.id for match in sessions.search_sessions("harmless")][:2] != []
+    assert [match.session.id for match in sessions.search_sessions("secret")] == ["t"]
+
+
+async def test_branches_go_along_with_a_whole_fork(sessions: SessionManager, call: Call) -> None:
+    graph = chat(sessions)
+    for text in ("one", "two"):
+        graph.invoke(say(text), config("t"))
+    early = [state.config for state in graph.get_state_history(config("t"))][-2]
+    graph.invoke(None, early)
+    fork = await call("fork_session", "t")
+    assert dump(sessions, fork.id) == dump(sessions, "t")
+    assert sessions.get_session(fork).message_count == len(sessions.messages(fork))  # type: ignore[union-attr]
