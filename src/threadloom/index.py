@@ -113,7 +113,7 @@ def touch(
     if session is None:
         if not implicit:
             raise not_found(paths.id)
-        doc = new_doc(now, owner=owner, **(set or {}))
+        doc = new_doc(now, **{"owner": owner, **(set or {})})
         for name, value in (increment or {}).items():
             doc[name] = doc.get(name, 0) + value
         return begin(paths, doc, content)

@@ -18,7 +18,7 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from threadloom import fences
-from threadloom.errors import InvalidKey, SessionBusy, SessionConflict, ThreadloomError
+from threadloom.errors import InvalidKey, SessionBusy, ThreadloomError
 from threadloom.keys import SessionPaths, check_id
 from threadloom.plans import Pause, Plan, arun, run
 from threadloom.scope import Scope
@@ -98,6 +98,7 @@ class TurnHolder:
         self._id = str(uuid4()) if turn_id is None else check_id(turn_id, "a turn id")
         self._wait = _seconds(wait)
         self._lease = duration(lease, "lease")
+        self._entered = False
         self._turn: Turn | None = None
         self._token: Token[Any] | None = None
         self._thread: threading.Thread | None = None
@@ -144,6 +145,9 @@ class TurnHolder:
             await _to_its_end(arun(self._end(turn, error), self._store))
 
     def _take(self) -> Plan[Held]:
+        if self._entered:
+            raise InvalidKey("a turn is entered once: call turn() again for another one")
+        self._entered = True
         deadline = time.monotonic() + self._wait
         pause = _FIRST_LOOK
         while True:
@@ -160,8 +164,6 @@ class TurnHolder:
             pause = min(_LAST_LOOK, 2 * pause)
 
     def _begin(self, held: Held) -> Turn:
-        if self._turn is not None:
-            raise InvalidKey("a turn is entered once: call turn() again for another one")
         self._turn = Turn(held.turn_id, self._paths, held.fence)
         self._token = fences.enter(self._paths, held.fence)
         return self._turn
@@ -237,6 +239,3 @@ def _seconds(wait: float | timedelta | None) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds >= 0:
         raise InvalidKey(f"wait is a number of seconds or a timedelta, 0 or more; got {wait!r}")
     return float(seconds)
-
-
-__all__ = ["LEASE", "SessionConflict", "Turn", "TurnHolder"]

@@ -1,0 +1,381 @@
+"""Turns: one at a time a session, counted once, fenced."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import Command, interrupt
+from tests.sessions.conftest import Call
+from tests.sessions.test_travel import chat, config, say, texts
+
+from threadloom import (
+    InvalidKey,
+    SessionBusy,
+    SessionConflict,
+    SessionManager,
+    SessionNotFound,
+    Turn,
+)
+from threadloom.store import Store
+from threadloom.testing import FrozenClock
+
+Take = Callable[..., Any]
+SHORT = timedelta(milliseconds=300)
+
+
+@pytest.fixture(params=["with", "async with"])
+def take(request: pytest.FixtureRequest, sessions: SessionManager) -> Take:
+    """Enters a turn by either statement."""
+
+    @asynccontextmanager
+    async def entered(id: str, **options: Any) -> AsyncIterator[Turn]:
+        holder = sessions.turn(id, **options)
+        if request.param == "with":
+            with holder as turn:
+                yield turn
+        else:
+            async with holder as turn:
+                yield turn
+
+    return entered
+
+
+@pytest.fixture
+def started(sessions: SessionManager) -> SessionManager:
+    sessions.create_session(id="s")
+    return sessions
+
+
+async def test_a_turn_from_begin_to_end(
+    started: SessionManager, take: Take, clock: FrozenClock
+) -> None:
+    async with take("s", turn_id="t1") as turn:
+        info = started.get_session("s")
+        assert info is not None
+        assert (info.status, info.turn_id, info.turn_started_at) == ("running", "t1", clock())
+        assert [item.id for item in started.list_sessions(status="running")] == ["s"]
+        assert turn.id == "t1"
+        assert turn.config["configurable"]["thread_id"] == "s"
+        turn.add_tokens(5)
+        turn.add_tokens(2)
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.status, info.turn_id, info.turn_started_at) == ("idle", None, None)
+    assert (info.turn_count, info.total_tokens) == (1, 7)
+    assert started.list_sessions(status="running") == []
+
+
+async def test_a_turn_that_fails(started: SessionManager, take: Take) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with take("s"):
+            raise ZeroDivisionError
+    assert started.get_status("s") == "error"
+    async with take("s"):
+        assert started.get_status("s") == "running"
+    assert started.get_status("s") == "idle"
+
+
+async def test_a_second_turn_is_refused_or_waits(started: SessionManager, take: Take) -> None:
+    async with take("s"):
+        with pytest.raises(SessionBusy):
+            async with take("s"):
+                pass
+        began = time.monotonic()
+        with pytest.raises(SessionBusy):
+            async with take("s", wait=0.2):
+                pass
+        assert 0.2 <= time.monotonic() - began < 5
+    info = started.get_session("s")
+    assert info is not None
+    assert info.turn_count == 1
+
+    async def first() -> None:
+        async with started.turn("s"):
+            await asyncio.sleep(0.3)
+            started.memory("s").append(HumanMessage("first"))
+
+    task = asyncio.create_task(first())
+    await asyncio.sleep(0.1)
+    async with started.turn("s", wait=timedelta(seconds=20)):
+        started.memory("s").append(HumanMessage("second"))
+    await task
+    assert texts(started.messages("s")) == ["first", "second"]
+
+
+async def test_other_sessions_are_free(started: SessionManager, take: Take) -> None:
+    started.create_session(id="other")
+    async with take("s"), take("other"):
+        assert {info.id for info in started.list_running_sessions()} == {"s", "other"}
+
+
+async def test_no_two_turns_overlap(started: SessionManager) -> None:
+    inside = 0
+    most = 0
+
+    def work() -> None:
+        nonlocal inside, most
+        for _ in range(5):
+            with started.turn("s", wait=60):
+                inside += 1
+                most = max(most, inside)
+                time.sleep(0.002)
+                inside -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    assert most == 1
+    info = started.get_session("s")
+    assert info is not None
+    assert info.turn_count == 30
+    assert info.status == "idle"
+
+
+async def test_unknown_sessions_and_bad_arguments(started: SessionManager, take: Take) -> None:
+    with pytest.raises(SessionNotFound):
+        async with take("nobody"):
+            pass
+    for options in ({"wait": -1}, {"wait": "soon"}, {"lease": timedelta(0)}, {"turn_id": ""}):
+        with pytest.raises(InvalidKey):
+            started.turn("s", **options)  # type: ignore[arg-type]
+    async with take("s") as turn:
+        with pytest.raises(InvalidKey):
+            turn.add_tokens(-1)
+
+
+async def test_a_turn_is_entered_once(started: SessionManager) -> None:
+    holder = started.turn("s")
+    with holder:
+        pass
+    with pytest.raises(InvalidKey):
+        holder.__enter__()
+    assert started.get_status("s") == "idle"
+
+
+async def test_a_graph_run_inside_counts_once(started: SessionManager, take: Take) -> None:
+    graph = chat(started)
+    async with take("s") as turn:
+        graph.invoke(say("one"), config("s"))
+        assert started.get_status("s") == "running"
+        await graph.ainvoke(say("two"), turn.config)
+        assert started.get_status("s") == "running"
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.turn_count, info.status, info.message_count) == (1, "idle", 4)
+    graph.invoke(say("three"), config("s"))
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.turn_count, info.status) == (2, "idle")
+    metadata = [item.metadata for item in started.checkpointer().list(config("s"))]
+    assert not any(key.startswith("__") for item in metadata for key in item)
+
+
+async def test_an_interrupt_inside_shows_afterwards(started: SessionManager, take: Take) -> None:
+    def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [AIMessage(interrupt("?"))]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "ask")
+    graph = builder.compile(checkpointer=started.checkpointer())
+    async with take("s"):
+        graph.invoke(say("one"), config("s"))
+        assert started.get_status("s") == "running"
+    assert started.get_status("s") == "interrupted"
+    async with take("s"):
+        graph.invoke(Command(resume="yes"), config("s"))
+    assert started.get_status("s") == "idle"
+
+
+async def test_a_run_beside_a_turn_leaves_its_status(started: SessionManager, take: Take) -> None:
+    graph = chat(started)
+    graph.invoke(say("zero"), config("s"))
+    async with take("s"):
+        thread = threading.Thread(target=lambda: graph.invoke(say("one"), config("s")))
+        thread.start()
+        thread.join()
+        assert started.get_status("s") == "running"
+
+
+@pytest.mark.parametrize("by_config", [True, False])
+async def test_a_writer_whose_turn_was_taken_over_is_refused(
+    started: SessionManager, store: Store, take: Take, clock: FrozenClock, by_config: bool
+) -> None:
+    graph = chat(started)
+    other = SessionManager(store)
+    turn = None
+    with pytest.raises(SessionConflict):  # noqa: PT012
+        async with take("s", lease=timedelta(hours=1)) as turn:
+            clock.advance(timedelta(hours=2))
+            done: list[str] = []
+
+            def take_over() -> None:
+                with other.turn("s", turn_id="t2"):
+                    other.memory("s").append(HumanMessage("mine"))
+                    done.append("in")
+                    release.wait(20)
+
+            release = threading.Event()
+            thread = threading.Thread(target=take_over)
+            thread.start()
+            while not done:
+                await asyncio.sleep(0.01)
+            where = turn.config if by_config else config("s")
+            with pytest.raises(SessionConflict):
+                graph.invoke(say("late"), where)
+            with pytest.raises(SessionConflict):
+                started.memory("s").append(HumanMessage("late"))
+            with pytest.raises(SessionConflict):
+                started.rename_session("s", "late")
+            release.set()
+            thread.join()
+    assert turn is not None
+    assert texts(started.messages("s")) == ["mine"]
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.status, info.name) == ("idle", "")
+
+
+async def test_a_fence_travels_in_a_config_alone(started: SessionManager, take: Take) -> None:
+    graph = chat(started)
+    async with take("s") as turn:
+        kept = turn.config
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(graph.invoke(say("one"), kept)))
+        thread.start()
+        thread.join()
+        assert len(results) == 1
+    info = started.get_session("s")
+    assert info is not None
+    assert info.turn_count == 1
+    with pytest.raises(SessionConflict):
+        graph.invoke(say("after the turn"), kept)
+    assert texts(started.messages("s")) == ["one", "re one"]
+
+
+async def test_a_session_deleted_during_its_turn_stays_deleted(
+    started: SessionManager, take: Take
+) -> None:
+    graph = chat(started)
+    with pytest.raises(SessionConflict):  # noqa: PT012
+        async with take("s"):
+            graph.invoke(say("one"), config("s"))
+            assert started.delete_session("s")
+            with pytest.raises(SessionConflict):
+                graph.invoke(say("two"), config("s"))
+            with pytest.raises(SessionConflict):
+                started.memory("s").append(HumanMessage("two"))
+    assert started.get_session("s") is None
+    graph.invoke(say("a new life"), config("s"))
+    assert texts(started.messages("s")) == ["a new life", "re a new life"]
+
+
+async def test_the_lease_is_renewed(started: SessionManager, store: Store) -> None:
+    real = SessionManager(store, clock=None)
+    store.clock = None  # type: ignore[assignment]
+    for kind in ("with", "async with"):
+        holder = real.turn("s", lease=SHORT)
+        if kind == "with":
+            with holder as turn:
+                await asyncio.to_thread(time.sleep, 1.0)
+                with pytest.raises(SessionBusy):
+                    real.turn("s").__enter__()
+                assert not turn.lost
+        else:
+            async with holder as turn:
+                await asyncio.sleep(1.0)
+                with pytest.raises(SessionBusy):
+                    await real.turn("s").__aenter__()
+                assert not turn.lost
+    assert real.get_status("s") == "idle"
+
+
+async def test_a_session_with_a_short_ttl_outlives_its_turn(
+    started: SessionManager, take: Take, clock: FrozenClock
+) -> None:
+    started.update_session("s", ttl=timedelta(seconds=30))
+    async with take("s"):
+        clock.advance(20)
+        assert started.get_session("s") is not None
+
+
+async def test_a_crashed_turn_is_stuck_and_taken_over(
+    started: SessionManager, call: Call, clock: FrozenClock, store: Store
+) -> None:
+    crashed = started.turn("s", turn_id="dead", lease=timedelta(seconds=60))
+    crashed.__enter__()
+    crashed._ended.set()  # its heartbeat dies with it
+    assert await call("list_stuck_sessions", timedelta(minutes=10)) == []
+    clock.advance(60)
+    assert [info.turn_id for info in await call("list_stuck_sessions", timedelta(minutes=10))] == [
+        "dead"
+    ]
+    done: list[Any] = []
+
+    def recover() -> None:
+        with started.turn("s", turn_id="next"):
+            done.append(started.get_session("s"))
+
+    thread = threading.Thread(target=recover)
+    thread.start()
+    thread.join()
+    assert done[0].turn_id == "next"
+    assert started.get_status("s") == "idle"
+    assert await call("list_stuck_sessions", timedelta(minutes=10)) == []
+
+
+async def test_status_by_hand(started: SessionManager, call: Call, clock: FrozenClock) -> None:
+    info = await call("set_status", "s", "running", turn_id="t1")
+    begun = clock()
+    assert (info.status, info.turn_id, info.turn_started_at) == ("running", "t1", begun)
+    clock.advance(5)
+    again = await call("set_status", "s", "running", turn_id="t1")
+    assert again.turn_started_at == begun
+    with pytest.raises(SessionBusy):
+        await call("set_status", "s", "idle", turn_id="t2")
+    assert await call("get_status", "s") == "running"
+    info = await call("set_status", "s", "error", turn_id="t1")
+    assert (info.status, info.turn_id, info.turn_started_at) == ("error", None, None)
+    assert await call("get_status", "nobody") is None
+    with pytest.raises(SessionNotFound):
+        await call("set_status", "nobody", "idle")
+    with pytest.raises(InvalidKey):
+        await call("set_status", "s", "busy")
+
+
+async def test_running_and_stuck_in_order(
+    started: SessionManager, call: Call, clock: FrozenClock
+) -> None:
+    for id in ("a", "b", "c"):
+        started.create_session(id=id)
+        started.set_status(id, "running")
+        clock.advance(10)
+    assert [info.id for info in await call("list_running_sessions")] == ["c", "b", "a"]
+    stuck = await call("list_stuck_sessions", timedelta(seconds=20))
+    assert [info.id for info in stuck] == ["a"]  # strictly longer: b began 20 seconds ago
+    stuck = await call("list_stuck_sessions", timedelta(seconds=19))
+    assert [info.id for info in stuck] == ["a", "b"]
+    with pytest.raises(InvalidKey):
+        await call("list_stuck_sessions", timedelta(0))
+
+
+async def test_a_rewind_inside_a_turn_keeps_it_running(started: SessionManager, take: Take) -> None:
+    graph = chat(started)
+    graph.invoke(say("one"), config("s"))
+    async with take("s"):
+        started.rewind_session("s", messages=1)
+        assert started.get_status("s") == "running"
+        fork = started.fork_session("s")
+        assert (fork.status, fork.turn_id) == ("idle", None)
+    assert started.get_status("s") == "idle"
