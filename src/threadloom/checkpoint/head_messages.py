@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from langchain_core.messages import BaseMessage
 
@@ -84,3 +84,13 @@ def shared_with_history(
     found = yield [Get(paths.memory_index, message_key(id), blob=False) for id in ids]
     both = [record.body() for record in found if record is not None]
     return (len(both), sum(int(doc.get("tokens") or 0) for doc in both))
+
+
+def timed(graph: Sequence[BaseMessage], growth: Growth) -> Iterator[tuple[int, BaseMessage]]:
+    """The graph's messages with the time when the conversation grew to hold them."""
+    steps = iter(growth)
+    upto, at = next(steps, (0, 0))
+    for number, message in enumerate(graph, start=1):
+        while upto < number and (step := next(steps, None)) is not None:
+            upto, at = step
+        yield at, message

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import secrets
 import threading
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -21,7 +20,7 @@ from langgraph.checkpoint.base import (
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
-from threadloom.checkpoint import life, pending, reading, upkeep, writing
+from threadloom.checkpoint import life, pending, reading, upkeep, versions, writing
 from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.layout import Place
 from threadloom.errors import InvalidKey
@@ -347,14 +346,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
 
     def get_next_version(self, current: str | int | float | None, channel: None = None) -> str:
         """The next version of a channel: a counter, and noise that tells branches apart."""
-        if current is None:
-            count, width = 0, 8
-        elif isinstance(current, str):
-            whole = current.split(".", 1)[0]
-            count, width = int(whole), max(len(whole), 8)
-        else:
-            count, width = int(current), 8
-        return f"{count + 1:0{width}d}.{secrets.token_hex(6)}"
+        return versions.next_version(current)
 
     def with_allowlist(self, extra_allowlist: Collection[tuple[str, ...]]) -> StoreCheckpointer:
         """A clone on the same store that reads back listed types only."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,6 +35,18 @@ def settle(
         elif channel in known:
             unsure[channel] = version  # the parent had a version without a value
     return kept, unsure
+
+
+def next_version(current: str | int | float | None) -> str:
+    """The next version of a channel: a counter, and noise that tells branches apart."""
+    if current is None:
+        count, width = 0, 8
+    elif isinstance(current, str):
+        whole = current.split(".", 1)[0]
+        count, width = int(whole), max(len(whole), 8)
+    else:
+        count, width = int(current), 8
+    return f"{count + 1:0{width}d}.{secrets.token_hex(6)}"
 
 
 def is_version(header: Header, channel: str, version: Any) -> bool:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
 from threadloom.clock import from_micros
 from threadloom.history import plans, summary
+from threadloom.history.viewing import Seen, View
 from threadloom.keys import SessionPaths
-from threadloom.models import SessionRef, TimestampedMessage, id_of
+from threadloom.models import SessionRef, TimestampedMessage
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.store import Store, check_store
@@ -61,15 +62,28 @@ class StoreChatMessageHistory(_Base):
 
     @classmethod
     def _bound(
-        cls, store: Store, scope: Scope, values: Values, session_id: str
-    ) -> StoreChatMessageHistory:
+        cls,
+        store: Store,
+        scope: Scope,
+        values: Values,
+        session_id: str,
+        view: View | None = None,
+    ) -> Self:
         """A history in a scope that exists already."""
         history = cls.__new__(cls)
-        history._bind(store, scope, values, scope.paths(session_id))
+        history._bind(store, scope, values, scope.paths(session_id), view)
         return history
 
-    def _bind(self, store: Store, scope: Scope, values: Values, paths: SessionPaths) -> None:
+    def _bind(
+        self,
+        store: Store,
+        scope: Scope,
+        values: Values,
+        paths: SessionPaths,
+        view: View | None = None,
+    ) -> None:
         self._store, self._scope, self._values, self._paths = store, scope, values, paths
+        self._view = view
 
     @property
     def session_id(self) -> str:
@@ -78,12 +92,15 @@ class StoreChatMessageHistory(_Base):
 
     @property
     def messages(self) -> list[BaseMessage]:  # type: ignore[override]
-        """All messages, oldest first."""
-        return self.load()
+        """All messages, oldest first; of a view, what a model is to see."""
+        return self.load() if self._view is None else self._view.read(self._seen())
 
     async def aget_messages(self) -> list[BaseMessage]:
-        """All messages, oldest first."""
-        return await self.aload()
+        """All messages, oldest first; of a view, what a model is to see."""
+        return await (self.aload() if self._view is None else self._view.aread(self._seen()))
+
+    def _seen(self) -> Seen:
+        return Seen(self._store, self._scope, self._values, self._paths, self._load)
 
     def add_messages(self, messages: Sequence[BaseMessage]) -> None:
         """Add messages at the end, all or none.
@@ -166,27 +183,33 @@ class StoreChatMessageHistory(_Base):
 
     def remove_last(self) -> bool:
         """Take the last message away; whether there was one."""
-        return run(plans.remove_last(self._scope, self._values, self._paths), self._store)
+        return run(self._remove_last(), self._store)
 
     async def aremove_last(self) -> bool:
         """`remove_last`, from an event loop."""
-        return await arun(plans.remove_last(self._scope, self._values, self._paths), self._store)
+        return await arun(self._remove_last(), self._store)
+
+    def _remove_last(self) -> Plan[bool]:
+        return plans.remove_last(self._scope, self._values, self._paths)
 
     def clear(self) -> None:
         """Remove all messages and the summary; the session stays."""
-        run(plans.clear(self._scope, self._paths, summary=True), self._store)
+        run(self._clear(summary=True), self._store)
 
     async def aclear(self) -> None:
         """`clear`, from an event loop."""
-        await arun(plans.clear(self._scope, self._paths, summary=True), self._store)
+        await arun(self._clear(summary=True), self._store)
 
     def clear_messages(self) -> int:
         """Remove all messages, not the summary; how many there were."""
-        return run(plans.clear(self._scope, self._paths, summary=False), self._store)
+        return run(self._clear(summary=False), self._store)
 
     async def aclear_messages(self) -> int:
         """`clear_messages`, from an event loop."""
-        return await arun(plans.clear(self._scope, self._paths, summary=False), self._store)
+        return await arun(self._clear(summary=False), self._store)
+
+    def _clear(self, *, summary: bool) -> Plan[int]:
+        return plans.clear(self._scope, self._paths, summary=summary)
 
     def get_summary(self) -> str | None:
         """The stored summary, or None."""
@@ -216,64 +239,3 @@ def _timestamped(pairs: Iterable[tuple[BaseMessage, int]]) -> list[TimestampedMe
     return [
         TimestampedMessage(message=message, created_at=from_micros(at)) for message, at in pairs
     ]
-
-
-class Memory:
-    """Chat histories by session id: what `RunnableWithMessageHistory` wants.
-
-    Call it with a session for its `StoreChatMessageHistory`; or use its methods, which name
-    the session each time.
-    """
-
-    def __init__(self, store: Store, scope: Scope, values: Values) -> None:
-        self._store, self._scope, self._values = store, scope, values
-
-    def __call__(self, session_id: SessionRef) -> StoreChatMessageHistory:
-        """The history of a session, by its id or its `SessionInfo`."""
-        return StoreChatMessageHistory._bound(
-            self._store, self._scope, self._values, id_of(session_id)
-        )
-
-    def append(self, session_id: SessionRef, message: BaseMessage) -> None:
-        """Add one message at the end."""
-        self(session_id).append(message)
-
-    async def aappend(self, session_id: SessionRef, message: BaseMessage) -> None:
-        """`append`, from an event loop."""
-        await self(session_id).aappend(message)
-
-    def load(
-        self, session_id: SessionRef, limit: int | None = None, before: str | None = None
-    ) -> list[BaseMessage]:
-        """The newest messages, oldest first."""
-        return self(session_id).load(limit, before)
-
-    async def aload(
-        self, session_id: SessionRef, limit: int | None = None, before: str | None = None
-    ) -> list[BaseMessage]:
-        """`load`, from an event loop."""
-        return await self(session_id).aload(limit, before)
-
-    def clear(self, session_id: SessionRef) -> None:
-        """Remove all messages and the summary."""
-        self(session_id).clear()
-
-    async def aclear(self, session_id: SessionRef) -> None:
-        """`clear`, from an event loop."""
-        await self(session_id).aclear()
-
-    def get_summary(self, session_id: SessionRef) -> str | None:
-        """The stored summary, or None."""
-        return self(session_id).get_summary()
-
-    async def aget_summary(self, session_id: SessionRef) -> str | None:
-        """`get_summary`, from an event loop."""
-        return await self(session_id).aget_summary()
-
-    def set_summary(self, session_id: SessionRef, text: str) -> None:
-        """Store a summary in the place of the one before."""
-        self(session_id).set_summary(text)
-
-    async def aset_summary(self, session_id: SessionRef, text: str) -> None:
-        """`set_summary`, from an event loop."""
-        await self(session_id).aset_summary(text)

@@ -278,6 +278,18 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
     return retrying(attempt)
 
 
+def clear_summary(scope: Scope, paths: SessionPaths) -> Plan[None]:
+    """Remove the summary alone."""
+
+    def attempt() -> Plan[None]:
+        session, record = yield [Get(paths.sessions, paths.id), Get(paths.memory, SUMMARY)]
+        if session is not None and record is not None:
+            gone = Delete(paths.memory, SUMMARY)
+            yield index.touch(paths, session, scope.now(), [gone], implicit=False)
+
+    return retrying(attempt)
+
+
 def read_message(values: Values, record: Record) -> BaseMessage:
     """The message that a record holds.
 

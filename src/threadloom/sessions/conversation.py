@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from heapq import merge
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.checkpoint.head_messages import Growth, head_messages
+from threadloom.checkpoint.head_messages import Growth, head_messages, timed
 from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.history import plans as history
 from threadloom.keys import SessionPaths, message_key
@@ -73,18 +73,8 @@ def merged(
     alone: list[tuple[int, BaseMessage | T]] = [
         (at, item) for key, at, item in own if key not in known
     ]
-    both = merge(_timed(graph, growth), alone, key=lambda timed: timed[0])
+    both = merge(timed(graph, growth), alone, key=lambda pair: pair[0])
     return [item for _, item in both]
-
-
-def _timed(graph: Sequence[BaseMessage], growth: Growth) -> Iterator[tuple[int, Any]]:
-    """The graph's messages with the time when the conversation grew to hold them."""
-    steps = iter(growth)
-    upto, at = next(steps, (0, 0))
-    for number, message in enumerate(graph, start=1):
-        while upto < number and (step := next(steps, None)) is not None:
-            upto, at = step
-        yield at, message
 
 
 def _page(messages: list[BaseMessage], limit: int | None, before: str | None) -> list[BaseMessage]:

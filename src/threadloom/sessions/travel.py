@@ -48,6 +48,13 @@ class Cut(NamedTuple):
     removed: Sequence[Entry]
     complete: bool
 
+    def keeps(self, summary: Record) -> bool:
+        """Whether a summary tells of nothing that goes, as far as it says what it covers."""
+        covers = summary.body().get("covers")
+        if self.complete or covers is None:
+            return self.complete
+        return all(entry.record.key > covers for entry in self.removed)
+
     def fields(self) -> dict[str, int]:
         """What the session's record says of both doors."""
         in_graph = {message_key(message.id) for message in self.graph if message.id}
@@ -89,7 +96,8 @@ def rewind(
             undone = yield from travel.rewind(cache, values, graph, session, cut.target, now)
             ops += undone.ops
             fields |= undone.fields
-        if not cut.complete:
+        (summary,) = yield [Get(paths.memory, SUMMARY)]
+        if summary is not None and not cut.keeps(summary):
             ops.append(Delete(paths.memory, SUMMARY))
         yield index.touch(
             paths,
@@ -247,7 +255,7 @@ def _history_of(
     """The history, the summary and the state of a fork."""
     records = [record for entry in cut.kept for record in entry.records()]
     for record in others:
-        if record.key[0].isdigit() or (record.key == SUMMARY and not cut.complete):
+        if record.key[0].isdigit() or (record.key == SUMMARY and not cut.keeps(record)):
             continue
         records.append(record)
     if counter is not None:
