@@ -32,6 +32,7 @@ from threadloom.errors import (
 from threadloom.history import StoreChatMessageHistory
 from threadloom.models import (
     KindStats,
+    MoveReport,
     PruneReport,
     Session,
     SessionContext,
@@ -72,6 +73,7 @@ __all__ = [
     "SessionOrigin",
     "SessionPage",
     "PruneReport",
+    "MoveReport",
     "StorageStats",
     "KindStats",
     "TimestampedMessage",

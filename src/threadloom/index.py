@@ -1,11 +1,13 @@
 """The session's own record: what is in it, how it begins, how activity touches it.
 
 Every write to a session goes with a change of this record in the same batch, so the index
-is never behind and never ahead. The functions here are pure; plans yield what they return.
+is never behind and never ahead. The functions here only make operations; plans yield them.
 
 Besides what `SessionInfo` shows, the document holds what its counts are made of: messages
 and tokens by door (`graph_…` for the messages channel of the graph's head, `history_…` for
-the chat history), and how many messages came in by both (`shared_…`).
+the chat history), and how many messages came in by both (`shared_…`); the tokens that turns
+added (`turn_tokens`); the life without activity (`ttl`); and, where the id lived before and
+expired, when this life began (`began`).
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ def begin(paths: SessionPaths, doc: Doc, content: Sequence[Op] = ()) -> list[Op]
     Fails with `ExpectationFailed` if the session exists.
     """
     return [
+        *fences.checks(paths),
         DropTree(paths.memory),
         DropTree(paths.checkpoints),
         *content,
@@ -88,6 +91,7 @@ def touch(
     set: Mapping[str, Any] | None = None,
     increment: Mapping[str, int] | None = None,
     ends_turn: bool = False,
+    fenced: bool = True,
 ) -> list[Op]:
     """A write to a session: what is written, and then its record, made or changed.
 
@@ -105,11 +109,11 @@ def touch(
         set: fields of the document to replace.
         increment: fields of the document to add to.
         ends_turn: whether the status may change although a turn is on.
+        fenced: whether it has to show that the turn is still on which it belongs to.
 
     Raises:
         SessionNotFound: there is no such session and it may not begin by itself.
     """
-    content = [*fences.checks(paths), *content]
     if session is None:
         if not implicit:
             raise not_found(paths.id)
@@ -121,6 +125,7 @@ def touch(
     if is_running(session) and not ends_turn and "status" in fields:
         fields = {name: value for name, value in fields.items() if name != "status"}
     return [
+        *(fences.checks(paths) if fenced else ()),
         *content,
         Patch(
             paths.sessions,
@@ -168,6 +173,7 @@ def bury(paths: SessionPaths, now: int) -> Op:
 def erase(paths: SessionPaths, now: int, expect: Expect) -> list[Op]:
     """Delete everything of a session, in one batch."""
     return [
+        *fences.checks(paths),
         Delete(paths.sessions, paths.id, expect=expect),
         DropTree(paths.memory),
         DropTree(paths.checkpoints),

@@ -201,6 +201,20 @@ class PruneReport(BaseModel):
     dry_run: bool = False
 
 
+class MoveReport(BaseModel):
+    """What an export, an import or a copy did.
+
+    Attributes:
+        moved: the ids of the sessions that were written.
+        skipped: the ids of those that were there already, or went away meanwhile.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    moved: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
 class KindStats(BaseModel):
     """What the records of one kind take up.
 

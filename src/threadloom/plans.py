@@ -81,6 +81,18 @@ async def arun(plan: Plan[T], store: Executor) -> T:
         plan.close()
 
 
+def check_fence(error: ExpectationFailed) -> None:
+    """Tell a failed expectation about a turn from others, which looking again may mend.
+
+    Raises:
+        SessionConflict: the turn is over that the write belongs to.
+    """
+    if isinstance(error.op, Check) and error.op.key == FENCE:
+        raise SessionConflict(
+            "the turn that this write belongs to has ended or was taken over; nothing was written"
+        ) from None
+
+
 _TRIES = 400
 _LONGEST_PAUSE = 0.02
 
@@ -100,11 +112,7 @@ def retrying(attempt: Callable[[], Plan[T]]) -> Plan[T]:
         try:
             return (yield from attempt())
         except ExpectationFailed as error:
-            if isinstance(error.op, Check) and error.op.key == FENCE:
-                raise SessionConflict(
-                    "the turn that this write belongs to has ended or was taken over; nothing "
-                    "was written"
-                ) from None
+            check_fence(error)
             if number == _TRIES - 1:
                 raise
             if number:

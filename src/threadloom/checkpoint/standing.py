@@ -8,8 +8,8 @@ from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.header import DictRef, Header, ListRef, as_parent, decode_header
 from threadloom.checkpoint.layout import Head, Place
-from threadloom.keys import NEXT_POSITION
-from threadloom.ops import ABSENT, Expect, Get, Op, Put, Record
+from threadloom.keys import NEXT_POSITION, SessionPaths
+from threadloom.ops import ABSENT, Expect, Get, Op, Patch, Put, Record
 from threadloom.plans import Plan
 
 
@@ -111,3 +111,18 @@ def put_head(place: Place, expect: Expect, head: Head) -> Put:
     """Write the head record; `expect` says what must be true of the stored one."""
     get = place.head()
     return Put(get.namespace, get.key, doc=head.doc(), expect=expect)
+
+
+def touch_head(paths: SessionPaths) -> Patch:
+    """A change of the graph's head record that changes nothing but its version.
+
+    Whoever remembers how the graph stood looks again.
+    """
+    get = Place(paths, "").head()
+    return Patch(get.namespace, get.key)
+
+
+def run_status(head: Record | None) -> str:
+    """What the pending writes of the graph's head say of its run, by the head record."""
+    found = Head.read(head)
+    return found.marks.get(found.id or "", "idle")

@@ -1,4 +1,4 @@
-"""Plans that delete, prune and copy graph state. None decodes a value of the application's."""
+"""Plans that delete, prune and copy graph state; none needs the application's classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from threadloom import index
+from threadloom import fences, index
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head
 from threadloom.checkpoint.threads import NO_GRAPH, Thread, read_threads
@@ -43,7 +43,7 @@ def delete_thread(scope: Scope, paths: SessionPaths) -> Plan[None]:
         now = scope.now()
         touched: list[Op] = []
         if session is None:
-            touched.append(Check(paths.sessions, paths.id, ABSENT))
+            touched += [*fences.checks(paths), Check(paths.sessions, paths.id, ABSENT)]
         else:
             touched = index.touch(paths, session, now, implicit=False, set=NO_GRAPH)
         yield [DropTree(paths.checkpoints), index.bury(paths, now), *touched]
@@ -65,9 +65,10 @@ def copy_thread(
         raise InvalidKey(f"a session cannot be copied onto itself: {source.id!r}")
 
     def attempt() -> Plan[None]:
-        origin, session, there, namespaces = yield [
+        origin, session, remains, there, namespaces = yield [
             Get(source.sessions, source.id),
             Get(target.sessions, target.id),
+            index.remains(target),
             ListNamespaces(target.checkpoints),
             ListNamespaces(source.checkpoints),
         ]
@@ -86,11 +87,11 @@ def copy_thread(
         if again is None or again.version != origin.version:
             raise ExpectationFailed(Check(source.sessions, source.id, origin.version))
         fields = {name: origin.body().get(name) or default for name, default in NO_GRAPH.items()}
-        if fields["status"] == "running":
+        if index.is_running(origin):
             fields["status"] = "idle"
         fields["shared_messages"] = fields["shared_tokens"] = 0
         if session is None:
-            fields |= {"origin": {"session_id": source.id}}
+            fields |= {"origin": {"session_id": source.id}, **index.after(remains)}
         elif messages:
             shared = yield from shared_with_history(target, session, messages)
             fields["shared_messages"], fields["shared_tokens"] = shared
@@ -155,7 +156,7 @@ def prune(
 
     def attempt() -> Plan[Removed]:
         (session,) = yield [Get(paths.sessions, paths.id)]
-        if session is None or (chosen.spare_running and session.body().get("status") == "running"):
+        if session is None or (chosen.spare_running and index.is_running(session)):
             return Removed()
         threads = yield from read_threads(values, paths, whole_texts=policy is not None)
         ops: list[Op] = []
@@ -173,7 +174,7 @@ def prune(
             if (record.namespace, record.key) in removed
         ]
         if ops and not chosen.dry_run:
-            yield _unseen(scope, paths, session, ops)
+            yield _removal(scope, paths, session, ops)
         return Removed(checkpoints, len(found), sum(map(index.size, found)))
 
     return retrying(attempt)
@@ -207,18 +208,18 @@ def compact(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
         threads = yield from read_threads(values, paths)
         ops: list[Op] = []
         for thread in threads:
-            abandoned = thread.abandoned()
-            ops += [Delete(record.namespace, record.key) for record in abandoned]
-            left = [record for record in thread.loose if record not in abandoned]
+            abandoned = {record.key: record for record in thread.abandoned()}
+            ops += [Delete(record.namespace, record.key) for record in abandoned.values()]
+            left = [record for record in thread.loose if record.key not in abandoned]
             ops += thread._replace(loose=left).without(set())
         if ops:
-            yield _unseen(scope, paths, session, ops)
+            yield _removal(scope, paths, session, ops)
 
     return retrying(attempt)
 
 
-def _unseen(scope: Scope, paths: SessionPaths, session: Record, ops: Sequence[Op]) -> list[Op]:
-    """A removal of what nobody needs; every write to a session moves its record's version."""
+def _removal(scope: Scope, paths: SessionPaths, session: Record, ops: Sequence[Op]) -> list[Op]:
+    """A removal; every write to a session moves its record's version."""
     return index.touch(paths, session, scope.now(), ops, implicit=False, expect=session.version)
 
 

@@ -85,7 +85,8 @@ def set_summary(
     )
 
     def attempt() -> Plan[None]:
-        (session,) = yield [Get(paths.sessions, paths.id)]
-        yield index.touch(paths, session, scope.now(), [put], implicit=scope.implicit)
+        session, remains = yield [Get(paths.sessions, paths.id), index.remains(paths)]
+        fields = index.after(remains) if session is None else {}
+        yield index.touch(paths, session, scope.now(), [put], implicit=scope.implicit, set=fields)
 
     return attempt() if instead_of is not None else retrying(attempt)

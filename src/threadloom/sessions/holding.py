@@ -19,12 +19,13 @@ from langchain_core.runnables import RunnableConfig
 
 from threadloom import fences
 from threadloom.errors import InvalidKey, SessionBusy, ThreadloomError
+from threadloom.fences import Fence
 from threadloom.keys import SessionPaths, check_id
 from threadloom.plans import Pause, Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.sessions import turns
 from threadloom.sessions.retention import duration
-from threadloom.sessions.turns import Held
+from threadloom.sessions.turns import Taken
 from threadloom.store import Store
 
 logger = logging.getLogger("threadloom.sessions")
@@ -44,7 +45,7 @@ class Turn:
         session_id: the session that it is a turn of.
     """
 
-    def __init__(self, id: str, paths: SessionPaths, fence: int) -> None:
+    def __init__(self, id: str, paths: SessionPaths, fence: Fence) -> None:
         self.id = id
         self.session_id = paths.id
         self._fence = fence
@@ -53,12 +54,15 @@ class Turn:
 
     @property
     def config(self) -> RunnableConfig:
-        """A fresh config that names the session to graphs and chains, and carries the fence."""
+        """A fresh config that names the session to graphs and chains.
+
+        For graphs it carries the fence as well, also into threads that were started by hand.
+        """
         return {
             "configurable": {
                 "thread_id": self.session_id,
                 "session_id": self.session_id,
-                fences.CONFIG_KEY: self._fence,
+                fences.CONFIG_KEY: self._fence.version,
             }
         }
 
@@ -128,7 +132,7 @@ class TurnHolder:
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
-        with self._outcome(error):
+        with self._outcome(turn, error):
             run(self._end(turn, error), self._store)
 
     async def __aexit__(
@@ -141,10 +145,10 @@ class TurnHolder:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        with self._outcome(error):
+        with self._outcome(turn, error):
             await _to_its_end(arun(self._end(turn, error), self._store))
 
-    def _take(self) -> Plan[Held]:
+    def _take(self) -> Plan[Taken]:
         if self._entered:
             raise InvalidKey("a turn is entered once: call turn() again for another one")
         self._entered = True
@@ -163,9 +167,10 @@ class TurnHolder:
             yield Pause(min(left, random.uniform(0.5, 1) * pause))  # noqa: S311
             pause = min(_LAST_LOOK, 2 * pause)
 
-    def _begin(self, held: Held) -> Turn:
-        self._turn = Turn(held.turn_id, self._paths, held.fence)
-        self._token = fences.enter(self._paths, held.fence)
+    def _begin(self, held: Taken) -> Turn:
+        fence = Fence(held.fence)
+        self._turn = Turn(held.turn_id, self._paths, fence)
+        self._token = fences.enter(self._paths, fence)
         return self._turn
 
     def _leave(self) -> Turn:
@@ -178,16 +183,17 @@ class TurnHolder:
         return turns.end(
             self._scope,
             self._paths,
-            turn._fence,
+            turn._fence.version,
             failed=error is not None and not isinstance(error, GeneratorExit),
             tokens=turn._tokens,
         )
 
     @contextlib.contextmanager
-    def _outcome(self, error: BaseException | None) -> Iterator[None]:
+    def _outcome(self, turn: Turn, error: BaseException | None) -> Iterator[None]:
         """Where the block failed, that counts; what goes wrong at the end is logged."""
         try:
             yield
+            turn._fence.ended = True
         except ThreadloomError as at_the_end:
             if error is None:
                 raise
@@ -198,7 +204,7 @@ class TurnHolder:
             )
 
     def _renew(self, turn: Turn) -> Plan[bool]:
-        return turns.renew(self._scope, self._paths, turn._fence, self._lease)
+        return turns.renew(self._scope, self._paths, turn._fence.version, self._lease)
 
     def _keep(self, turn: Turn) -> None:
         while not self._ended.wait(self._lease / 1_000_000 / _RENEWALS):

@@ -17,6 +17,7 @@ from threadloom.scope import OnConflict, Scope
 from threadloom.sessions.care_face import CareFace
 from threadloom.sessions.conversation_face import ConversationFace
 from threadloom.sessions.index_face import IndexFace
+from threadloom.sessions.moving_face import MovingFace
 from threadloom.sessions.retention_face import RetentionFace
 from threadloom.sessions.search_face import SearchFace
 from threadloom.sessions.travel_face import TravelFace
@@ -36,6 +37,7 @@ class SessionManager(
     ConversationFace,
     SearchFace,
     RetentionFace,
+    MovingFace,
     CareFace,
     Closing,
 ):

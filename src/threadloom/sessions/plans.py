@@ -26,7 +26,7 @@ from threadloom.ops import (
     Get,
     Query,
 )
-from threadloom.plans import Plan, retrying
+from threadloom.plans import Plan, check_fence, retrying
 from threadloom.scope import Scope
 
 
@@ -79,7 +79,8 @@ def create(
         ops = index.begin(paths, doc)
         try:
             *_, record = yield [*ops, Get(paths.sessions, paths.id)]
-        except ExpectationFailed:
+        except ExpectationFailed as error:
+            check_fence(error)
             if if_exists == "raise":
                 raise SessionExists(f"session {paths.id!r} exists already") from None
             (record,) = yield [Get(paths.sessions, paths.id)]
@@ -239,7 +240,8 @@ def update(
         if record is None:
             if not create:
                 raise index.not_found(paths.id)
-            doc = index.new_doc(now, metadata=more, context=parts, **fields)
+            (remains,) = yield [index.remains(paths)]
+            doc = index.new_doc(now, metadata=more, context=parts, **fields, **index.after(remains))
             yield index.begin(paths, doc)
         else:
             doc = record.body()

@@ -11,7 +11,7 @@ from threadloom.errors import InvalidKey
 from threadloom.keys import SESSIONS
 from threadloom.models import PruneReport, SessionRef, id_of
 from threadloom.ops import ABSENT, Expect, ExpectationFailed, Query, Record
-from threadloom.plans import Plan
+from threadloom.plans import Plan, check_fence
 from threadloom.scope import Scope
 from threadloom.sessions.plans import Filters, ids, store_filter
 from threadloom.values import Values
@@ -115,7 +115,7 @@ def _sweep(
             break
         for record in fresh:
             seen.add((record.key, record.version))
-            if record.body().get("status") == "running" and not include_running:
+            if index.is_running(record) and not include_running:
                 continue
             if dry_run or (yield from _erase(scope, record.key, record.version)):
                 found.append(record.key)
@@ -128,6 +128,7 @@ def _erase(scope: Scope, id: str, expect: Expect) -> Plan[bool]:
     """Delete a session that is still as it was seen; whether it was."""
     try:
         yield index.erase(scope.paths(id), scope.now(), expect)
-    except ExpectationFailed:
+    except ExpectationFailed as error:
+        check_fence(error)
         return False
     return True

@@ -214,7 +214,7 @@ def _at_checkpoint(
     shown, _ = yield from head_messages(values, paths, checkpoint_id=id, opaque=True)
     made = target.made_at
     kept = [entry for entry in entries if made is None or entry.at <= made]
-    removed = [entry for entry in entries if entry not in kept]
+    removed = [entry for entry in entries if made is not None and entry.at > made]
     is_head = graph.head is not None and target.id == graph.head.id
     return Cut(target, shown, kept, removed, is_head and not removed)
 
@@ -239,8 +239,9 @@ def _after_messages(
     first = [item for item in stays if not isinstance(item, Entry)]
     in_graph = {message_key(message.id) for message in first if message.id}
     alone = {item.key for item in stays if isinstance(item, Entry)}
-    kept = [entry for entry in entries if entry.key in alone or entry.key in in_graph]
-    removed = [entry for entry in entries if entry not in kept]
+    stay = alone | in_graph
+    kept = [entry for entry in entries if entry.key in stay]
+    removed = [entry for entry in entries if entry.key not in stay]
     target = graph.with_messages(len(first)) if shown else None
     return Cut(target, first, kept, removed, len(stays) == len(both))
 

@@ -27,8 +27,10 @@ class TurnFace(Face):
         Use it in `with` or in `async with`; that begins the turn and gives a `Turn`. Meanwhile
         the session is ``running``; afterwards it is ``error`` if the block raised, else what
         its graph says, mostly ``idle``. The turn is counted once, graph runs inside it are not.
-        What is written inside the block is fenced: if the process is stopped for so long that
-        another one takes the turn over, its late writes are refused.
+        What is written to the session inside the block is fenced: if the process is stopped for
+        so long that another one takes the turn over, its late writes are refused. The fence is
+        known to whatever inherits the block's context (LangGraph's threads, asyncio's tasks),
+        and to graphs that get `Turn.config`.
 
         Args:
             id: which session.
@@ -38,12 +40,11 @@ class TurnFace(Face):
             lease: how long the turn outlives a process that does not renew it any more; it is
                 renewed three times as often.
 
-        Raises (when the block is entered):
-            SessionNotFound: there is no such session.
-            SessionBusy: another turn is on, and waiting took too long.
-
-        Raises (when the block is left):
-            SessionConflict: the turn was taken over meanwhile.
+        Raises:
+            InvalidKey: an argument makes no sense.
+            SessionNotFound: on entering, there is no such session.
+            SessionBusy: on entering, another turn is on, and waiting took too long.
+            SessionConflict: on leaving, the turn was taken over meanwhile.
         """
         return TurnHolder(
             self._store, self._scope, self._paths(id), turn_id=turn_id, wait=wait, lease=lease
@@ -59,11 +60,13 @@ class TurnFace(Face):
         Args:
             id: which session.
             status: ``idle``, ``running``, ``interrupted`` or ``error``.
-            turn_id: the turn that this is about.
+            turn_id: the turn that this is about; a session that is made ``running`` without one
+                has the turn "manual".
 
         Raises:
             SessionNotFound: there is no such session.
-            SessionBusy: `turn_id` is not the turn that is on.
+            SessionBusy: `turn_id` is not the turn that is on, or `turn` has the session and no
+                `turn_id` is given.
             InvalidKey: there is no such status.
         """
         return self._run(turns.set_status(self._scope, self._paths(id), status, turn_id))

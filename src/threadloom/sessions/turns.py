@@ -11,12 +11,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from threadloom import index
-from threadloom.checkpoint.layout import Head, Place
+from threadloom.checkpoint.layout import Place
+from threadloom.checkpoint.standing import run_status, touch_head
 from threadloom.errors import InvalidKey, SessionBusy, SessionConflict
 from threadloom.keys import FENCE, LEASE, SESSIONS, SessionPaths
 from threadloom.models import SessionInfo, SessionStatus
 from threadloom.ops import (
     ABSENT,
+    PRESENT,
     Check,
     Delete,
     ExpectationFailed,
@@ -33,7 +35,7 @@ from threadloom.scope import Scope
 STATUSES = ("idle", "running", "interrupted", "error")
 
 
-class Held(NamedTuple):
+class Taken(NamedTuple):
     """A turn that was taken."""
 
     turn_id: str
@@ -41,7 +43,7 @@ class Held(NamedTuple):
     info: SessionInfo
 
 
-def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Held | None]:
+def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Taken | None]:
     """Begin a turn; None where another one is on.
 
     Args:
@@ -54,7 +56,7 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[He
         SessionNotFound: there is no such session.
     """
 
-    def attempt() -> Plan[Held | None]:
+    def attempt() -> Plan[Taken | None]:
         session, held, fence = yield [
             Get(paths.sessions, paths.id),
             Get(paths.tombstones, LEASE),
@@ -78,7 +80,7 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[He
                 doc={"until": now + lease},
                 expect=ABSENT if held is None else held.version,
             ),
-            _moved_head(paths),
+            touch_head(paths),
         ]
         fields = {"status": "running", "turn_id": turn_id, "turn_started_at": now}
         touched = index.touch(
@@ -91,21 +93,36 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[He
             set=fields,
             increment={"turn_count": 1},
             ends_turn=True,
+            fenced=False,  # a turn that is over does not keep the next one away
         )
-        version, *_, after = yield [*touched, Get(paths.sessions, paths.id)]
-        return Held(turn_id, version, index.info(after))
+        *_, made, after = yield [
+            *touched,
+            Get(paths.tombstones, FENCE),
+            Get(paths.sessions, paths.id),
+        ]
+        return Taken(turn_id, made.version, index.info(after))
 
     return retrying(attempt)
 
 
 def renew(scope: Scope, paths: SessionPaths, fence: int, lease: int) -> Plan[bool]:
-    """Go on having a turn; False where it was taken over or its session is gone."""
+    """Go on having a turn; False where it was taken over or its session is gone.
+
+    The session's record changes only where it would soon expire: whoever saves by its version
+    is not to be disturbed.
+    """
+    (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
+    if session is None:
+        return False
     now = scope.now()
+    lives = session.expires_at is None or session.expires_at > now + 2 * lease
     try:
         yield [
             Check(paths.tombstones, FENCE, fence),
             Patch(paths.tombstones, LEASE, set={"until": now + lease}),
-            Patch(paths.sessions, paths.id, life="ttl", expect="present"),
+            Check(paths.sessions, paths.id, PRESENT)
+            if lives
+            else Patch(paths.sessions, paths.id, life="ttl", expect=PRESENT),
         ]
     except ExpectationFailed:
         return False
@@ -127,7 +144,7 @@ def end(scope: Scope, paths: SessionPaths, fence: int, *, failed: bool, tokens: 
             Check(paths.tombstones, FENCE, fence),
             Delete(paths.tombstones, FENCE),
             Delete(paths.tombstones, LEASE),
-            _moved_head(paths),
+            touch_head(paths),
         ]
         yield index.touch(
             paths,
@@ -136,8 +153,9 @@ def end(scope: Scope, paths: SessionPaths, fence: int, *, failed: bool, tokens: 
             ops,
             implicit=False,
             expect=session.version,
+            fenced=False,
             set={
-                "status": "error" if failed else _status(head),
+                "status": "error" if failed else run_status(head),
                 "turn_id": None,
                 "turn_started_at": None,
             },
@@ -155,21 +173,24 @@ def set_status(
 
     Raises:
         SessionNotFound: there is no such session.
-        SessionBusy: another turn is on.
+        SessionBusy: another turn is on, or a living lease has it and `turn_id` is not given.
         InvalidKey: there is no such status.
     """
     if status not in STATUSES:
         raise InvalidKey(f"status is one of {', '.join(STATUSES)}, not {status!r}")
 
     def attempt() -> Plan[SessionInfo]:
-        (session,) = yield [Get(paths.sessions, paths.id)]
+        session, held = yield [Get(paths.sessions, paths.id), Get(paths.tombstones, LEASE)]
         if session is None:
             raise index.not_found(paths.id)
+        now = scope.now()
         doc = session.body()
         running = doc.get("turn_id")
         if turn_id is not None and running is not None and running != turn_id:
             raise SessionBusy(f"session {paths.id!r} has the turn {running!r}, not {turn_id!r}")
-        now = scope.now()
+        is_held = held is not None and _until(held) > now
+        if is_held and running is not None and turn_id is None and status != "running":
+            raise SessionBusy(f"session {paths.id!r} has the turn {running!r} under way")
         fields: dict[str, object] = {"status": status, "turn_id": None, "turn_started_at": None}
         if status == "running":
             # The same turn goes on: its clock does.
@@ -180,7 +201,7 @@ def set_status(
             paths,
             session,
             now,
-            [_moved_head(paths)],
+            [touch_head(paths)],
             implicit=False,
             expect=session.version,
             set=fields,
@@ -232,15 +253,3 @@ def _started(record: Record) -> int:
 def _until(lease: Record) -> int:
     until = lease.body().get("until")
     return until if isinstance(until, int) else 0
-
-
-def _moved_head(paths: SessionPaths) -> Patch:
-    """A change of the head record that changes nothing but its version."""
-    get = Place(paths, "").head()
-    return Patch(get.namespace, get.key)
-
-
-def _status(head: Record | None) -> str:
-    """What the graph's head says of its run."""
-    found = Head.read(head)
-    return found.marks.get(found.id or "", "idle")
