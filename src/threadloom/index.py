@@ -23,6 +23,7 @@ from threadloom.keys import FENCE, LEASE, SessionPaths, storable
 from threadloom.models import SessionContext, SessionInfo, SessionOrigin
 from threadloom.ops import (
     ABSENT,
+    KEEP_EXPIRY,
     PRESENT,
     Delete,
     DropTree,
@@ -92,6 +93,7 @@ def touch(
     increment: Mapping[str, int] | None = None,
     ends_turn: bool = False,
     fenced: bool = True,
+    is_activity: bool = True,
 ) -> list[Op]:
     """A write to a session: what is written, and then its record, made or changed.
 
@@ -109,6 +111,7 @@ def touch(
         set: fields of the document to replace.
         increment: fields of the document to add to.
         ends_turn: whether the status may change although a turn is on.
+        is_activity: whether it makes the session younger, and live longer.
         fenced: whether it has to show that the turn is still on which it belongs to.
 
     Raises:
@@ -131,11 +134,12 @@ def touch(
             paths.sessions,
             paths.id,
             set=fields,
-            maximum={"updated_at": now},
+            maximum={"updated_at": now} if is_activity else {},
             increment=increment or {},
             text=searchable(fields["name"]) if "name" in fields else None,
+            expires_at=KEEP_EXPIRY,
             expect=expect,
-            life="ttl",
+            life="ttl" if is_activity else None,
         ),
     ]
 

@@ -49,10 +49,12 @@ class SessionInfo(BaseModel):
         created_at, updated_at: aware UTC; any activity moves the second.
         expires_at: when it ends without further activity; None for never.
         message_count: how many messages `SessionManager.messages` shows.
-        turn_count: how many turns it has had.
-        total_tokens: `usage_metadata` of its AI messages, summed up.
-        status: computed from what is stored: ``interrupted`` or ``error`` if the graph's
-            head says so, ``running`` inside a turn, else ``idle``.
+        turn_count: how many turns it has had: blocks of `turn`, and graph runs with new input
+            outside of them. A rewind does not take them back, and a fork has its source's.
+        total_tokens: `usage_metadata` of its AI messages, summed up, and what turns added.
+        status: ``running`` from the beginning of a turn to its end, or until another turn takes
+            over from one that died; else ``interrupted`` or ``error`` if the graph's head or the
+            last turn says so, or what `set_status` said; else ``idle``.
         turn_id, turn_started_at: the turn that is running.
         origin: what it was copied from.
         conflicts: how often a graph run branched off because another was faster.
@@ -147,7 +149,7 @@ class SessionQuery(BaseModel):
     text: str = ""
     limit: int = 50
     owner: str | None = None
-    tags: tuple[str, ...] = ()
+    tags: str | tuple[str, ...] = ()
     agent_name: str | None = None
     status: SessionStatus | None = None
     context: SessionContext | None = None

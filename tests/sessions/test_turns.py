@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -51,7 +52,7 @@ def take(request: pytest.FixtureRequest, sessions: SessionManager) -> Take:
 
 @pytest.fixture
 def started(sessions: SessionManager) -> SessionManager:
-    sessions.create_session(id="s")
+    sessions.create_session(id="s", owner="ana")
     return sessions
 
 
@@ -238,6 +239,8 @@ async def test_a_writer_whose_turn_was_taken_over_is_refused(
                 started.memory("s").append(HumanMessage("late"))
             with pytest.raises(SessionConflict):
                 started.rename_session("s", "late")
+            with pytest.raises(SessionConflict):
+                started.delete_session("s")
             release.set()
             thread.join()
     assert turn is not None
@@ -276,6 +279,12 @@ async def test_a_session_deleted_during_its_turn_stays_deleted(
                 graph.invoke(say("two"), config("s"))
             with pytest.raises(SessionConflict):
                 started.memory("s").append(HumanMessage("two"))
+            with pytest.raises(SessionConflict):
+                started.update_session("s", owner="x", create=True)
+            with pytest.raises(SessionConflict):
+                started.create_session(id="s")
+            with pytest.raises(SessionConflict):
+                started.create_session(id="s", if_exists="return")
     assert started.get_session("s") is None
     graph.invoke(say("a new life"), config("s"))
     assert texts(started.messages("s")) == ["a new life", "re a new life"]
@@ -333,6 +342,72 @@ async def test_a_crashed_turn_is_stuck_and_taken_over(
     assert done[0].turn_id == "next"
     assert started.get_status("s") == "idle"
     assert await call("list_stuck_sessions", timedelta(minutes=10)) == []
+
+
+async def test_a_dead_turn_keeps_nothing_from_being_swept(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    chat(started).invoke(say("one"), config("s"))
+    holder = started.turn("s", lease=timedelta(seconds=60))
+    holder.__enter__()
+    holder._ended.set()
+    assert started.prune().checkpoints == 0
+    assert started.delete_sessions(owner="ana", dry_run=True) == []
+    clock.advance(timedelta(hours=2))
+
+    def elsewhere() -> None:
+        assert started.prune().checkpoints == 2
+        assert started.cleanup_stale(timedelta(hours=1), dry_run=True) == 1
+        assert started.delete_sessions(owner="ana") == ["s"]
+
+    await asyncio.to_thread(contextvars.Context().run, elsewhere)
+    assert started.get_session("s") is None
+
+
+async def test_what_began_inside_a_turn_may_go_on_after_it(started: SessionManager) -> None:
+    async def title() -> None:
+        await asyncio.sleep(0.1)
+        await started.arename_session("s", "a title")
+
+    async def queued() -> None:
+        async with started.turn("s", wait=10):
+            started.memory("s").append(HumanMessage("queued"))
+
+    async with started.turn("s"):
+        later = [asyncio.create_task(title()), asyncio.create_task(queued())]
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*later)
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.name, info.turn_count, info.status) == ("a title", 2, "idle")
+
+
+async def test_a_session_loaded_in_its_turn_is_saved_however_long_it_takes(
+    started: SessionManager, store: Store
+) -> None:
+    store.clock = None  # type: ignore[assignment]
+    real = SessionManager(store)
+    with real.turn("s", lease=SHORT):
+        loaded = real.resume_session("s")
+        await asyncio.to_thread(time.sleep, 0.5)
+        real.save_session(loaded.model_copy(update={"state": 1}))
+    assert real.resume_session("s").state == 1
+
+
+async def test_a_blocked_loop_keeps_its_turn(started: SessionManager, store: Store) -> None:
+    store.clock = None  # type: ignore[assignment]
+    real = SessionManager(store)
+    async with real.turn("s", lease=SHORT) as turn:
+        time.sleep(0.8)
+        real.memory("s").append(HumanMessage("still mine"))
+        assert not turn.lost
+
+
+async def test_a_turn_is_not_ended_by_hand(started: SessionManager, take: Take) -> None:
+    async with take("s", turn_id="t1"):
+        with pytest.raises(SessionBusy):
+            started.set_status("s", "idle")
+        assert started.get_status("s") == "running"
 
 
 async def test_status_by_hand(started: SessionManager, call: Call, clock: FrozenClock) -> None:

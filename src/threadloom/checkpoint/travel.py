@@ -20,9 +20,9 @@ from threadloom.checkpoint.channels import ChannelWriter
 from threadloom.checkpoint.conversation import Moment, follow
 from threadloom.checkpoint.header import Header, ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace, read_namespaces
 from threadloom.checkpoint.spans import cut, joined, length
 from threadloom.checkpoint.standing import put_head
-from threadloom.checkpoint.threads import NO_GRAPH, Thread, read_threads
 from threadloom.errors import CheckpointNotFound, SerializationError
 from threadloom.keys import Namespace, SessionPaths
 from threadloom.messages import MESSAGES
@@ -35,15 +35,17 @@ class Graph:
     """The graph state of a session, read whole.
 
     Attributes:
-        threads: its checkpoint namespaces.
+        namespaces: its checkpoint namespaces.
         root: that of the graph itself; None where the session has no graph state.
     """
 
-    def __init__(self, values: Values, paths: SessionPaths, threads: Sequence[Thread]) -> None:
+    def __init__(
+        self, values: Values, paths: SessionPaths, wholes: Sequence[WholeNamespace]
+    ) -> None:
         self._values = values
         self._paths = paths
-        self.threads = threads
-        self.root = next((thread for thread in threads if thread.place.is_root), None)
+        self.namespaces = wholes
+        self.root = next((whole for whole in wholes if whole.place.is_root), None)
         self._parents: dict[tuple[str, str], Any] = {}
 
     @property
@@ -118,14 +120,12 @@ class Graph:
         assert self.root is not None
         return any(other.parent == stored.id for other in self.root.stored.values())
 
-    def made_during(self, thread: Thread, runs: Collection[str]) -> list[Stored]:
+    def made_during(self, whole: WholeNamespace, runs: Collection[str]) -> list[Stored]:
         """The checkpoints of a subgraph that were made while some of the root's were the head."""
-        return [
-            stored for stored in thread.stored.values() if self._root_of(thread, stored) in runs
-        ]
+        return [stored for stored in whole.stored.values() if self._root_of(whole, stored) in runs]
 
-    def _root_of(self, thread: Thread, stored: Stored) -> str | None:
-        place = thread.place.ns, stored.id
+    def _root_of(self, whole: WholeNamespace, stored: Stored) -> str | None:
+        place = whole.place.ns, stored.id
         if place not in self._parents:
             parents = self._metadata(stored).get("parents")
             self._parents[place] = parents.get("") if isinstance(parents, Mapping) else None
@@ -135,8 +135,8 @@ class Graph:
 
 def read_graph(values: Values, paths: SessionPaths) -> Plan[Graph]:
     """All graph state of a session."""
-    threads = yield from read_threads(values, paths, whole_texts=True)
-    return Graph(values, paths, threads)
+    wholes = yield from read_namespaces(values, paths, whole_texts=True)
+    return Graph(values, paths, wholes)
 
 
 def _begins(head: Header, other: Header, count: int) -> bool:
@@ -169,17 +169,17 @@ def rewind(
     assert graph.root is not None
     undone = Undone()
     before = {stored.id for stored in graph.path(target)[1:]}
-    for thread in graph.threads:
-        if thread.place.is_root:
+    for whole in graph.namespaces:
+        if whole.place.is_root:
             continue
-        kept = graph.made_during(thread, before)
+        kept = graph.made_during(whole, before)
         newest = max(kept, key=lambda item: item.seq, default=None)
         if newest is None:
-            if thread.head.id is not None:
-                undone.ops.append(_put_head(thread, thread.head._replace(id=None)))
-        elif newest.id != thread.head.id:
-            head, record = sibling(values, thread, newest)
-            undone.ops += (record, _put_head(thread, head))
+            if whole.head.id is not None:
+                undone.ops.append(_put_head(whole, whole.head._replace(id=None)))
+        elif newest.id != whole.head.id:
+            head, record = sibling(values, whole, newest)
+            undone.ops += (record, _put_head(whole, head))
     head, record = sibling(values, graph.root, target)
     counts = target.header.counts
     shown = yield from _show(cache, values, graph, session, target)
@@ -191,27 +191,27 @@ def rewind(
     return undone
 
 
-def _put_head(thread: Thread, head: Head) -> Put:
-    return put_head(thread.place, thread.head_record.version, head)
+def _put_head(whole: WholeNamespace, head: Head) -> Put:
+    return put_head(whole.place, whole.head_record.version, head)
 
 
-def sibling(values: Values, thread: Thread, target: Stored) -> tuple[Head, Put]:
+def sibling(values: Values, whole: WholeNamespace, target: Stored) -> tuple[Head, Put]:
     """A copy of a checkpoint beside it: the head after it is put, and its record."""
     header = target.header
     id = str(uuid6(clock_seq=header.seq))
     new = header._replace(
-        seq=thread.head.puts + 1,
+        seq=whole.head.puts + 1,
         checkpoint={**header.checkpoint, "id": id},
         metadata=_of_a_fork(values, header.metadata),
     )
     record = Put(
-        thread.place.records(),
+        whole.place.records(),
         layout.checkpoint_key(id),
         doc=target.record.doc,
         blob=encode_header(new),
         expect=ABSENT,
     )
-    return thread.head.with_put(id, header.parent, on_purpose=True), record
+    return whole.head.with_put(id, header.parent, on_purpose=True), record
 
 
 def _of_a_fork(values: Values, metadata: bytes) -> bytes:
@@ -276,31 +276,31 @@ def fork(
     kept = {stored.id for stored in (way[1:] if has_children else way)}
     forked = Forked()
     shown: list[Put | Patch] = []
-    for thread in graph.threads:
-        here = thread.place
+    for whole in graph.namespaces:
+        here = whole.place
         there = Place(to, here.ns)
         extra: list[Put] = []
         if here.is_root:
-            stays = [thread.stored[id] for id in kept]
+            stays = [whole.stored[id] for id in kept]
             shown = yield from _show(cache, values, graph, session, target)
             if has_children:
-                head, record = sibling(values, thread, target)
+                head, record = sibling(values, whole, target)
                 extra.append(record)
             else:
-                head = thread.head._replace(id=target.id)
+                head = whole.head._replace(id=target.id)
             counts = target.header.counts
             head = head.with_growth(0 if counts is None else counts[0], now)
         else:
-            stays = graph.made_during(thread, kept)
+            stays = graph.made_during(whole, kept)
             newest = max(stays, key=lambda item: item.seq, default=None)
             if newest is None:
                 continue
-            head = thread.head._replace(id=newest.id)
-        if (status := _status(thread, head)) != "idle":
+            head = whole.head._replace(id=newest.id)
+        if (status := _status(whole, head)) != "idle":
             head = head.with_mark(head.id or "", status)
         ids = {stored.id for stored in stays}
         also = [Stored(target.id, target.record, [])] if extra else []
-        copies = _copies(thread, stays, also, there)
+        copies = _copies(whole, stays, also, there)
         places = {(op.namespace, op.key) for op in copies}
         forked.ops += copies
         forked.ops += [op._replace(namespace=there.records()) for op in extra]
@@ -319,8 +319,8 @@ def fork(
 def copy(graph: Graph, to: SessionPaths) -> list[Op]:
     """All graph state of a session, for another one; the two share nothing."""
     ops: list[Op] = []
-    for thread in graph.threads:
-        here, there = thread.place, Place(to, thread.place.ns)
+    for whole in graph.namespaces:
+        here, there = whole.place, Place(to, whole.place.ns)
         ops += [
             Put(
                 _namespace(record.namespace, here, there),
@@ -330,15 +330,15 @@ def copy(graph: Graph, to: SessionPaths) -> list[Op]:
                 text=record.text,
                 expect=ABSENT,
             )
-            for record in thread.all_records()
+            for record in whole.all_records()
         ]
-        ops.append(put_head(there, ABSENT, thread.head._replace(logs={})))
+        ops.append(put_head(there, ABSENT, whole.head._replace(logs={})))
     return ops
 
 
-def _status(thread: Thread, head: Head) -> str:
+def _status(whole: WholeNamespace, head: Head) -> str:
     """What the pending writes of a head say of its run."""
-    stored = thread.stored.get(head.id or "")
+    stored = whole.stored.get(head.id or "")
     return "idle" if stored is None else stored.status
 
 
@@ -350,11 +350,11 @@ def _head_of_fork(head: Head, ids: Collection[str]) -> Head:
 
 
 def _copies(
-    thread: Thread, stays: Sequence[Stored], also: Sequence[Stored], there: Place
+    whole: WholeNamespace, stays: Sequence[Stored], also: Sequence[Stored], there: Place
 ) -> list[Put]:
     """Checkpoints with their pending writes, and all that these and further ones refer to."""
-    here = thread.place
-    dead = {(op.namespace, op.key) for op in thread.dead([*stays, *also], loose=False)}
+    here = whole.place
+    dead = {(op.namespace, op.key) for op in whole.dead([*stays, *also], loose=False)}
     ops = [
         Put(
             there.records(),
@@ -384,7 +384,7 @@ def _copies(
             text=record.text,
             expect=ABSENT,
         )
-        for record in (*thread.apart, *thread.elements, *thread.texts)
+        for record in (*whole.apart, *whole.elements, *whole.texts)
         if (record.namespace, record.key) not in dead
     ]
     return ops

@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from threadloom import fences, index
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head
-from threadloom.checkpoint.threads import NO_GRAPH, Thread, read_threads
+from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace, read_namespaces
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
 from threadloom.ops import (
@@ -130,13 +130,11 @@ class Policy(NamedTuple):
     Attributes:
         keep_last: of each namespace so many of the newest stay.
         made_before: only those that were made before this time, in microseconds.
-        spare_running: whether a session is left alone while a turn runs.
         dry_run: only look.
     """
 
     keep_last: int = 1
     made_before: int | None = None
-    spare_running: bool = False
     dry_run: bool = False
 
 
@@ -156,21 +154,21 @@ def prune(
 
     def attempt() -> Plan[Removed]:
         (session,) = yield [Get(paths.sessions, paths.id)]
-        if session is None or (chosen.spare_running and index.is_running(session)):
+        if session is None:
             return Removed()
-        threads = yield from read_threads(values, paths, whole_texts=policy is not None)
+        wholes = yield from read_namespaces(values, paths, whole_texts=policy is not None)
         ops: list[Op] = []
         checkpoints = 0
-        for thread in threads:
-            if thread.head.id in thread.stored:
-                gone = thread.deletable(_doomed(thread, chosen))
+        for whole in wholes:
+            if whole.head.id in whole.stored:
+                gone = whole.deletable(_doomed(whole, chosen))
                 checkpoints += len(gone)
-                ops += thread.without(gone) if gone else []
+                ops += whole.without(gone) if gone else []
         removed = {(op.namespace, op.key) for op in ops if isinstance(op, Delete)}
         found = [
             record
-            for thread in threads
-            for record in thread.all_records()
+            for whole in wholes
+            for record in whole.all_records()
             if (record.namespace, record.key) in removed
         ]
         if ops and not chosen.dry_run:
@@ -180,10 +178,10 @@ def prune(
     return retrying(attempt)
 
 
-def _doomed(thread: Thread, policy: Policy) -> set[str]:
+def _doomed(whole: WholeNamespace, policy: Policy) -> set[str]:
     """The checkpoints that a policy does not want to keep."""
-    newest = sorted(thread.stored.values(), key=lambda item: -item.seq)
-    kept = {item.id for item in newest[: policy.keep_last]} | {thread.head.id}
+    newest = sorted(whole.stored.values(), key=lambda item: -item.seq)
+    kept = {item.id for item in newest[: policy.keep_last]} | {whole.head.id}
     return {
         item.id
         for item in newest
@@ -205,13 +203,13 @@ def compact(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        threads = yield from read_threads(values, paths)
+        wholes = yield from read_namespaces(values, paths)
         ops: list[Op] = []
-        for thread in threads:
-            abandoned = {record.key: record for record in thread.abandoned()}
+        for whole in wholes:
+            abandoned = {record.key: record for record in whole.abandoned()}
             ops += [Delete(record.namespace, record.key) for record in abandoned.values()]
-            left = [record for record in thread.loose if record.key not in abandoned]
-            ops += thread._replace(loose=left).without(set())
+            left = [record for record in whole.loose if record.key not in abandoned]
+            ops += whole._replace(loose=left).without(set())
         if ops:
             yield _removal(scope, paths, session, ops)
 
@@ -220,7 +218,15 @@ def compact(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
 
 def _removal(scope: Scope, paths: SessionPaths, session: Record, ops: Sequence[Op]) -> list[Op]:
     """A removal; every write to a session moves its record's version."""
-    return index.touch(paths, session, scope.now(), ops, implicit=False, expect=session.version)
+    return index.touch(
+        paths,
+        session,
+        scope.now(),
+        ops,
+        implicit=False,
+        expect=session.version,
+        is_activity=False,
+    )
 
 
 def delete_for_runs(scope: Scope, values: Values, run_ids: Sequence[str]) -> Plan[None]:
@@ -243,22 +249,22 @@ def _delete_runs(
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        threads = yield from read_threads(values, paths)
+        wholes = yield from read_namespaces(values, paths)
         ops: list[Op] = []
         fields: dict[str, object] = {}
-        for thread in threads:
+        for whole in wholes:
             doomed = {
                 id
-                for id, item in thread.stored.items()
+                for id, item in whole.stored.items()
                 if (item.record.doc or {}).get("run_id") in runs
             }
-            gone = thread.deletable(doomed)
+            gone = whole.deletable(doomed)
             if not gone:
                 continue
-            ops += thread.without(gone)
-            if thread.place.is_root:
-                newest = thread.newest_without(gone)
-                fields = thread.session_fields(newest)
+            ops += whole.without(gone)
+            if whole.place.is_root:
+                newest = whole.newest_without(gone)
+                fields = whole.session_fields(newest)
                 if newest is not None and session.body().get("history_messages"):
                     messages, _ = yield from head_messages(
                         values, paths, checkpoint_id=newest.id, opaque=True

@@ -24,7 +24,7 @@ from threadloom.keys import SessionPaths, check_id
 from threadloom.plans import Pause, Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.sessions import turns
-from threadloom.sessions.retention import duration
+from threadloom.sessions.arguments import duration
 from threadloom.sessions.turns import Taken
 from threadloom.store import Store
 
@@ -106,21 +106,13 @@ class TurnHolder:
         self._turn: Turn | None = None
         self._token: Token[Any] | None = None
         self._thread: threading.Thread | None = None
-        self._task: asyncio.Task[None] | None = None
         self._ended = threading.Event()
 
     def __enter__(self) -> Turn:
-        turn = self._begin(run(self._take(), self._store))
-        self._thread = threading.Thread(
-            target=self._keep, args=(turn,), name="threadloom-turn", daemon=True
-        )
-        self._thread.start()
-        return turn
+        return self._begin(run(self._take(), self._store))
 
     async def __aenter__(self) -> Turn:
-        turn = self._begin(await arun(self._take(), self._store))
-        self._task = asyncio.get_running_loop().create_task(self._akeep(turn))
-        return turn
+        return self._begin(await arun(self._take(), self._store))
 
     def __exit__(
         self,
@@ -129,7 +121,6 @@ class TurnHolder:
         traceback: TracebackType | None,
     ) -> None:
         turn = self._leave()
-        self._ended.set()
         if self._thread is not None:
             self._thread.join()
         with self._outcome(turn, error):
@@ -142,11 +133,13 @@ class TurnHolder:
         traceback: TracebackType | None,
     ) -> None:
         turn = self._leave()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
         with self._outcome(turn, error):
-            await _to_its_end(arun(self._end(turn, error), self._store))
+            await _to_its_end(self._aend(turn, error))
+
+    async def _aend(self, turn: Turn, error: BaseException | None) -> None:
+        if self._thread is not None:
+            await asyncio.to_thread(self._thread.join)
+        await arun(self._end(turn, error), self._store)
 
     def _take(self) -> Plan[Taken]:
         if self._entered:
@@ -171,10 +164,16 @@ class TurnHolder:
         fence = Fence(held.fence)
         self._turn = Turn(held.turn_id, self._paths, fence)
         self._token = fences.enter(self._paths, fence)
+        # A thread also below an event loop: a loop that is blocked does not lose the turn.
+        self._thread = threading.Thread(
+            target=self._keep, args=(self._turn,), name="threadloom-turn", daemon=True
+        )
+        self._thread.start()
         return self._turn
 
     def _leave(self) -> Turn:
         assert self._turn is not None
+        self._ended.set()
         if self._token is not None:
             fences.leave(self._paths, self._token)
         return self._turn
@@ -210,16 +209,6 @@ class TurnHolder:
         while not self._ended.wait(self._lease / 1_000_000 / _RENEWALS):
             try:
                 if not run(self._renew(turn), self._store):
-                    turn._lost.set()
-                    return
-            except Exception as error:  # the next time may go better
-                logger.warning("session %r: its turn was not renewed: %s", self._paths.id, error)
-
-    async def _akeep(self, turn: Turn) -> None:
-        while True:
-            await asyncio.sleep(self._lease / 1_000_000 / _RENEWALS)
-            try:
-                if not await arun(self._renew(turn), self._store):
                     turn._lost.set()
                     return
             except Exception as error:  # the next time may go better

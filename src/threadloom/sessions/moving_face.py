@@ -11,7 +11,7 @@ import aiofiles
 from langgraph.store.base import BaseStore
 
 from threadloom.errors import InvalidKey, SessionNotFound
-from threadloom.models import MoveReport, SessionRef, id_of
+from threadloom.models import MoveReport, SessionInfo, SessionRef, id_of
 from threadloom.sessions import moving, plans
 from threadloom.sessions.base import Face
 from threadloom.sessions.moving import IfExists, Moved
@@ -240,8 +240,8 @@ class _Report:
 
 
 def _ids(ids: Iterable[SessionRef]) -> list[str]:
-    if isinstance(ids, str):
-        raise InvalidKey(f"a list of sessions is wanted, got the string {ids!r}")
+    if isinstance(ids, (str, SessionInfo)):
+        raise InvalidKey(f"a list of sessions is wanted, got {ids!r:.80}")
     return list(dict.fromkeys(id_of(item) for item in ids))
 
 

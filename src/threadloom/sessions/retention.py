@@ -9,11 +9,13 @@ from threadloom import index
 from threadloom.checkpoint.upkeep import Policy, Removed, prune
 from threadloom.errors import InvalidKey
 from threadloom.keys import SESSIONS
-from threadloom.models import PruneReport, SessionRef, id_of
-from threadloom.ops import ABSENT, Expect, ExpectationFailed, Query, Record
+from threadloom.models import PruneReport, SessionInfo, SessionRef, id_of
+from threadloom.ops import ABSENT, Expect, ExpectationFailed, Get, Query, Record
 from threadloom.plans import Plan, check_fence
 from threadloom.scope import Scope
+from threadloom.sessions.arguments import duration
 from threadloom.sessions.plans import Filters, ids, store_filter
+from threadloom.sessions.turns import is_on
 from threadloom.values import Values
 
 _LOOKS = 20
@@ -65,19 +67,26 @@ def prune_sessions(
     """Remove old checkpoints of sessions; see `SessionManager.prune`.
 
     Raises:
+        SessionNotFound: one of those that are named is no session.
         InvalidKey: a number or a time makes no sense.
     """
-    if isinstance(chosen, str):
-        raise InvalidKey(f"prune takes a list of sessions, got the string {chosen!r}")
+    if isinstance(chosen, (str, SessionInfo)):
+        raise InvalidKey(f"prune takes a list of sessions, got {chosen!r:.80}")
     if keep_last is not None and (isinstance(keep_last, bool) or keep_last < 1):
         raise InvalidKey(f"keep_last is 1 or more: the head always stays; got {keep_last!r}")
     before = None if older_than is None else scope.now() - duration(older_than, "older_than")
-    policy = Policy(keep_last or 1, before, spare_running=True, dry_run=dry_run)
+    policy = Policy(keep_last or 1, before, dry_run=dry_run)
     names = (yield from ids(scope)) if chosen is None else [id_of(item) for item in chosen]
     changed: list[str] = []
     total = Removed()
     for name in names:
-        removed = yield from prune(scope, values, scope.paths(name), policy)
+        paths = scope.paths(name)
+        (session,) = yield [Get(paths.sessions, paths.id)]
+        if session is None and chosen is not None:
+            raise index.not_found(name)
+        if session is None or (yield from is_on(scope, session)):
+            continue
+        removed = yield from prune(scope, values, paths, policy)
         if removed.checkpoints:
             changed.append(name)
             total = Removed(*map(sum, zip(total, removed, strict=True)))
@@ -88,17 +97,6 @@ def prune_sessions(
         bytes=total.bytes,
         dry_run=dry_run,
     )
-
-
-def duration(given: timedelta, what: str) -> int:
-    """A positive duration in microseconds.
-
-    Raises:
-        InvalidKey: it is none.
-    """
-    if not isinstance(given, timedelta) or given <= timedelta(0):
-        raise InvalidKey(f"{what} is a positive timedelta, got {given!r}")
-    return given // timedelta(microseconds=1)
 
 
 def _sweep(
@@ -115,7 +113,7 @@ def _sweep(
             break
         for record in fresh:
             seen.add((record.key, record.version))
-            if index.is_running(record) and not include_running:
+            if not include_running and (yield from is_on(scope, record)):
                 continue
             if dry_run or (yield from _erase(scope, record.key, record.version)):
                 found.append(record.key)

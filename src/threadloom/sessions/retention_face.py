@@ -19,7 +19,7 @@ class RetentionFace(Face):
     def delete_sessions(self, *, dry_run: bool = False, **filters: Unpack[Filters]) -> list[str]:
         """Delete the sessions that pass filters, each all or nothing.
 
-        A session with a turn under way is spared.
+        A session with a turn under way is spared, unless its lease has run out.
 
         Args:
             dry_run: only say which.
@@ -46,7 +46,7 @@ class RetentionFace(Face):
         Args:
             older_than: strictly longer than this.
             dry_run: only count.
-            include_running: also those with a turn under way.
+            include_running: also those with a turn that is alive.
 
         Returns how many.
 
@@ -77,7 +77,8 @@ class RetentionFace(Face):
         """Remove old checkpoints, where the head still rebuilds exactly.
 
         The head of each checkpoint namespace always stays, with its pending writes, interrupts
-        and what its delta channels are rebuilt from. A session with a turn under way is spared.
+        and what its delta channels are rebuilt from. A session with a turn under way is spared,
+        unless its lease has run out.
 
         Args:
             ids: which sessions; all by default.
@@ -86,6 +87,7 @@ class RetentionFace(Face):
             dry_run: only report.
 
         Raises:
+            SessionNotFound: one of `ids` is no session.
             InvalidKey: a number or a time makes no sense.
         """
         return self._run(self._pruned(ids, keep_last, older_than, dry_run))

@@ -23,7 +23,9 @@ class TravelFace(Face):
         """Copy a session under a new id; the two share nothing.
 
         Messages, summary and state go along, and the checkpoints of every namespace with their
-        ids, parents and pending writes. A fork that is cut at a checkpoint has the way to it; if
+        ids, parents and pending writes; of a fork that is cut, the messages of the chat history
+        that are older, the summary if it tells of nothing that was cut off, and the state as it
+        is now. A fork that is cut at a checkpoint has the way to it; if
         others go on from there, a sibling copy of it without pending writes takes its place, so
         that the next run runs what follows.
 
@@ -74,7 +76,9 @@ class TravelFace(Face):
         """Take a session back; the next run of its graph runs what follows.
 
         Every namespace of the graph gets a new head, a sibling copy of what it was then. What
-        was undone stays reachable by its checkpoint ids until it is pruned.
+        was undone stays reachable by its checkpoint ids until it is pruned. A summary that tells
+        of messages that go, goes with them; the agent's own state (`save_session`) stays as it
+        is, for nothing knows what it was.
 
         Args:
             id: which one.

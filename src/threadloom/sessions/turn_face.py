@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from threadloom.models import SessionInfo, SessionRef, SessionStatus
 from threadloom.sessions import turns
+from threadloom.sessions.arguments import duration
 from threadloom.sessions.base import Face
 from threadloom.sessions.holding import LEASE, TurnHolder
-from threadloom.sessions.retention import duration
 
 
 class TurnFace(Face):

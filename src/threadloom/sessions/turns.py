@@ -219,6 +219,14 @@ def get_status(paths: SessionPaths) -> Plan[SessionStatus | None]:
     return None if session is None else index.info(session).status
 
 
+def is_on(scope: Scope, session: Record) -> Plan[bool]:
+    """Whether a turn is on that is alive: its lease lasts, or it was said by hand."""
+    if not index.is_running(session):
+        return False
+    (held,) = yield [Get(scope.paths(session.key).tombstones, LEASE)]
+    return held is None or _until(held) > scope.now()
+
+
 def running(scope: Scope) -> Plan[list[SessionInfo]]:
     """The sessions with a turn under way, the newest turn first."""
     records = yield from _running(scope)

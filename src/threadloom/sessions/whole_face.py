@@ -33,7 +33,8 @@ class WholeFace(Face):
 
         A session that exists keeps its `created_at` and gets what is given in the place of what
         it had; of a graph's state nothing changes. Messages that the graph holds are not stored
-        a second time. With `session.info.version` (not 0) a stale session is refused.
+        a second time. With `session.info.version` (not 0) a stale session is refused; the
+        beginning of a turn changes the version, so load inside the turn.
 
         Returns the session as it is now; its version goes into the next save.
 

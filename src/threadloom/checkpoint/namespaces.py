@@ -28,7 +28,7 @@ NO_GRAPH = {
 """What a session's record says where there is no graph state."""
 
 
-class Thread(NamedTuple):
+class WholeNamespace(NamedTuple):
     """One checkpoint namespace, whole."""
 
     place: Place
@@ -196,9 +196,9 @@ class Thread(NamedTuple):
         return set(passed) if written else set()
 
 
-def read_threads(
+def read_namespaces(
     values: Values, paths: SessionPaths, *, whole_texts: bool = False
-) -> Plan[list[Thread]]:
+) -> Plan[list[WholeNamespace]]:
     """The checkpoint namespaces of a session.
 
     Args:
@@ -207,7 +207,7 @@ def read_threads(
         whole_texts: whether the long texts are wanted themselves, not only their keys.
     """
     (heads,) = yield [Scan(paths.checkpoints)]
-    threads = []
+    wholes = []
     for head in heads:
         place = Place(paths, decode_id(head.key))
         records, apart, elements, texts = yield [
@@ -222,9 +222,9 @@ def read_threads(
             for record in records
             if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
         ]
-        threads.append(
-            Thread(
+        wholes.append(
+            WholeNamespace(
                 place, values, head, Head.read(head), stored, records, loose, apart, elements, texts
             )
         )
-    return threads
+    return wholes
