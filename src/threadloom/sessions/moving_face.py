@@ -6,8 +6,8 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-import aiofiles
 from langgraph.store.base import BaseStore
 
 from threadloom.errors import InvalidKey, SessionNotFound
@@ -60,8 +60,7 @@ class MovingFace(Face):
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
                 if moved is not None:
-                    file.write(moved.line())
-                    file.flush()
+                    _write(file, moved)
                 report.count(id, written=moved is not None)
             os.fsync(file.fileno())
         return report.made()
@@ -77,9 +76,9 @@ class MovingFace(Face):
         chosen = await self._arun(plans.ids(self._scope)) if ids is None else _ids(ids)
         done, whole = await asyncio.to_thread(_look, Path(path))
         report = _Report(chosen, progress)
-        async with aiofiles.open(path, "r+b" if whole else "wb") as file:
-            await file.truncate(whole)
-            await file.seek(whole)
+        with await asyncio.to_thread(Path(path).open, "r+b" if whole else "wb") as file:
+            file.truncate(whole)
+            file.seek(whole)
             for id in chosen:
                 moved = None
                 if id not in done:
@@ -87,8 +86,7 @@ class MovingFace(Face):
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
                 if moved is not None:
-                    await file.write(moved.line())
-                    await file.flush()
+                    await asyncio.to_thread(_write, file, moved)
                 report.count(id, written=moved is not None)
             await asyncio.to_thread(os.fsync, file.fileno())
         return report.made()
@@ -130,13 +128,10 @@ class MovingFace(Face):
     ) -> MoveReport:
         """`import_sessions`, from an event loop."""
         report = _Report(None, progress)
-        async with aiofiles.open(path, "rb") as file:
-            number = 0
-            async for line in file:
-                number += 1
-                moved = Moved.of_line(line, f"{path}, line {number}")
-                written = await self._arun(moving.write(self._scope, moved, if_exists))
-                report.count(moved.id, written=written)
+        lines = await asyncio.to_thread(_lines, Path(path))
+        while (found := await asyncio.to_thread(next, lines, None)) is not None:
+            written = await self._arun(moving.write(self._scope, found, if_exists))
+            report.count(found.id, written=written)
         return report.made()
 
     def copy_sessions(
@@ -250,6 +245,11 @@ def _look(path: Path) -> tuple[dict[str, bool], int]:
         return {}, 0
     with path.open("rb") as file:
         return moving.whole_lines(file)
+
+
+def _write(file: BinaryIO, moved: Moved) -> None:
+    file.write(moved.line())
+    file.flush()
 
 
 def _lines(path: Path) -> Iterator[Moved]:
