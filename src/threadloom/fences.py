@@ -10,7 +10,7 @@ and, for graphs, in the config of the turn. A turn that its owner has ended fenc
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from types import MappingProxyType
 
 from threadloom.keys import FENCE, Namespace, SessionPaths
@@ -55,17 +55,16 @@ def checks(paths: SessionPaths) -> list[Check]:
     return [] if fence is None else [Check(paths.tombstones, FENCE, fence)]
 
 
-def enter(paths: SessionPaths, fence: Fence) -> Token[_Fences]:
+def enter(paths: SessionPaths, fence: Fence) -> None:
     """Fence what this context writes to a session from here on."""
-    return _fences.set({**_fences.get(), _key(paths): fence})
+    _fences.set({**_fences.get(), _key(paths): fence})
 
 
-def leave(paths: SessionPaths, token: Token[_Fences]) -> None:
-    """End what `enter` began."""
-    try:
-        _fences.reset(token)
-    except ValueError:  # it was entered in another context, such as another task
-        _fences.set({key: fence for key, fence in _fences.get().items() if key != _key(paths)})
+def leave(paths: SessionPaths, fence: Fence) -> None:
+    """End what `enter` began; fences of other turns stay."""
+    found = _fences.get()
+    if found.get(_key(paths)) is fence:
+        _fences.set({key: other for key, other in found.items() if other is not fence})
 
 
 def _key(paths: SessionPaths) -> _Key:

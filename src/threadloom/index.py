@@ -13,7 +13,7 @@ expired, when this life began (`began`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from threadloom import fences
 from threadloom.clock import from_micros, now_micros
@@ -38,6 +38,12 @@ from threadloom.ops import (
 TOMBSTONE = "deleted"
 TOMBSTONE_LIFE = 30 * 24 * 3600 * 1_000_000
 """How long a tombstone lives, in microseconds: 30 days."""
+
+OF_A_TURN = ("turn_id", "turn_started_at", "turn_life")
+"""The fields that only a session with a turn has."""
+
+TURN_LIFE = "turn_life"
+"""The field with a session's life while a turn is on: never shorter than the turn's lease."""
 
 Doc = dict[str, Any]
 
@@ -91,7 +97,7 @@ def touch(
     expect: Expect = PRESENT,
     set: Mapping[str, Any] | None = None,
     increment: Mapping[str, int] | None = None,
-    ends_turn: bool = False,
+    turn: Literal["begins", "ends"] | None = None,
     fenced: bool = True,
     is_activity: bool = True,
 ) -> list[Op]:
@@ -110,7 +116,8 @@ def touch(
         expect: what must be true of an existing record when the batch is applied.
         set: fields of the document to replace.
         increment: fields of the document to add to.
-        ends_turn: whether the status may change although a turn is on.
+        turn: whether a turn begins or ends with it; otherwise the status stays as it is while
+            one is on.
         is_activity: whether it makes the session younger, and live longer.
         fenced: whether it has to show that the turn is still on which it belongs to.
 
@@ -125,7 +132,8 @@ def touch(
             doc[name] = doc.get(name, 0) + value
         return begin(paths, doc, content)
     fields = set or {}
-    if is_running(session) and not ends_turn and "status" in fields:
+    runs = is_running(session) if turn is None else turn == "begins"
+    if runs and turn is None and "status" in fields:
         fields = {name: value for name, value in fields.items() if name != "status"}
     return [
         *(fences.checks(paths) if fenced else ()),
@@ -139,7 +147,7 @@ def touch(
             text=searchable(fields["name"]) if "name" in fields else None,
             expires_at=KEEP_EXPIRY,
             expect=expect,
-            life="ttl" if is_activity else None,
+            life=(TURN_LIFE if runs else "ttl") if is_activity else None,
         ),
     ]
 
@@ -208,6 +216,22 @@ def deleted(id: str, what: str) -> SessionDeleted:
 def is_running(session: Record) -> bool:
     """Whether a turn is on, as far as the session's record says."""
     return bool(session.doc and session.doc.get("turn_id"))
+
+
+def lasts(lease: Record, now: int) -> bool:
+    """Whether a lease has not run out; one that lasts longer than it can was given out by a clock
+    that has been put back since."""
+    doc = lease.body()
+    until, length = doc.get("until"), doc.get("length")
+    if not isinstance(until, int) or not isinstance(length, int):
+        return False
+    return now < until <= now + length
+
+
+def without_turn(session: Record) -> Record:
+    """The record of a session as if no turn was on."""
+    doc = {name: item for name, item in session.body().items() if name not in OF_A_TURN}
+    return session._replace(doc=doc)
 
 
 def has_history(record: Record) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import random
 import threading
 import time
-from collections.abc import Coroutine, Iterator
-from contextvars import Token
+from collections.abc import Iterator
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
@@ -29,6 +29,7 @@ from threadloom.sessions.turns import Taken
 from threadloom.store import Store
 
 logger = logging.getLogger("threadloom.sessions")
+T = TypeVar("T")
 
 LEASE: Final = timedelta(seconds=30)
 _RENEWALS: Final = 3
@@ -104,15 +105,15 @@ class TurnHolder:
         self._lease = duration(lease, "lease")
         self._entered = False
         self._turn: Turn | None = None
-        self._token: Token[Any] | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
+        self._process = 0
 
     def __enter__(self) -> Turn:
         return self._begin(run(self._take(), self._store))
 
     async def __aenter__(self) -> Turn:
-        return self._begin(await arun(self._take(), self._store))
+        return self._begin(await self._atake())
 
     def __exit__(
         self,
@@ -121,6 +122,8 @@ class TurnHolder:
         traceback: TracebackType | None,
     ) -> None:
         turn = self._leave()
+        if self._process != os.getpid():
+            return  # a forked child leaves its parent's turn alone
         if self._thread is not None:
             self._thread.join()
         with self._outcome(turn, error):
@@ -133,8 +136,10 @@ class TurnHolder:
         traceback: TracebackType | None,
     ) -> None:
         turn = self._leave()
+        if self._process != os.getpid():
+            return
         with self._outcome(turn, error):
-            await _to_its_end(self._aend(turn, error))
+            await _to_its_end(asyncio.ensure_future(self._aend(turn, error)))
 
     async def _aend(self, turn: Turn, error: BaseException | None) -> None:
         if self._thread is not None:
@@ -142,28 +147,63 @@ class TurnHolder:
         await arun(self._end(turn, error), self._store)
 
     def _take(self) -> Plan[Taken]:
+        self._enter_once()
+        for pause in self._pauses():
+            taken = yield from turns.take(self._scope, self._paths, self._id, self._lease)
+            if taken is not None:
+                return taken
+            yield Pause(pause)
+        raise self._busy()
+
+    async def _atake(self) -> Taken:
+        self._enter_once()
+        for pause in self._pauses():
+            plan = turns.take(self._scope, self._paths, self._id, self._lease)
+            attempt = asyncio.ensure_future(arun(plan, self._store))
+            try:
+                taken = await _to_its_end(attempt)
+            except asyncio.CancelledError:
+                # It may have been taken all the same; nobody is going to end it.
+                if not attempt.cancelled() and attempt.exception() is None:
+                    if (late := attempt.result()) is not None:
+                        await _to_its_end(
+                            asyncio.ensure_future(arun(self._given_up(late), self._store))
+                        )
+                raise
+            if taken is not None:
+                return taken
+            await asyncio.sleep(pause)
+        raise self._busy()
+
+    def _enter_once(self) -> None:
         if self._entered:
             raise InvalidKey("a turn is entered once: call turn() again for another one")
         self._entered = True
+
+    def _pauses(self) -> Iterator[float]:
+        """Seconds between looks, for as long as it may wait."""
         deadline = time.monotonic() + self._wait
         pause = _FIRST_LOOK
         while True:
-            held = yield from turns.take(self._scope, self._paths, self._id, self._lease)
-            if held is not None:
-                return held
             left = deadline - time.monotonic()
+            yield max(0.0, min(left, random.uniform(0.5, 1) * pause))  # noqa: S311
             if left <= 0:
-                raise SessionBusy(
-                    f"session {self._paths.id!r} has another turn under way; waited "
-                    f"{self._wait:g} s for it"
-                )
-            yield Pause(min(left, random.uniform(0.5, 1) * pause))  # noqa: S311
+                return
             pause = min(_LAST_LOOK, 2 * pause)
 
-    def _begin(self, held: Taken) -> Turn:
-        fence = Fence(held.fence)
-        self._turn = Turn(held.turn_id, self._paths, fence)
-        self._token = fences.enter(self._paths, fence)
+    def _busy(self) -> SessionBusy:
+        return SessionBusy(
+            f"session {self._paths.id!r} has another turn under way; waited {self._wait:g} s for it"
+        )
+
+    def _given_up(self, taken: Taken) -> Plan[None]:
+        return turns.end(self._scope, self._paths, taken.fence, failed=False, tokens=0)
+
+    def _begin(self, taken: Taken) -> Turn:
+        fence = Fence(taken.fence)
+        self._process = os.getpid()
+        self._turn = Turn(taken.turn_id, self._paths, fence)
+        fences.enter(self._paths, fence)
         # A thread also below an event loop: a loop that is blocked does not lose the turn.
         self._thread = threading.Thread(
             target=self._keep, args=(self._turn,), name="threadloom-turn", daemon=True
@@ -174,8 +214,7 @@ class TurnHolder:
     def _leave(self) -> Turn:
         assert self._turn is not None
         self._ended.set()
-        if self._token is not None:
-            fences.leave(self._paths, self._token)
+        fences.leave(self._paths, self._turn._fence)
         return self._turn
 
     def _end(self, turn: Turn, error: BaseException | None) -> Plan[None]:
@@ -215,11 +254,10 @@ class TurnHolder:
                 logger.warning("session %r: its turn was not renewed: %s", self._paths.id, error)
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+async def _to_its_end(task: asyncio.Future[T]) -> T:
     """Await something also where whoever awaits is cancelled, and then tell."""
-    task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         while not task.done():
             with contextlib.suppress(asyncio.CancelledError):

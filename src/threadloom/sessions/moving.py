@@ -23,7 +23,6 @@ from threadloom.scope import Scope
 
 FORMAT = 1
 IfExists = Literal["skip", "raise", "replace"]
-_OF_A_TURN = ("turn_id", "turn_started_at")
 
 
 class Part(NamedTuple):
@@ -146,7 +145,7 @@ def _part(paths: SessionPaths, record: Record) -> Part:
 
 def _resting(doc: dict[str, Any]) -> dict[str, Any]:
     """The document of a session without the turn that is on."""
-    found = {name: value for name, value in doc.items() if name not in _OF_A_TURN}
+    found = {name: value for name, value in doc.items() if name not in index.OF_A_TURN}
     if found.get("status") == "running":
         found["status"] = "idle"
     return found

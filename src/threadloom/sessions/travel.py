@@ -27,7 +27,7 @@ from threadloom.sessions import whole
 from threadloom.sessions.conversation import merged
 from threadloom.values import Values
 
-_OF_ONE_LIFE = ("turn_id", "turn_started_at", "conflicts", "began")
+_OF_ONE_LIFE = (*index.OF_A_TURN, "conflicts", "began")
 """What a fork does not take along."""
 
 

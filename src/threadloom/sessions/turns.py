@@ -65,7 +65,7 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Ta
         if session is None:
             raise index.not_found(paths.id)
         now = scope.now()
-        if held is not None and _until(held) > now:
+        if held is not None and index.lasts(held, now):
             return None
         ops: list[Op] = [
             Put(
@@ -77,12 +77,18 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Ta
             Put(
                 paths.tombstones,
                 LEASE,
-                doc={"until": now + lease},
+                doc={"until": now + lease, "length": lease},
                 expect=ABSENT if held is None else held.version,
             ),
             touch_head(paths),
         ]
-        fields = {"status": "running", "turn_id": turn_id, "turn_started_at": now}
+        ttl = session.body().get("ttl")
+        fields = {
+            "status": "running",
+            "turn_id": turn_id,
+            "turn_started_at": now,
+            index.TURN_LIFE: None if ttl is None else max(int(ttl), 3 * lease),
+        }
         touched = index.touch(
             paths,
             session,
@@ -92,7 +98,7 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Ta
             expect=session.version,
             set=fields,
             increment={"turn_count": 1},
-            ends_turn=True,
+            turn="begins",
             fenced=False,  # a turn that is over does not keep the next one away
         )
         *_, made, after = yield [
@@ -119,10 +125,10 @@ def renew(scope: Scope, paths: SessionPaths, fence: int, lease: int) -> Plan[boo
     try:
         yield [
             Check(paths.tombstones, FENCE, fence),
-            Patch(paths.tombstones, LEASE, set={"until": now + lease}),
+            Patch(paths.tombstones, LEASE, set={"until": now + lease, "length": lease}),
             Check(paths.sessions, paths.id, PRESENT)
             if lives
-            else Patch(paths.sessions, paths.id, life="ttl", expect=PRESENT),
+            else Patch(paths.sessions, paths.id, life=index.TURN_LIFE, expect=PRESENT),
         ]
     except ExpectationFailed:
         return False
@@ -156,11 +162,10 @@ def end(scope: Scope, paths: SessionPaths, fence: int, *, failed: bool, tokens: 
             fenced=False,
             set={
                 "status": "error" if failed else run_status(head),
-                "turn_id": None,
-                "turn_started_at": None,
+                **dict.fromkeys(index.OF_A_TURN),
             },
             increment={"turn_tokens": tokens} if tokens else {},
-            ends_turn=True,
+            turn="ends",
         )
 
     return retrying(attempt)
@@ -188,15 +193,16 @@ def set_status(
         running = doc.get("turn_id")
         if turn_id is not None and running is not None and running != turn_id:
             raise SessionBusy(f"session {paths.id!r} has the turn {running!r}, not {turn_id!r}")
-        is_held = held is not None and _until(held) > now
+        is_held = held is not None and index.lasts(held, now)
         if is_held and running is not None and turn_id is None and status != "running":
             raise SessionBusy(f"session {paths.id!r} has the turn {running!r} under way")
-        fields: dict[str, object] = {"status": status, "turn_id": None, "turn_started_at": None}
+        fields: dict[str, object] = {"status": status, **dict.fromkeys(index.OF_A_TURN)}
         if status == "running":
             # The same turn goes on: its clock does.
             goes_on = running is not None and turn_id in (None, running)
             fields["turn_id"] = running if goes_on else turn_id or "manual"
             fields["turn_started_at"] = doc.get("turn_started_at") if goes_on else now
+            fields[index.TURN_LIFE] = doc.get(index.TURN_LIFE if goes_on else "ttl")
         touched = index.touch(
             paths,
             session,
@@ -205,7 +211,7 @@ def set_status(
             implicit=False,
             expect=session.version,
             set=fields,
-            ends_turn=True,
+            turn="begins" if status == "running" else "ends",
         )
         *_, after = yield [*touched, Get(paths.sessions, paths.id)]
         return index.info(after)
@@ -224,7 +230,7 @@ def is_on(scope: Scope, session: Record) -> Plan[bool]:
     if not index.is_running(session):
         return False
     (held,) = yield [Get(scope.paths(session.key).tombstones, LEASE)]
-    return held is None or _until(held) > scope.now()
+    return held is None or index.lasts(held, scope.now())
 
 
 def running(scope: Scope) -> Plan[list[SessionInfo]]:
@@ -242,7 +248,7 @@ def stuck(scope: Scope, threshold: int) -> Plan[list[SessionInfo]]:
     found = [
         record
         for record, lease in zip(records, leases, strict=True)
-        if _started(record) < now - threshold or (lease is not None and _until(lease) <= now)
+        if _started(record) < now - threshold or (lease is not None and not index.lasts(lease, now))
     ]
     return index.infos(sorted(found, key=lambda record: (_started(record), record.key)))
 
@@ -256,8 +262,3 @@ def _running(scope: Scope) -> Plan[list[Record]]:
 
 def _started(record: Record) -> int:
     return int(record.body().get("turn_started_at") or 0)
-
-
-def _until(lease: Record) -> int:
-    until = lease.body().get("until")
-    return until if isinstance(until, int) else 0
