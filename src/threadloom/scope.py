@@ -23,6 +23,7 @@ class Scope:
         implicit: whether a session may begin without `create_session`.
         on_conflict: what happens to a graph run whose base is no longer the head.
         store: tells stores apart (`id(store)`).
+        is_system_time: whether `now` is the time of the system, as LangGraph has it.
     """
 
     root: Namespace
@@ -30,6 +31,7 @@ class Scope:
     implicit: bool = True
     on_conflict: OnConflict = "branch"
     store: int = 0
+    is_system_time: bool = True
 
     @classmethod
     def of(
@@ -40,12 +42,18 @@ class Scope:
         implicit: bool = True,
         on_conflict: OnConflict = "branch",
         store: object = None,
+        is_system_time: bool = True,
     ) -> Scope:
         """The scope of a tenant, or of the store's root where `tenant` is None."""
         if on_conflict not in ("branch", "raise"):
             raise InvalidKey(f"on_conflict is 'branch' or 'raise', not {on_conflict!r}")
         return cls(
-            tenant_root(tenant), now, implicit, on_conflict, 0 if store is None else id(store)
+            tenant_root(tenant),
+            now,
+            implicit,
+            on_conflict,
+            0 if store is None else id(store),
+            is_system_time,
         )
 
     def paths(self, id: object, *, fence: int | None = None) -> SessionPaths:

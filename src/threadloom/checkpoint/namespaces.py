@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from threadloom.checkpoint import layout
@@ -11,7 +11,7 @@ from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.life import made_at
 from threadloom.checkpoint.spans import Span, element_place, places
 from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
-from threadloom.ops import Delete, Op, Put, Record, Scan
+from threadloom.ops import Delete, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
 from threadloom.values import Values
 
@@ -199,7 +199,7 @@ class WholeNamespace(NamedTuple):
 def read_namespaces(
     values: Values, paths: SessionPaths, *, whole_texts: bool = False
 ) -> Plan[list[WholeNamespace]]:
-    """The checkpoint namespaces of a session.
+    """The checkpoint namespaces of a session, one after the other.
 
     Args:
         values: how values are stored.
@@ -209,22 +209,74 @@ def read_namespaces(
     (heads,) = yield [Scan(paths.checkpoints)]
     wholes = []
     for head in heads:
-        place = Place(paths, decode_id(head.key))
-        records, apart, elements, texts = yield [
-            Scan(place.records()),
-            Scan(place.values()),
-            Scan(place.logs()),
-            Scan(place.texts(), blobs=whole_texts),
-        ]
-        stored = layout.group(records)
-        loose = [
-            record
-            for record in records
-            if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
-        ]
-        wholes.append(
-            WholeNamespace(
-                place, values, head, Head.read(head), stored, records, loose, apart, elements, texts
-            )
-        )
+        pages = yield _scans(paths, head.key, whole_texts=whole_texts)
+        wholes.append(_whole(values, paths, head, pages))
     return wholes
+
+
+class WholeSession(NamedTuple):
+    """Everything of a session, as it was at one moment.
+
+    Attributes:
+        session: its record.
+        namespaces: its checkpoint namespaces, with their texts.
+        memory: its messages, summary and state.
+        memory_index: what the chat history knows of its messages.
+    """
+
+    session: Record
+    namespaces: list[WholeNamespace]
+    memory: list[Record]
+    memory_index: list[Record]
+
+
+def read_session(values: Values, paths: SessionPaths) -> Plan[WholeSession | None]:
+    """A session whole, by one batch once its namespaces are known; None if it is not there."""
+    known: list[str] = []
+    while True:
+        session, heads, memory, memory_index, *pages = yield [
+            Get(paths.sessions, paths.id),
+            Scan(paths.checkpoints),
+            Scan(paths.memory),
+            Scan(paths.memory_index),
+            *(scan for label in known for scan in _scans(paths, label, whole_texts=True)),
+        ]
+        if session is None:
+            return None
+        if (found := [head.key for head in heads]) != known:
+            known = found
+            continue
+        wholes = [
+            _whole(values, paths, head, pages[_SCANS * at : _SCANS * (at + 1)])
+            for at, head in enumerate(heads)
+        ]
+        return WholeSession(session, wholes, memory, memory_index)
+
+
+_SCANS = 4
+
+
+def _scans(paths: SessionPaths, label: str, *, whole_texts: bool) -> list[Scan]:
+    place = Place(paths, decode_id(label))
+    return [
+        Scan(place.records()),
+        Scan(place.values()),
+        Scan(place.logs()),
+        Scan(place.texts(), blobs=whole_texts),
+    ]
+
+
+def _whole(
+    values: Values, paths: SessionPaths, head: Record, pages: Sequence[list[Record]]
+) -> WholeNamespace:
+    records, apart, elements, texts = pages
+    stored = layout.group(records)
+    loose = [
+        record
+        for record in records
+        if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
+    ]
+    place = Place(paths, decode_id(head.key))
+    return WholeNamespace(
+        place, values, head, Head.read(head), stored, records, loose, apart, elements, texts
+    )

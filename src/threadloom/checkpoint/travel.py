@@ -8,21 +8,26 @@ pending writes. What was undone stays where it is, without being the head.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.base.id import uuid6
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.channels import ChannelWriter
 from threadloom.checkpoint.conversation import Moment, follow
+from threadloom.checkpoint.head_messages import head_messages
 from threadloom.checkpoint.header import Header, ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
-from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace, read_namespaces
+from threadloom.checkpoint.life import made_at
+from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace
 from threadloom.checkpoint.spans import cut, joined, length
 from threadloom.checkpoint.standing import put_head
+from threadloom.checkpoint.versions import is_version
 from threadloom.errors import CheckpointNotFound, SerializationError
 from threadloom.keys import Namespace, SessionPaths
 from threadloom.messages import MESSAGES
@@ -47,6 +52,7 @@ class Graph:
         self.namespaces = wholes
         self.root = next((whole for whole in wholes if whole.place.is_root), None)
         self._parents: dict[tuple[str, str], Any] = {}
+        self._made: list[tuple[int, str]] | None = None
 
     @property
     def head(self) -> Stored | None:
@@ -68,7 +74,7 @@ class Graph:
             )
         return stored
 
-    def with_messages(self, count: int) -> Stored:
+    def with_messages(self, count: int) -> Plan[Stored]:
         """The newest checkpoint whose conversation is the beginning of the head's.
 
         Checkpoints on the way to the head come first, and one with new input comes last: it is
@@ -84,16 +90,28 @@ class Graph:
                 stored
                 for stored in self.root.stored.values()
                 if (stored.header.counts or (0, 0))[0] == count
-                and _begins(head.header, stored.header, count)
             ]
-            if fitting:
-                return max(
-                    fitting, key=lambda item: (item.id in way, not self._is_input(item), item.seq)
-                )
+            fitting.sort(
+                key=lambda item: (item.id in way, not self._is_input(item), item.seq),
+                reverse=True,
+            )
+            whole: list[BaseMessage] | None = None
+            for stored in fitting:
+                if _begins(head.header, stored.header, count):
+                    return stored
+                whole = whole or (yield from self._messages(head))
+                if _alike((yield from self._messages(stored)), whole[:count]):
+                    return stored
         raise CheckpointNotFound(
             f"session {self._paths.id!r} has no checkpoint with exactly the first {count} messages "
             "of its conversation; name one by its checkpoint_id"
         )
+
+    def _messages(self, stored: Stored) -> Plan[list[BaseMessage]]:
+        messages, _ = yield from head_messages(
+            self._values, self._paths, checkpoint_id=stored.id, opaque=True
+        )
+        return messages
 
     def _is_input(self, stored: Stored) -> bool:
         return bool(self._metadata(stored).get("source") == "input")
@@ -120,9 +138,22 @@ class Graph:
         assert self.root is not None
         return any(other.parent == stored.id for other in self.root.stored.values())
 
-    def made_during(self, whole: WholeNamespace, runs: Collection[str]) -> list[Stored]:
-        """The checkpoints of a subgraph that were made while some of the root's were the head."""
-        return [stored for stored in whole.stored.values() if self._root_of(whole, stored) in runs]
+    def made_on(self, whole: WholeNamespace, way: Sequence[Stored], *, last: bool) -> list[Stored]:
+        """The checkpoints of a subgraph that were made on the way to one of the graph's.
+
+        Args:
+            whole: the subgraph's namespace.
+            way: that checkpoint and its ancestors, nearest first.
+            last: whether what was run from that checkpoint itself counts as well.
+        """
+        runs = {stored.id for stored in (way if last else way[1:])}
+        reached = {stored.id for stored in way}
+        return [
+            stored
+            for stored in whole.stored.values()
+            if (root := self._root_of(whole, stored)) in runs
+            or (root is not None and self._stored_after(root) in reached)
+        ]
 
     def _root_of(self, whole: WholeNamespace, stored: Stored) -> str | None:
         place = whole.place.ns, stored.id
@@ -132,21 +163,41 @@ class Graph:
         found: str | None = self._parents[place]
         return found
 
+    def _stored_after(self, id: str) -> str | None:
+        """The first checkpoint that was stored after one that never was.
 
-def read_graph(values: Values, paths: SessionPaths) -> Plan[Graph]:
-    """All graph state of a session."""
-    wholes = yield from read_namespaces(values, paths, whole_texts=True)
-    return Graph(values, paths, wholes)
+        With `durability="exit"` a run stores its last checkpoint only, and what its subgraphs
+        stored names others.
+        """
+        assert self.root is not None
+        made = made_at(id)
+        if made is None or id in self.root.stored:
+            return None
+        if self._made is None:
+            self._made = sorted(
+                (at, other) for other in self.root.stored if (at := made_at(other)) is not None
+            )
+        place = bisect_left(self._made, (made, ""))
+        return self._made[place][1] if place < len(self._made) else None
 
 
 def _begins(head: Header, other: Header, count: int) -> bool:
-    """Whether the conversation of a checkpoint is the beginning of the head's."""
+    """Whether the conversation of a checkpoint surely is the beginning of the head's."""
     if not count:
+        return True
+    if is_version(head, MESSAGES, other.versions.get(MESSAGES)):
         return True
     whole, part = head.refs.get(MESSAGES), other.refs.get(MESSAGES)
     if not isinstance(whole, ListRef) or not isinstance(part, ListRef):
-        return whole == part
+        return False
     return length(part.spans) == count and joined(cut(whole.spans, 0, count)) == joined(part.spans)
+
+
+def _alike(some: Sequence[BaseMessage], others: Sequence[BaseMessage]) -> bool:
+    """Whether messages are the same, type for type."""
+    return len(some) == len(others) and all(
+        type(one) is type(other) and one == other for one, other in zip(some, others, strict=True)
+    )
 
 
 @dataclass
@@ -168,11 +219,11 @@ def rewind(
     """New heads in every namespace, as they were at a checkpoint of the graph itself."""
     assert graph.root is not None
     undone = Undone()
-    before = {stored.id for stored in graph.path(target)[1:]}
+    way = graph.path(target)
     for whole in graph.namespaces:
         if whole.place.is_root:
             continue
-        kept = graph.made_during(whole, before)
+        kept = graph.made_on(whole, way, last=False)
         newest = max(kept, key=lambda item: item.seq, default=None)
         if newest is None:
             if whole.head.id is not None:
@@ -291,7 +342,7 @@ def fork(
             counts = target.header.counts
             head = head.with_growth(0 if counts is None else counts[0], now)
         else:
-            stays = graph.made_during(whole, kept)
+            stays = graph.made_on(whole, way, last=not has_children)
             newest = max(stays, key=lambda item: item.seq, default=None)
             if newest is None:
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from threadloom.errors import CorruptRecord
@@ -54,6 +54,12 @@ class Entry(NamedTuple):
 def read_entries(paths: SessionPaths) -> Plan[list[Entry]]:
     """All messages of a history, oldest first."""
     records, index = yield [Scan(paths.memory, FIRST, LAST), Scan(paths.memory_index)]
+    return entries_of(records, index)
+
+
+def entries_of(memory: Iterable[Record], index: Iterable[Record]) -> list[Entry]:
+    """The messages among the records of a history, oldest first."""
+    records = [record for record in memory if FIRST <= record.key < LAST]
     known = {record.body().get("at"): record for record in index if record.key != NEXT_POSITION}
     return [Entry(record, known.get(record.key)) for record in records]
 

@@ -107,6 +107,7 @@ class SessionManager(
             implicit=implicit_sessions,
             on_conflict=on_conflict,
             store=self._store,
+            is_system_time=clock is None and self._store.clock is None,
         )
         self._memory = Memory(self._store, self._scope, self._values)
         self._view = TenantStore(self._store, self._scope.root)

@@ -13,14 +13,15 @@ from threadloom.checkpoint import travel
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.checkpoint.layout import Stored
+from threadloom.checkpoint.namespaces import WholeSession, read_session
 from threadloom.checkpoint.travel import Graph
-from threadloom.errors import InvalidKey
+from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import records as history
-from threadloom.history.records import Entry
+from threadloom.history.records import FIRST, LAST, Entry
 from threadloom.history.summary import SUMMARY
 from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, message_key
 from threadloom.models import Session, SessionInfo
-from threadloom.ops import ABSENT, Check, Delete, ExpectationFailed, Get, Op, Put, Record, Scan
+from threadloom.ops import ABSENT, Delete, Get, Op, Put, Record
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.sessions import whole
@@ -88,7 +89,8 @@ def rewind(
         raise InvalidKey("a rewind goes to a checkpoint_id or to a number of messages")
 
     def attempt() -> Plan[None]:
-        session, graph, cut = yield from _look(values, paths, checkpoint_id, messages)
+        found, graph, cut = yield from _look(scope, values, paths, checkpoint_id, messages)
+        session = found.session
         now = scope.now()
         ops: list[Op] = [op for entry in cut.removed for op in entry.removal()]
         fields: dict[str, object] = {}
@@ -96,8 +98,7 @@ def rewind(
             undone = yield from travel.rewind(cache, values, graph, session, cut.target, now)
             ops += undone.ops
             fields |= undone.fields
-        (summary,) = yield [Get(paths.memory, SUMMARY)]
-        if summary is not None and not cut.keeps(summary):
+        if any(record.key == SUMMARY and not cut.keeps(record) for record in found.memory):
             ops.append(Delete(paths.memory, SUMMARY))
         yield index.touch(
             paths,
@@ -110,7 +111,10 @@ def rewind(
         )
 
     yield from retrying(attempt)
-    return (yield from whole.resume(values, paths))
+    try:
+        return (yield from whole.resume(values, paths))
+    except UnsupportedByStore:  # a delta channel: only its graph can tell its messages
+        return (yield from whole.resume(values, paths, source="history"))
 
 
 def fork(
@@ -137,16 +141,10 @@ def fork(
     target = scope.paths(str(uuid4()))
 
     def attempt() -> Plan[SessionInfo]:
-        session, graph, cut = yield from _look(values, source, checkpoint_id, messages)
+        found, graph, cut = yield from _look(scope, values, source, checkpoint_id, messages)
+        session = found.session
         now = scope.now()
-        (others,) = yield [Scan(source.memory)]
-        counter, again = yield [
-            Get(source.memory_index, NEXT_POSITION),
-            Get(source.sessions, source.id, blob=False),
-        ]
-        if again is None or again.version != session.version:
-            raise ExpectationFailed(Check(source.sessions, source.id, session.version))
-        content = [*_history_of(cut, others, counter, source, target)]
+        content = [*_history_of(cut, found, source, target)]
         fields: dict[str, object] = {}
         if cut.target is not None:
             forked = yield from travel.fork(cache, values, graph, session, target, cut.target, now)
@@ -191,28 +189,41 @@ def _check_goal(checkpoint_id: str | None, messages: int | None) -> None:
 
 
 def _look(
-    values: Values, paths: SessionPaths, checkpoint_id: str | None, messages: int | None
-) -> Plan[tuple[Record, Graph, Cut]]:
-    """A session, its graph state, and up to where its conversation stays."""
-    (session,) = yield [Get(paths.sessions, paths.id)]
-    if session is None:
+    scope: Scope,
+    values: Values,
+    paths: SessionPaths,
+    checkpoint_id: str | None,
+    messages: int | None,
+) -> Plan[tuple[WholeSession, Graph, Cut]]:
+    """A session as of one moment, its graph state, and up to where its conversation stays."""
+    found = yield from read_session(values, paths)
+    if found is None:
         raise index.not_found(paths.id)
-    graph = yield from travel.read_graph(values, paths)
-    entries = yield from history.read_entries(paths)
-    if checkpoint_id is not None:
-        cut = yield from _at_checkpoint(values, paths, graph, entries, checkpoint_id)
-    else:
+    graph = Graph(values, paths, found.namespaces)
+    entries = history.entries_of(found.memory, found.memory_index)
+    if checkpoint_id is None:
         cut = yield from _after_messages(values, paths, graph, entries, messages)
-    return session, graph, cut
+    else:
+        target = graph.find(checkpoint_id)
+        # Messages have the store's time; so has a record, but one that was copied a later one.
+        made = target.made_at if scope.is_system_time else target.record.created_at
+        cut = yield from _at_checkpoint(values, paths, graph, entries, target, made)
+    return found, graph, cut
 
 
 def _at_checkpoint(
-    values: Values, paths: SessionPaths, graph: Graph, entries: Sequence[Entry], id: str
+    values: Values,
+    paths: SessionPaths,
+    graph: Graph,
+    entries: Sequence[Entry],
+    target: Stored,
+    made: int | None,
 ) -> Plan[Cut]:
     """The conversation as it was when a checkpoint was made."""
-    target = graph.find(id)
-    shown, _ = yield from head_messages(values, paths, checkpoint_id=id, opaque=True)
-    made = target.made_at
+    try:
+        shown, _ = yield from head_messages(values, paths, checkpoint_id=target.id, opaque=True)
+    except UnsupportedByStore:
+        shown = []  # a delta channel: nothing tells which of them the history has, too
     kept = [entry for entry in entries if made is None or entry.at <= made]
     removed = [entry for entry in entries if made is not None and entry.at > made]
     is_head = graph.head is not None and target.id == graph.head.id
@@ -230,7 +241,13 @@ def _after_messages(
     shown: list[BaseMessage] = []
     growth: Sequence[Sequence[int]] = ()
     if graph.head is not None:
-        shown, growth = yield from head_messages(values, paths, opaque=True)
+        try:
+            shown, growth = yield from head_messages(
+                values, paths, checkpoint_id=graph.head.id, opaque=True
+            )
+        except UnsupportedByStore:
+            if messages is not None:
+                raise
     own = [(entry.key, entry.at, entry) for entry in entries]
     both = merged(shown, tuple(growth), own)
     stays = both if messages is None else both[:messages]
@@ -242,25 +259,21 @@ def _after_messages(
     stay = alone | in_graph
     kept = [entry for entry in entries if entry.key in stay]
     removed = [entry for entry in entries if entry.key not in stay]
-    target = graph.with_messages(len(first)) if shown else None
+    target = (yield from graph.with_messages(len(first))) if shown else None
     return Cut(target, first, kept, removed, len(stays) == len(both))
 
 
 def _history_of(
-    cut: Cut,
-    others: Sequence[Record],
-    counter: Record | None,
-    source: SessionPaths,
-    target: SessionPaths,
+    cut: Cut, found: WholeSession, source: SessionPaths, target: SessionPaths
 ) -> list[Op]:
     """The history, the summary and the state of a fork."""
     records = [record for entry in cut.kept for record in entry.records()]
-    for record in others:
-        if record.key[0].isdigit() or (record.key == SUMMARY and not cut.keeps(record)):
-            continue
-        records.append(record)
-    if counter is not None:
-        records.append(counter)
+    records += [
+        record
+        for record in found.memory
+        if not FIRST <= record.key < LAST and (record.key != SUMMARY or cut.keeps(record))
+    ]
+    records += [record for record in found.memory_index if record.key == NEXT_POSITION]
     depth = len(source.memory)
     return [
         Put(

@@ -24,7 +24,9 @@ from threadloom.sessions import conversation
 from threadloom.values import Values
 
 
-def load(values: Values, paths: SessionPaths) -> Plan[Session | None]:
+def load(
+    values: Values, paths: SessionPaths, *, source: conversation.Source = "auto"
+) -> Plan[Session | None]:
     """A session with its conversation and state, or None.
 
     Raises:
@@ -34,20 +36,22 @@ def load(values: Values, paths: SessionPaths) -> Plan[Session | None]:
     if session is None:
         return None
     messages = yield from conversation.messages(
-        values, paths, limit=None, before=None, source="auto", channel=MESSAGES
+        values, paths, limit=None, before=None, source=source, channel=MESSAGES
     )
     return Session(
         info=index.info(session), messages=tuple(messages), state=read_state(values, state)
     )
 
 
-def resume(values: Values, paths: SessionPaths) -> Plan[Session]:
+def resume(
+    values: Values, paths: SessionPaths, *, source: conversation.Source = "auto"
+) -> Plan[Session]:
     """A session with its conversation and state.
 
     Raises:
         SessionNotFound: there is no such session.
     """
-    found = yield from load(values, paths)
+    found = yield from load(values, paths, source=source)
     if found is None:
         raise index.not_found(paths.id)
     return found
