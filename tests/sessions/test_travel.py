@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import operator
+import threading
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.channels import DeltaChannel
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 from tests.sessions.conftest import Call
 
-from threadloom import CheckpointNotFound, InvalidKey, SessionManager, SessionNotFound
+from threadloom import (
+    CheckpointNotFound,
+    InvalidKey,
+    SessionManager,
+    SessionNotFound,
+    UnsupportedByStore,
+)
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -357,3 +366,126 @@ async def test_branches_go_along_with_a_whole_fork(sessions: SessionManager, cal
     fork = await call("fork_session", "t")
     assert dump(sessions, fork.id) == dump(sessions, "t")
     assert sessions.get_session(fork).message_count == len(sessions.messages(fork))  # type: ignore[union-attr]
+
+
+async def test_a_serializer_of_the_callers_own(store: Store) -> None:
+    sessions = SessionManager(store, serde=JsonPlusSerializer())
+    graph = chat(sessions)
+    graph.invoke(say("zero"), config("t"))
+    graph.invoke(say("undone"), config("t"))
+    assert texts(sessions.rewind_session("t", messages=2).messages) == ["zero", "re zero"]
+    graph.invoke({"messages": [HumanMessage("one"), HumanMessage("two")]}, config("t"))
+    with pytest.raises(CheckpointNotFound):
+        sessions.rewind_session("t", messages=3)
+    fork = sessions.fork_session("t", messages=4)
+    assert texts(sessions.messages(fork)) == ["zero", "re zero", "one", "two"]
+
+
+class Counted(TypedDict):
+    count: Annotated[int, operator.add]
+    seen: Annotated[list[str], operator.add]
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_a_subgraph_that_remembers(sessions: SessionManager, durability: Any) -> None:
+    inner = StateGraph(Counted)
+    inner.add_node("x", lambda state: {"count": 1, "seen": [f"call {state.get('count', 0) + 1}"]})
+    inner.add_edge(START, "x")
+    builder = StateGraph(Nested)
+    remembers = inner.compile(checkpointer=True)
+    builder.add_node("inner", lambda state: {"log": [remembers.invoke({"seen": []})["seen"][-1]]})
+    builder.add_edge(START, "inner")
+    graph = builder.compile(checkpointer=sessions.checkpointer())
+    heads = []
+    for number in range(3):
+        graph.invoke({"log": [f"u{number}"]}, config("t"), durability=durability)
+        heads.append(graph.get_state(config("t")).config["configurable"]["checkpoint_id"])
+    cut = sessions.fork_session("t", checkpoint_id=heads[1])
+    whole = sessions.fork_session("t", checkpoint_id=heads[2])
+    sessions.rewind_session("t", checkpoint_id=heads[1])
+    for which, last in ((cut.config, "call 3"), (whole.config, "call 4"), (config("t"), "call 3")):
+        log = graph.invoke({"log": ["more"]}, which, durability=durability)["log"]
+        assert log[-1] == last
+
+
+class DeltaMessages(TypedDict):
+    messages: Annotated[list[Any], DeltaChannel(extend)]
+
+
+async def test_a_conversation_in_a_delta_channel(sessions: SessionManager, call: Call) -> None:
+    builder = StateGraph(DeltaMessages)
+    builder.add_node("a", lambda state: {"messages": [AIMessage("a")]})
+    builder.add_edge(START, "a")
+    graph = builder.compile(checkpointer=sessions.checkpointer())
+    for text in ("one", "two"):
+        graph.invoke({"messages": [HumanMessage(text)]}, config("t"))
+    head = graph.get_state(config("t"))
+    early = [state for state in graph.get_state_history(config("t")) if state.next == ()][-1]
+    fork = await call("fork_session", "t")
+    cut = await call(
+        "fork_session", "t", checkpoint_id=early.config["configurable"]["checkpoint_id"]
+    )
+    await call("rewind_session", "t", checkpoint_id=early.config["configurable"]["checkpoint_id"])
+    assert graph.get_state(fork.config).values == head.values
+    assert graph.get_state(cut.config).values == early.values
+    assert graph.get_state(config("t")).values == early.values
+    with pytest.raises(UnsupportedByStore):
+        await call("fork_session", "t", messages=1)
+
+
+def test_a_fork_beside_a_busy_writer(tmp_path: Path) -> None:
+    with SessionManager(f"sqlite:///{tmp_path}/s.db") as sessions:
+        graph = chat(sessions)
+        graph.invoke(say("begin"), config("t"))
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.is_set():
+                graph.invoke(say("more"), config("t"))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for _ in range(10):
+                fork = sessions.fork_session("t")
+                assert fork.message_count == len(sessions.messages(fork))
+                assert len(graph.get_state(fork.config).values["messages"]) > 0
+        finally:
+            stop.set()
+            writer.join()
+
+
+async def test_a_list_that_was_written_anew(sessions: SessionManager, call: Call) -> None:
+    def node(state: MessagesState) -> dict[str, Any]:
+        out: list[Any] = [AIMessage(f"r{len(state['messages'])}")]
+        if len(state["messages"]) >= 3:
+            seen = state["messages"][-2]
+            out.append(seen.model_copy(update={"content": f"{seen.content} (seen)"}))
+        return {"messages": out}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("n", node)
+    builder.add_edge(START, "n")
+    graph = builder.compile(checkpointer=sessions.checkpointer())
+    for number in range(60):
+        graph.invoke(say(f"u{number}"), config("t"))
+    fork = await call("fork_session", "t", messages=1)
+    assert texts(sessions.messages(fork)) == ["u0"]
+    found = await call("rewind_session", "t", messages=1)
+    assert texts(found.messages) == ["u0"]
+
+
+async def test_a_cut_at_a_checkpoint_goes_by_the_stores_time(
+    sessions: SessionManager, call: Call, clock: FrozenClock
+) -> None:
+    graph = chat(sessions)
+    sessions.memory("t").append(HumanMessage("early"))
+    clock.advance(1)
+    graph.invoke(say("one"), config("t"))
+    here = graph.get_state(config("t")).config["configurable"]["checkpoint_id"]
+    clock.advance(3600)
+    sessions.memory("t").append(HumanMessage("late"))
+    graph.invoke(say("two"), config("t"))
+    fork = await call("fork_session", "t", checkpoint_id=here)
+    found = await call("rewind_session", "t", checkpoint_id=here)
+    assert texts(found.messages) == texts(sessions.messages(fork)) == ["early", "one", "re one"]

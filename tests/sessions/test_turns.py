@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -26,6 +27,7 @@ from threadloom import (
     SessionNotFound,
     Turn,
 )
+from threadloom.fences import fence_of
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -454,3 +456,133 @@ async def test_a_rewind_inside_a_turn_keeps_it_running(started: SessionManager, 
         fork = started.fork_session("s")
         assert (fork.status, fork.turn_id) == ("idle", None)
     assert started.get_status("s") == "idle"
+
+
+async def test_a_ttl_shorter_than_the_lease(started: SessionManager, clock: FrozenClock) -> None:
+    graph = chat(started)
+    started.update_session("s", ttl=timedelta(seconds=1))
+    with started.turn("s", lease=timedelta(seconds=30)) as turn:
+        clock.advance(25)
+        assert started.get_session("s") is not None
+        assert started.cleanup_stale(timedelta(days=1)) == 0
+        graph.invoke(say("one"), turn.config)
+        clock.advance(25)
+        assert len(started.messages("s")) == 2
+    info = started.get_session("s")
+    assert info is not None
+    assert info.expires_at == clock() + timedelta(seconds=1)
+
+
+async def test_turns_that_do_not_end_in_order(started: SessionManager) -> None:
+    started.create_session(id="b")
+    first, second = started.turn("s"), started.turn("b")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert fence_of(second._paths) is not None
+    second.__exit__(None, None, None)
+    assert fence_of(first._paths) is None
+    started.rename_session("s", "free")
+
+
+async def test_a_stream_that_nobody_reads_to_its_end(started: SessionManager) -> None:
+    graph = chat(started)
+
+    async def stream() -> AsyncIterator[Any]:
+        async with started.turn("s") as turn:
+            async for event in graph.astream(say("hi"), turn.config):
+                yield event
+            yield None
+
+    source = stream()
+    async for _ in source:
+        break
+    await source.aclose()  # type: ignore[attr-defined]
+    assert started.get_status("s") == "idle"
+    await graph.ainvoke(say("more"), config("s"))
+    async with started.turn("s", wait=5):
+        pass
+
+
+@pytest.mark.parametrize("moment", ["entering", "leaving"])
+async def test_a_cancelled_turn_leaves_nothing_behind(
+    started: SessionManager, store: Store, moment: str
+) -> None:
+    task: asyncio.Task[Any] | None = None
+    wait = store.aexecute
+
+    async def slow(ops: Any) -> Any:
+        found = await wait(ops)
+        if moment == "entering" and any(getattr(op, "key", "") == "fence" for op in ops):
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0.02)
+        return found
+
+    async def turn() -> None:
+        async with started.turn("s"):
+            if moment == "leaving":
+                assert task is not None
+                asyncio.get_running_loop().call_soon(task.cancel)
+
+    store.aexecute = slow  # type: ignore[method-assign]
+    task = asyncio.create_task(turn())
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    store.aexecute = wait  # type: ignore[method-assign]
+    assert started.get_status("s") in ("idle", "error")
+    async with started.turn("s"):
+        assert started.get_status("s") == "running"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_forked_child_does_not_end_the_turn(started: SessionManager) -> None:
+    with started.turn("s") as turn:
+        child = os.fork()
+        if child == 0:
+            holder = started.turn("s")
+            holder._turn, holder._process = turn, os.getppid()
+            holder.__exit__(None, None, None)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert started.get_status("s") == "running"
+        chat(started).invoke(say("hi"), turn.config)
+
+
+async def test_a_run_after_a_crash_says_how_things_are(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    graph = chat(started)
+    graph.invoke(say("zero"), config("s"))
+
+    def crash() -> None:
+        holder = started.turn("s", lease=timedelta(seconds=30))
+        holder.__enter__()
+        holder._ended.set()
+
+    await asyncio.to_thread(contextvars.Context().run, crash)
+    graph.invoke(say("one"), config("s"))
+    assert started.get_status("s") == "running"  # the lease lasts
+    clock.advance(60)
+    graph.invoke(say("two"), config("s"))
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.status, info.turn_id) == ("idle", None)
+    assert started.prune().checkpoints > 0
+
+
+async def test_a_lease_does_not_outlast_a_clock_that_is_put_back(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    def crash() -> None:
+        holder = started.turn("s", lease=timedelta(seconds=30))
+        holder.__enter__()
+        holder._ended.set()
+
+    await asyncio.to_thread(contextvars.Context().run, crash)
+    with pytest.raises(SessionBusy):
+        started.turn("s").__enter__()
+    clock.set(clock() - timedelta(hours=1))
+    with started.turn("s"):
+        pass
