@@ -31,8 +31,10 @@ from threadloom.errors import (
 )
 from threadloom.history import StoreChatMessageHistory
 from threadloom.models import (
+    CheckReport,
     KindStats,
     MoveReport,
+    Problem,
     PruneReport,
     Session,
     SessionContext,
@@ -74,6 +76,8 @@ __all__ = [
     "SessionPage",
     "PruneReport",
     "MoveReport",
+    "CheckReport",
+    "Problem",
     "StorageStats",
     "KindStats",
     "TimestampedMessage",

@@ -203,6 +203,46 @@ class PruneReport(BaseModel):
     dry_run: bool = False
 
 
+class Problem(BaseModel):
+    """One thing that is wrong in a store.
+
+    Attributes:
+        session_id: the session.
+        kind: ``damaged`` (a record that cannot be read), ``dangling`` (a checkpoint that has lost
+            part of a value), ``head``, ``abandoned`` (pending writes without a checkpoint),
+            ``history`` (its index), ``counts``, ``turn`` (one that died) or ``orphan`` (data
+            without a session).
+        detail: what and where.
+        fixed: whether it was mended. ``damaged`` and ``dangling`` cannot be.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: str
+    kind: str
+    detail: str
+    fixed: bool = False
+
+
+class CheckReport(BaseModel):
+    """What a check found.
+
+    Attributes:
+        sessions: how many sessions were looked at.
+        problems: what is wrong, or was.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    sessions: int = 0
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong any more."""
+        return all(problem.fixed for problem in self.problems)
+
+
 class MoveReport(BaseModel):
     """What an export, an import or a copy did.
 

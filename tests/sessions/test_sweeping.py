@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -138,8 +138,6 @@ async def test_prune_by_age(sessions: SessionManager, call: Call, clock: FrozenC
     graph.invoke(say("one"), config("a"))
     graph.invoke(say("two"), config("a"))
     history = list(graph.get_state_history(config("a")))
-    from datetime import datetime
-
     clock.set(datetime.fromisoformat(history[2].created_at) + HOUR)
     report = await call("prune", older_than=HOUR)
     assert report.checkpoints == 3  # made before the third of the newest

@@ -22,6 +22,7 @@ from threadloom import (
     SessionNotFound,
     UnsupportedByStore,
 )
+from threadloom.ops import ListNamespaces, Scan
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -340,8 +341,6 @@ async def test_delta_channels_go_along(sessions: SessionManager, call: Call) -> 
 async def test_a_cut_fork_holds_nothing_of_what_followed(
     sessions: SessionManager, call: Call, store: Store
 ) -> None:
-    from threadloom.ops import ListNamespaces, Scan
-
     graph = chat(sessions)
     for text in ("harmless " * 20, "secret " * 20):
         graph.invoke(say(text), config("t"))

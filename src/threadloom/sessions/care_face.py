@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from threadloom.checkpoint import compact
-from threadloom.models import SessionRef, StorageStats
+from threadloom.models import CheckReport, SessionRef, StorageStats
 from threadloom.ops import Reclaim
 from threadloom.plans import Plan
-from threadloom.sessions import care
+from threadloom.sessions import care, checking
 from threadloom.sessions.base import Face
 
 
@@ -28,6 +28,26 @@ class CareFace(Face):
     def _stats(self, id: SessionRef | None) -> Plan[StorageStats]:
         paths = None if id is None else self._paths(id)
         return care.stats(self._scope, paths, file_bytes=self._store.file_bytes())
+
+    def check(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
+        """Look for damage, and mend what can be mended without guessing.
+
+        Checkpoints that cannot be read or have lost something, heads and indexes that are not
+        true, counts, dead turns, pending writes without a checkpoint, and data that belongs to no
+        session. Types of the application are not needed.
+
+        Args:
+            id: one session; all, and what lies between them, by default.
+            fix: mend; otherwise nothing is changed.
+
+        Raises:
+            SessionNotFound: there is no such session.
+        """
+        return self._run(checking.check(self._scope, self._values, id, fix=fix))
+
+    async def acheck(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
+        """`check`, from an event loop."""
+        return await self._arun(checking.check(self._scope, self._values, id, fix=fix))
 
     def compact(self, id: SessionRef) -> None:
         """Remove what no checkpoint of a session needs any more.

@@ -1,0 +1,369 @@
+"""Plans that find damage in what is stored, and mend what can be mended without guessing.
+
+What is damaged beyond mending is named, and left as it is: the rest of its session stays usable.
+Nothing of the application's is decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from langchain_core.messages import BaseMessage
+
+from threadloom import index
+from threadloom.checkpoint import layout
+from threadloom.checkpoint.elements import text_in
+from threadloom.checkpoint.head_messages import head_messages, shared_with_history
+from threadloom.checkpoint.header import Apart, Header, Inline
+from threadloom.checkpoint.layout import Head, Place, Stored
+from threadloom.checkpoint.namespaces import (
+    WholeNamespace,
+    WholeSession,
+    read_session,
+)
+from threadloom.checkpoint.spans import element_place
+from threadloom.checkpoint.standing import put_head, run_status
+from threadloom.errors import CorruptRecord, UnsupportedByStore
+from threadloom.history import records as history
+from threadloom.history.records import Entry
+from threadloom.keys import (
+    CHECKPOINTS,
+    LEASE,
+    MEMORY,
+    NEXT_POSITION,
+    OWN_MARK,
+    SESSIONS,
+    SessionPaths,
+    decode_id,
+    message_key,
+)
+from threadloom.messages import tokens_of
+from threadloom.models import CheckReport, Problem, SessionRef
+from threadloom.ops import (
+    ABSENT,
+    Check,
+    Delete,
+    DropTree,
+    ExpectationFailed,
+    Get,
+    ListNamespaces,
+    Op,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
+from threadloom.plans import Plan, retrying
+from threadloom.scope import Scope
+from threadloom.sessions import plans
+from threadloom.values import Values
+
+
+def check(
+    scope: Scope, values: Values, chosen: SessionRef | None, *, fix: bool
+) -> Plan[CheckReport]:
+    """Look for damage in one session, or in all and between them.
+
+    Raises:
+        SessionNotFound: there is no such session.
+    """
+    problems: list[Problem] = []
+    if chosen is None:
+        ids = yield from plans.ids(scope)
+        problems += yield from _orphans(scope, fix=fix)
+    else:
+        ids = [scope.paths(chosen).id]
+    for id in ids:
+        found = yield from _session(scope, values, scope.paths(id), fix=fix)
+        if found is None:
+            if chosen is not None:
+                raise index.not_found(id)
+            continue
+        problems += found
+    return CheckReport(sessions=len(ids), problems=tuple(problems))
+
+
+class _Found:
+    """What was found in one session, and what mends it."""
+
+    def __init__(self, paths: SessionPaths) -> None:
+        self.paths = paths
+        self.problems: list[tuple[str, str, bool]] = []
+        self.ops: list[Op] = []
+        self.fields: dict[str, Any] = {}
+
+    def name(self, kind: str, detail: str, *, mends: bool = False) -> None:
+        self.problems.append((kind, detail, mends))
+
+    def made(self, *, fixed: bool) -> list[Problem]:
+        return [
+            Problem(session_id=self.paths.id, kind=kind, detail=detail, fixed=fixed and mends)
+            for kind, detail, mends in self.problems
+        ]
+
+
+def _session(
+    scope: Scope, values: Values, paths: SessionPaths, *, fix: bool
+) -> Plan[list[Problem] | None]:
+    def attempt() -> Plan[list[Problem] | None]:
+        found = _Found(paths)
+        try:
+            session = yield from read_session(values, paths)
+        except CorruptRecord as error:
+            found.name("damaged", str(error))
+            return found.made(fixed=False)
+        if session is None:
+            return None
+        yield from _headless(found)
+        for whole in session.namespaces:
+            _head(found, whole)
+            _checkpoints(found, values, whole)
+            _abandoned(found, whole)
+        yield from _history(found, values, session)
+        yield from _turn(found, scope, session)
+        has_fix = bool(found.ops or found.fields)
+        if fix and has_fix:
+            yield index.touch(
+                paths,
+                session.session,
+                scope.now(),
+                found.ops,
+                implicit=False,
+                expect=session.session.version,
+                set=found.fields,
+                turn="ends" if "turn_id" in found.fields else None,
+                is_activity=False,
+            )
+        return found.made(fixed=fix and has_fix)
+
+    return retrying(attempt)
+
+
+def _headless(found: _Found) -> Plan[None]:
+    """Checkpoints of a namespace that has lost its head record: the newest becomes the head."""
+    paths = found.paths
+    names, heads = yield [
+        ListNamespaces(paths.checkpoints),
+        Scan(paths.checkpoints, blobs=False),
+    ]
+    depth = len(paths.checkpoints)
+    labels = {name[depth] for name in names if len(name) > depth}
+    for label in sorted(labels - {head.key for head in heads}):
+        place = Place(paths, decode_id(label))
+        (records,) = yield [Scan(place.records())]
+        stored = _readable(layout.group(records).values())
+        newest = max(stored, key=lambda item: item.seq, default=None)
+        found.name(
+            "head", f"namespace {place.ns!r} has lost its head record", mends=newest is not None
+        )
+        if newest is not None:
+            ids = [item.id for item in stored]
+            head = Head(newest.id, newest.seq, max(ids), ordered=False, tips=(newest.id,))
+            found.ops.append(put_head(place, ABSENT, head))
+
+
+def _readable(stored: Iterable[Stored]) -> list[Stored]:
+    good = []
+    for item in stored:
+        try:
+            _ = item.header
+        except CorruptRecord:
+            continue
+        good.append(item)
+    return good
+
+
+def _head(found: _Found, whole: WholeNamespace) -> None:
+    head = whole.head
+    if head.id is None or head.id in whole.stored:
+        return
+    newest = max(_readable(whole.stored.values()), key=lambda item: item.seq, default=None)
+    found.name(
+        "head",
+        f"checkpoint {head.id}, the head of namespace {whole.place.ns!r}, is missing",
+        mends=True,
+    )
+    new = head._replace(
+        id=None if newest is None else newest.id,
+        tips=() if newest is None else (newest.id,),
+        ordered=False,
+    )
+    found.ops.append(put_head(whole.place, whole.head_record.version, new))
+
+
+def _checkpoints(found: _Found, values: Values, whole: WholeNamespace) -> None:
+    """Every checkpoint can be read, and all that it refers to is there and whole."""
+    where = f"namespace {whole.place.ns!r}"
+    elements = {element_place(record.key): record for record in whole.elements}
+    apart = {record.key: record for record in whole.apart}
+    texts = {}
+    for record in whole.texts:
+        try:
+            texts[record.key] = text_in(record)
+        except CorruptRecord as error:
+            found.name("damaged", f"{where}: {error}")
+    needs: dict[str, list[str]] = {}
+    for record in (*whole.elements, *whole.apart):
+        try:
+            needs[record.key] = values.opened(record.blob or b"").keys
+        except CorruptRecord as error:
+            found.name("damaged", f"{where}: {record.key!r}: {error}")
+    for stored in whole.stored.values():
+        try:
+            header = stored.header
+        except CorruptRecord as error:
+            found.name("damaged", f"{where}: {error}")
+            continue
+        for channel, value in _refers(header, elements, apart):
+            if value is None or any(key not in texts for key in needs.get(value.key, ())):
+                found.name(
+                    "dangling",
+                    f"{where}: checkpoint {stored.id} has lost (part of) channel {channel!r}",
+                )
+                break
+
+
+def _refers(
+    header: Header, elements: Mapping[tuple[str, int], Record], apart: Mapping[str, Record]
+) -> Iterator[tuple[str, Record | None]]:
+    """For each value that a checkpoint refers to: the channel, and its record if it is there."""
+    for channel, ref in header.refs.items():
+        if isinstance(ref, Apart):
+            yield channel, apart.get(layout.value_key(channel, header.versions[channel]))
+        elif not isinstance(ref, Inline):
+            for log, start, end in ref.spans:
+                for at in range(start, end):
+                    yield channel, elements.get((log, at))
+
+
+def _abandoned(found: _Found, whole: WholeNamespace) -> None:
+    abandoned = whole.abandoned()
+    if abandoned:
+        found.name(
+            "abandoned",
+            f"namespace {whole.place.ns!r} has {len(abandoned)} pending writes whose checkpoint "
+            "never came",
+            mends=True,
+        )
+        found.ops += [Delete(record.namespace, record.key) for record in abandoned]
+
+
+def _history(found: _Found, values: Values, session: WholeSession) -> Plan[None]:
+    """The history's index is true, and so are the counts of both doors."""
+    paths = found.paths
+    entries = history.entries_of(session.memory, session.memory_index)
+    places = {entry.record.key for entry in entries}
+    for record in session.memory_index:
+        if record.key != NEXT_POSITION and record.body().get("at") not in places:
+            found.name(
+                "history", f"the index knows {record.key!r}, which is no message", mends=True
+            )
+            found.ops.append(Delete(record.namespace, record.key))
+    mended: list[Entry] = []
+    for entry in entries:
+        if entry.known is None:
+            found.name("history", f"message {entry.record.key} is not in the index", mends=True)
+            put = Put(
+                paths.memory_index,
+                message_key(entry.record.body().get("id") or ""),
+                doc={"at": entry.record.key, "tokens": _tokens(values, entry.record)},
+            )
+            found.ops.append(put)
+            known = entry.record._replace(
+                namespace=put.namespace, key=put.key, doc=dict(put.doc or {})
+            )
+            entry = entry._replace(known=known)
+        mended.append(entry)
+    counter = next((r for r in session.memory_index if r.key == NEXT_POSITION), None)
+    last = int(entries[-1].record.key) if entries else -1
+    if entries and (counter is None or int(counter.body().get("next") or 0) <= last):
+        found.name("history", "the next position would overwrite a message", mends=True)
+        found.ops.append(Put(paths.memory_index, NEXT_POSITION, doc={"next": last + 1}))
+    yield from _counts(found, values, session, mended)
+
+
+def _counts(
+    found: _Found, values: Values, session: WholeSession, entries: list[Entry]
+) -> Plan[None]:
+    doc = session.session.body()
+    root = next((whole for whole in session.namespaces if whole.place.is_root), None)
+    stored = None if root is None else root.stored.get(root.head.id or "")
+    graph = (0, 0)
+    try:
+        graph = (stored.header.counts or (0, 0)) if stored is not None else (0, 0)
+        messages: list[BaseMessage] = []
+        if stored is not None and entries:
+            messages, _ = yield from head_messages(
+                values, found.paths, checkpoint_id=stored.id, opaque=True
+            )
+        shared = yield from shared_with_history(found.paths, session.session, messages)
+    except (CorruptRecord, UnsupportedByStore):
+        return  # named above, or only its graph can tell
+    expected = {
+        "graph_messages": graph[0],
+        "graph_tokens": graph[1],
+        **history.counts(entries),
+        "shared_messages": shared[0],
+        "shared_tokens": shared[1],
+    }
+    wrong = {name: n for name, n in expected.items() if int(doc.get(name) or 0) != n}
+    if wrong:
+        said = ", ".join(
+            f"{name} {int(doc.get(name) or 0)} instead of {n}" for name, n in wrong.items()
+        )
+        found.name("counts", said, mends=True)
+        found.fields |= wrong
+
+
+def _turn(found: _Found, scope: Scope, session: WholeSession) -> Plan[None]:
+    """A turn that died is ended."""
+    if not index.is_running(session.session):
+        return
+    lease, head = yield [Get(found.paths.tombstones, LEASE), Place(found.paths, "").head()]
+    if lease is not None and not index.lasts(lease, scope.now()):
+        found.name("turn", "a turn has died: its lease was not renewed", mends=True)
+        found.fields |= {"status": run_status(head), **dict.fromkeys(index.OF_A_TURN)}
+        found.ops.append(Delete(found.paths.tombstones, LEASE, expect=lease.version))
+
+
+def _tokens(values: Values, record: Record) -> int:
+    message = values.loads_opaque(record.blob) if record.blob is not None else None
+    return tokens_of(message) if isinstance(message, BaseMessage) else 0
+
+
+def _orphans(scope: Scope, *, fix: bool) -> Plan[list[Problem]]:
+    """What belongs to no session, neither one that lives nor one that has expired."""
+    alive, expired, *trees = yield [
+        Query((*scope.root, SESSIONS)),
+        Query((*scope.root, SESSIONS), expired=True),
+        *(ListNamespaces((*scope.root, word)) for word in (MEMORY, CHECKPOINTS)),
+    ]
+    depth = len(scope.root) + 1
+    known = {record.key for record in (*alive, *expired)}
+    labels = {name[depth] for tree in trees for name in tree if len(name) > depth}
+    problems = []
+    for label in sorted(labels):
+        if label.startswith(OWN_MARK) or (id := decode_id(label)) in known:
+            continue
+        paths = scope.paths(id)
+        fixed = False
+        if fix:
+            try:
+                yield [
+                    Check(paths.sessions, paths.id, ABSENT),
+                    DropTree(paths.memory),
+                    DropTree(paths.checkpoints),
+                ]
+                fixed = True
+            except ExpectationFailed:
+                continue  # it lives by now
+        problems.append(
+            Problem(
+                session_id=id,
+                kind="orphan",
+                detail="data of a session that is not there",
+                fixed=fixed,
+            )
+        )
+    return problems
