@@ -40,6 +40,7 @@ def everything(store: Store) -> list[Any]:
     return [record for name in namespaces for record in store.execute([Scan(name)])[0]]
 
 
+@pytest.mark.operation("stats")
 async def test_stats_add_up(call: Call, sessions: SessionManager, store: Store) -> None:
     graph = graph_on(sessions)
     for id in ("a", "b"):
@@ -57,6 +58,7 @@ async def test_stats_add_up(call: Call, sessions: SessionManager, store: Store) 
         await call("stats", "nobody")
 
 
+@pytest.mark.operation("compact")
 async def test_compact_takes_what_nobody_needs_and_nothing_else(
     call: Call, sessions: SessionManager, store: Store
 ) -> None:
@@ -81,6 +83,7 @@ async def test_compact_takes_what_nobody_needs_and_nothing_else(
     await call("compact", "nobody")
 
 
+@pytest.mark.operation("compact")
 @pytest.mark.parametrize("fed", [False, True])
 @pytest.mark.parametrize("how", ["delete", "replace", "prune", "delete_thread"])
 async def test_nothing_of_a_text_is_left_after_compact(tmp_path: Path, how: str, fed: bool) -> None:
@@ -213,6 +216,7 @@ def made_before(id: str, seconds: int) -> str:
     return str(UUID(early[:12] + "6" + early[12:] + digits[16:]))
 
 
+@pytest.mark.operation("compact")
 def test_compact_takes_pending_writes_whose_checkpoint_never_came(
     sessions: SessionManager, store: Store
 ) -> None:

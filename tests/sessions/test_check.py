@@ -19,6 +19,8 @@ from threadloom.ops import Delete, ListNamespaces, Op, Patch, Put, Scan
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
+pytestmark = pytest.mark.operation("check")
+
 
 def fill(sessions: SessionManager) -> None:
     graph = chat(sessions)

@@ -45,6 +45,7 @@ def do(request: pytest.FixtureRequest, history: StoreChatMessageHistory) -> Call
     return invoke
 
 
+@pytest.mark.operation("memory.append", "memory.load")
 async def test_append_and_load(do: Call, sessions: SessionManager) -> None:
     await do("append", HumanMessage("one"))
     await do("add_messages", [AIMessage("two"), HumanMessage("three")])
@@ -57,6 +58,7 @@ async def test_append_and_load(do: Call, sessions: SessionManager) -> None:
     assert sessions.get_session("x").message_count == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.operation("memory.add_messages")
 async def test_an_id_is_given_to_the_message_itself(do: Call) -> None:
     message = HumanMessage("one")
     await do("append", message)
@@ -64,6 +66,7 @@ async def test_an_id_is_given_to_the_message_itself(do: Call) -> None:
     assert await do("load") == [message]
 
 
+@pytest.mark.operation("memory.add_messages")
 async def test_a_message_is_stored_once(do: Call, sessions: SessionManager) -> None:
     one, two = HumanMessage("one", id="1"), AIMessage("two", id="2")
     await do("add_messages", [one, two])
@@ -78,6 +81,7 @@ async def test_a_message_is_stored_once(do: Call, sessions: SessionManager) -> N
     assert sessions.get_session("x").message_count == 3  # type: ignore[union-attr]
 
 
+@pytest.mark.operation("memory.add_messages")
 async def test_nothing_is_written_for_nothing_new(do: Call, sessions: SessionManager) -> None:
     await do("append", HumanMessage("one", id="1"))
     before = sessions.get_session("x")
@@ -86,6 +90,7 @@ async def test_nothing_is_written_for_nothing_new(do: Call, sessions: SessionMan
     assert sessions.get_session("x") == before
 
 
+@pytest.mark.operation("memory.load_with_timestamps", "memory.update_last")
 async def test_update_last_keeps_time_and_id(
     do: Call, clock: FrozenClock, sessions: SessionManager
 ) -> None:
@@ -108,6 +113,7 @@ async def test_update_last_keeps_time_and_id(
     assert (info.message_count, info.total_tokens) == (2, 7)
 
 
+@pytest.mark.operation("memory.remove_last")
 async def test_remove_last(do: Call, sessions: SessionManager) -> None:
     assert await do("remove_last") is False
     await do("add_messages", [HumanMessage("1"), HumanMessage("2")])
@@ -118,6 +124,7 @@ async def test_remove_last(do: Call, sessions: SessionManager) -> None:
     assert sessions.get_session("x").message_count == 2  # type: ignore[union-attr]
 
 
+@pytest.mark.operation("memory.clear", "memory.clear_messages")
 async def test_clear_and_clear_messages(do: Call, sessions: SessionManager) -> None:
     sessions.create_session(id="x", name="stays")
     await do("add_messages", [HumanMessage("1"), HumanMessage("2")])
@@ -135,6 +142,7 @@ async def test_clear_and_clear_messages(do: Call, sessions: SessionManager) -> N
     assert (info.name, info.message_count) == ("stays", 0)
 
 
+@pytest.mark.operation("memory.get_summary", "memory.set_summary")
 async def test_summary(do: Call) -> None:
     assert await do("get_summary") is None
     for text in ("short", "", "with \ud800 and \x00"):
@@ -166,6 +174,7 @@ MESSAGES = [
 ]  # fmt: skip
 
 
+@pytest.mark.operation("memory.add_messages")
 async def test_every_kind_of_message_comes_back_as_it_was(do: Call) -> None:
     given = [message.model_copy(deep=True) for message in MESSAGES]
     await do("add_messages", given)
@@ -178,6 +187,7 @@ async def test_every_kind_of_message_comes_back_as_it_was(do: Call) -> None:
     assert type(found[5].response_metadata["n"]) is float
 
 
+@pytest.mark.operation("memory.add_messages")
 async def test_what_is_no_message_is_refused_and_nothing_is_stored(
     do: Call, sessions: SessionManager
 ) -> None:
@@ -188,6 +198,7 @@ async def test_what_is_no_message_is_refused_and_nothing_is_stored(
     assert sessions.get_session("x") is None
 
 
+@pytest.mark.operation("memory.messages")
 async def test_what_is_handed_out_is_nobody_elses(do: Call) -> None:
     await do("append", HumanMessage("one", additional_kwargs={"deep": {"list": [1]}}))
     first = (await do("load"))[0]
@@ -197,6 +208,7 @@ async def test_what_is_handed_out_is_nobody_elses(do: Call) -> None:
     assert (again.content, again.additional_kwargs) == ("one", {"deep": {"list": [1]}})
 
 
+@pytest.mark.operation("memory.append")
 def test_an_append_costs_the_same_however_long_the_history_is(store: Store) -> None:
     counted = FaultyStore(store)
     history = StoreChatMessageHistory(counted, "x")
@@ -212,6 +224,7 @@ def test_an_append_costs_the_same_however_long_the_history_is(store: Store) -> N
     assert ops <= 12
 
 
+@pytest.mark.operation("memory")
 async def test_by_session_without_langchain(sessions: SessionManager) -> None:
     memory = sessions.memory
     trip = sessions.create_session()

@@ -22,6 +22,7 @@ from threadloom.testing import FrozenClock
 from .conftest import Call
 
 
+@pytest.mark.operation("create_session")
 async def test_create_with_everything_and_get_it_back(call: Call, clock: FrozenClock) -> None:
     made = await call(
         "create_session",
@@ -47,6 +48,7 @@ async def test_create_with_everything_and_get_it_back(call: Call, clock: FrozenC
     assert str(made) == "oslo"
 
 
+@pytest.mark.operation("create_session")
 async def test_an_id_is_made_up_where_none_is_given(call: Call) -> None:
     one, other = await call("create_session"), await call("create_session")
     assert one.id != other.id
@@ -54,6 +56,7 @@ async def test_an_id_is_made_up_where_none_is_given(call: Call) -> None:
     assert await call("count_sessions") == 2
 
 
+@pytest.mark.operation("create_session")
 async def test_an_id_that_is_taken(call: Call) -> None:
     first = await call("create_session", id="x", name="first")
     with pytest.raises(SessionExists, match="'x'"):
@@ -65,6 +68,7 @@ async def test_an_id_that_is_taken(call: Call) -> None:
     assert await call("get_session", "y") is None
 
 
+@pytest.mark.operation("get_session")
 async def test_unknown_ids(call: Call) -> None:
     assert await call("get_session", "nobody") is None
     assert await call("delete_session", "nobody") is False
@@ -80,6 +84,7 @@ async def test_unknown_ids(call: Call) -> None:
     assert await call("count_sessions") == 0
 
 
+@pytest.mark.operation("get_session")
 async def test_a_session_info_will_do_for_an_id(call: Call) -> None:
     made = await call("create_session")
     assert (await call("rename_session", made, "A")).name == "A"
@@ -87,6 +92,7 @@ async def test_a_session_info_will_do_for_an_id(call: Call) -> None:
     assert await call("delete_session", made) is True
 
 
+@pytest.mark.operation("rename_session")
 async def test_rename_and_clear_the_name(call: Call, clock: FrozenClock) -> None:
     made = await call("create_session", id="x", name="A")
     clock.advance(1)
@@ -98,6 +104,7 @@ async def test_rename_and_clear_the_name(call: Call, clock: FrozenClock) -> None
     assert (await call("rename_session", "x", "")).name == ""
 
 
+@pytest.mark.operation("tag_session", "untag_session")
 async def test_tags_keep_their_order_and_never_double(call: Call) -> None:
     await call("create_session", id="x", tags=["b"])
     assert (await call("tag_session", "x", "a", "B", "b", "a")).tags == ("b", "a", "B")
@@ -106,6 +113,7 @@ async def test_tags_keep_their_order_and_never_double(call: Call) -> None:
         await call("tag_session", "x", "")
 
 
+@pytest.mark.operation("update_session")
 async def test_update_merges_metadata_and_adds_context(call: Call) -> None:
     await call("create_session", id="x", metadata={"a": 1, "b": 2}, context={"room_id": "r"})
     await call("update_session", "x", metadata={"b": 3, "c": {"d": 4}})
@@ -120,6 +128,7 @@ async def test_update_merges_metadata_and_adds_context(call: Call) -> None:
         await call("update_session", "x", context={"building": "7"})
 
 
+@pytest.mark.operation("update_session")
 async def test_update_with_an_expected_version(call: Call) -> None:
     made = await call("create_session", id="x")
     after = await call("update_session", "x", metadata={"a": 1}, expected_version=made.version)
@@ -130,12 +139,14 @@ async def test_update_with_an_expected_version(call: Call) -> None:
         await call("update_session", "y", expected_version=1, create=True)
 
 
+@pytest.mark.operation("update_session")
 async def test_update_may_create(call: Call) -> None:
     made = await call("update_session", "x", metadata={"a": 1}, owner="ana", create=True)
     assert (made.id, made.owner, made.metadata) == ("x", "ana", {"a": 1})
     assert await call("count_sessions") == 1
 
 
+@pytest.mark.operation("create_session")
 async def test_metadata_must_be_json(call: Call) -> None:
     for wrong in ({"a": object()}, {1: "a"}, {"a": float("nan")}, {"a": "\ud800"}):
         with pytest.raises(SerializationError):
@@ -145,6 +156,7 @@ async def test_metadata_must_be_json(call: Call) -> None:
     assert big.metadata == {"n": 2**80, "s": "é\x00"}
 
 
+@pytest.mark.operation("get_session")
 async def test_ttl_slides_with_activity_and_is_not_revived_by_reading(
     call: Call, clock: FrozenClock
 ) -> None:
@@ -163,6 +175,7 @@ async def test_ttl_slides_with_activity_and_is_not_revived_by_reading(
     assert (fresh.name, fresh.tags, fresh.expires_at) == ("", (), None)
 
 
+@pytest.mark.operation("update_session")
 async def test_ttl_can_be_set_and_lifted(call: Call, clock: FrozenClock) -> None:
     await call("create_session", id="x")
     set_now = await call("update_session", "x", ttl=timedelta(minutes=1))
@@ -175,6 +188,7 @@ async def test_ttl_can_be_set_and_lifted(call: Call, clock: FrozenClock) -> None
         await call("update_session", "x", ttl=timedelta(0))
 
 
+@pytest.mark.operation("get_session")
 async def test_what_an_expired_session_held_is_gone_with_it(
     call: Call, sessions: SessionManager, clock: FrozenClock
 ) -> None:
@@ -186,6 +200,7 @@ async def test_what_an_expired_session_held_is_gone_with_it(
     assert [message.content for message in sessions.messages("x")] == ["new life"]
 
 
+@pytest.mark.operation("delete_session")
 async def test_delete_is_all_of_it(call: Call, sessions: SessionManager) -> None:
     await call("create_session", id="x")
     sessions.memory("x").add_user_message("hello")
@@ -199,6 +214,7 @@ async def test_delete_is_all_of_it(call: Call, sessions: SessionManager) -> None
     assert [message.content for message in sessions.messages("y")] == ["other"]
 
 
+@pytest.mark.operation("list_sessions")
 async def test_lists_are_ordered_with_ties_by_id(call: Call, clock: FrozenClock) -> None:
     for id in ("b", "a", "c"):
         await call("create_session", id=id)
@@ -214,6 +230,7 @@ async def test_lists_are_ordered_with_ties_by_id(call: Call, clock: FrozenClock)
     assert [s.id for s in oldest] == ["a", "c", "0", "b"]
 
 
+@pytest.mark.operation("list_sessions")
 @pytest.mark.parametrize("order_by", ["created_at", "updated_at"])
 @pytest.mark.parametrize("descending", [True, False])
 async def test_pages_are_complete_and_without_repeats(
@@ -246,6 +263,7 @@ async def test_pages_are_complete_and_without_repeats(
         assert await call("count_sessions", **filters) == len(whole)
 
 
+@pytest.mark.operation("list_sessions", "count_sessions")
 async def test_filters(call: Call, clock: FrozenClock) -> None:
     await call("create_session", id="1", owner="ana", tags=["a", "b"], agent_name="x")
     clock.advance(1)
@@ -286,6 +304,7 @@ async def test_filters(call: Call, clock: FrozenClock) -> None:
         await ids(created_since=datetime(2026, 1, 1))  # noqa: DTZ001
 
 
+@pytest.mark.operation("list_sessions")
 async def test_limits_and_cursors_that_make_no_sense(call: Call) -> None:
     for id in "abc":
         await call("create_session", id=id)
@@ -300,6 +319,7 @@ async def test_limits_and_cursors_that_make_no_sense(call: Call) -> None:
         await call("list_sessions", order_by="name")
 
 
+@pytest.mark.operation("create_session")
 async def test_ids_that_cannot_be(call: Call) -> None:
     for wrong in ("", "x" * 1025, "a\x00b", "\ud800", 1, None, b"x"):
         with pytest.raises(InvalidKey):

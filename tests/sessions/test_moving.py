@@ -76,6 +76,7 @@ def same(one: SessionManager, other: SessionManager, ids: list[str]) -> None:
         assert times == [item.created_at for item in other.memory(id).load_with_timestamps()]
 
 
+@pytest.mark.operation("export_sessions", "import_sessions")
 async def test_what_is_exported_is_imported(
     sessions: SessionManager, call: Call, tmp_path: Path, clock: FrozenClock
 ) -> None:
@@ -100,6 +101,7 @@ async def test_what_is_exported_is_imported(
         assert len(sessions.messages("a/b é")) == 4
 
 
+@pytest.mark.operation("import_sessions")
 async def test_import_by_either_door(sessions: SessionManager, call: Call, tmp_path: Path) -> None:
     with MemoryStore() as store:
         other = SessionManager(store)
@@ -117,6 +119,7 @@ async def test_import_by_either_door(sessions: SessionManager, call: Call, tmp_p
         await call("import_sessions", tmp_path / "x.jsonl", if_exists="other")
 
 
+@pytest.mark.operation("copy_sessions")
 async def test_copy_to_a_store_a_url_and_a_manager(
     sessions: SessionManager, call: Call, tmp_path: Path
 ) -> None:
@@ -142,6 +145,7 @@ async def test_copy_to_a_store_a_url_and_a_manager(
         await call("copy_sessions", f"sqlite:///{tmp_path}/copy.db", ["nobody"])
 
 
+@pytest.mark.operation("export_sessions")
 async def test_a_torn_export_goes_on(sessions: SessionManager, call: Call, tmp_path: Path) -> None:
     ids = fill(sessions)
     path = tmp_path / "x.jsonl"
@@ -158,6 +162,7 @@ async def test_a_torn_export_goes_on(sessions: SessionManager, call: Call, tmp_p
         await call("export_sessions", path, ["nobody"])
 
 
+@pytest.mark.operation("export_sessions", "import_sessions")
 async def test_damage_is_named(sessions: SessionManager, call: Call, tmp_path: Path) -> None:
     fill(sessions)
     path = tmp_path / "x.jsonl"
@@ -178,6 +183,7 @@ async def test_damage_is_named(sessions: SessionManager, call: Call, tmp_path: P
         await call("import_sessions", path)
 
 
+@pytest.mark.operation("export_sessions")
 async def test_a_turn_does_not_travel(sessions: SessionManager, call: Call, tmp_path: Path) -> None:
     sessions.create_session(id="s")
     with sessions.turn("s"):
@@ -191,6 +197,7 @@ async def test_a_turn_does_not_travel(sessions: SessionManager, call: Call, tmp_
             pass
 
 
+@pytest.mark.operation("export_sessions", "import_sessions", "copy_sessions")
 def test_a_killed_move_goes_on(tmp_path: Path) -> None:
     with SessionManager(f"sqlite:///{tmp_path}/from.db") as sessions:
         for number in range(120):

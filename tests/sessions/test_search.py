@@ -14,6 +14,8 @@ from threadloom import InvalidKey, SessionManager, SessionQuery
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
+pytestmark = pytest.mark.operation("search_sessions")
+
 
 def found(matches: object) -> list[str]:
     return [match.session.id for match in matches]  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ def ids(sessions: SessionManager) -> list[str]:
     return [info.id for info in sessions.list_sessions()]
 
 
+@pytest.mark.operation("delete_sessions")
 async def test_sessions_are_deleted_by_filter(sessions: SessionManager, call: Call) -> None:
     for number in range(4):
         sessions.create_session(id=f"{number}", owner="ana" if number % 2 else "ben")
@@ -37,6 +38,7 @@ async def test_sessions_are_deleted_by_filter(sessions: SessionManager, call: Ca
     assert await call("delete_sessions", owner="ana") == []
 
 
+@pytest.mark.operation("delete_sessions")
 async def test_all_sessions_are_not_deleted_by_mistake(
     sessions: SessionManager, call: Call
 ) -> None:
@@ -49,6 +51,7 @@ async def test_all_sessions_are_not_deleted_by_mistake(
     assert ids(sessions) == ["a"]
 
 
+@pytest.mark.operation("delete_sessions", "cleanup_stale")
 async def test_a_running_session_is_spared(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -63,6 +66,7 @@ async def test_a_running_session_is_spared(
     assert ids(sessions) == ["runs"]
 
 
+@pytest.mark.operation("cleanup_stale")
 async def test_stale_is_strictly_older(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -80,6 +84,7 @@ async def test_stale_is_strictly_older(
             await call("cleanup_stale", wrong)
 
 
+@pytest.mark.operation("cleanup_stale")
 async def test_expired_sessions_are_swept(
     sessions: SessionManager, call: Call, clock: FrozenClock, store: Store
 ) -> None:
@@ -96,6 +101,7 @@ async def test_expired_sessions_are_swept(
     assert await call("cleanup_stale", HOUR) == 0
 
 
+@pytest.mark.operation("cleanup_stale")
 async def test_a_new_life_is_not_swept_with_the_old_one(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -106,6 +112,7 @@ async def test_a_new_life_is_not_swept_with_the_old_one(
     assert texts(sessions.messages("s")) == ["new"]
 
 
+@pytest.mark.operation("prune")
 async def test_old_checkpoints_go(sessions: SessionManager, call: Call) -> None:
     graph = chat(sessions)
     for id in ("a", "b"):
@@ -133,6 +140,7 @@ async def test_old_checkpoints_go(sessions: SessionManager, call: Call) -> None:
     assert len(sessions.messages("a")) == 8
 
 
+@pytest.mark.operation("prune")
 async def test_prune_by_age(sessions: SessionManager, call: Call, clock: FrozenClock) -> None:
     graph = chat(sessions)
     graph.invoke(say("one"), config("a"))
@@ -146,6 +154,7 @@ async def test_prune_by_age(sessions: SessionManager, call: Call, clock: FrozenC
     assert (await call("prune", older_than=HOUR, keep_last=2)).checkpoints == 1
 
 
+@pytest.mark.operation("prune")
 @pytest.mark.parametrize("options", [{"keep_last": 0}, {"older_than": timedelta(0)}, {"ids": "a"}])
 async def test_prune_refuses_nonsense(call: Call, options: dict[str, Any]) -> None:
     with pytest.raises(InvalidKey):
@@ -156,6 +165,7 @@ class State(TypedDict):
     log: Annotated[list[str], operator.add]
 
 
+@pytest.mark.operation("prune")
 async def test_an_interrupted_run_survives_a_prune(sessions: SessionManager, call: Call) -> None:
     builder = StateGraph(State)
     builder.add_node("ask", lambda state: {"log": [interrupt("?")]})

@@ -66,6 +66,7 @@ def dump(sessions: SessionManager, id: str) -> Any:
     ]
 
 
+@pytest.mark.operation("fork_session")
 async def test_a_fork_is_the_same_under_another_id(sessions: SessionManager, call: Call) -> None:
     graph = chat(sessions)
     trip = sessions.create_session(
@@ -95,6 +96,7 @@ async def test_a_fork_is_the_same_under_another_id(sessions: SessionManager, cal
     assert dump(sessions, fork.id) == dump(sessions, "trip")
 
 
+@pytest.mark.operation("fork_session")
 async def test_fork_and_source_are_independent(sessions: SessionManager, call: Call) -> None:
     graph = chat(sessions)
     graph.invoke(say("one"), config("t"))
@@ -111,17 +113,20 @@ async def test_fork_and_source_are_independent(sessions: SessionManager, call: C
     assert [match.session.id for match in sessions.search_sessions("two")] == [fork.id]
 
 
+@pytest.mark.operation("fork_session")
 async def test_a_nameless_session_has_a_nameless_fork(sessions: SessionManager, call: Call) -> None:
     sessions.create_session(id="t")
     assert (await call("fork_session", "t")).name == ""
 
 
+@pytest.mark.operation("fork_session", "rewind_session")
 @pytest.mark.parametrize("name", ["fork_session", "rewind_session"])
 async def test_an_unknown_session(call: Call, name: str) -> None:
     with pytest.raises(SessionNotFound):
         await call(name, "nobody", messages=1)
 
 
+@pytest.mark.operation("rewind_session")
 @pytest.mark.parametrize("options", [{}, {"messages": 1, "checkpoint_id": "c"}, {"messages": -1}])
 async def test_a_rewind_has_one_goal(
     sessions: SessionManager, call: Call, options: dict[str, Any]
@@ -131,6 +136,7 @@ async def test_a_rewind_has_one_goal(
         await call("rewind_session", "t", **options)
 
 
+@pytest.mark.operation("fork_session")
 async def test_an_unknown_checkpoint(sessions: SessionManager, call: Call) -> None:
     chat(sessions).invoke(say("one"), config("t"))
     sessions.create_session(id="no graph")
@@ -141,6 +147,7 @@ async def test_an_unknown_checkpoint(sessions: SessionManager, call: Call) -> No
             await call(name, "no graph", checkpoint_id="c")
 
 
+@pytest.mark.operation("fork_session", "rewind_session")
 @pytest.mark.parametrize(("number", "left"), [(0, 0), (1, 1), (3, 3), (4, 4), (99, 4)])
 async def test_a_history_is_cut(
     sessions: SessionManager, call: Call, clock: FrozenClock, number: int, left: int
@@ -162,6 +169,7 @@ async def test_a_history_is_cut(
     assert texts(memory.messages)[-1] == ("again" if left < 4 else "m3")
 
 
+@pytest.mark.operation("rewind_session")
 async def test_after_a_rewind_the_next_run_runs_what_follows(
     sessions: SessionManager, call: Call
 ) -> None:
@@ -190,6 +198,7 @@ async def test_after_a_rewind_the_next_run_runs_what_follows(
     assert texts(sessions.messages("t"))[-2:] == ["four", "re four"]
 
 
+@pytest.mark.operation("rewind_session")
 async def test_a_rewind_to_the_end_of_a_turn_waits_for_input(
     sessions: SessionManager, call: Call
 ) -> None:
@@ -206,6 +215,7 @@ async def test_a_rewind_to_the_end_of_a_turn_waits_for_input(
     assert texts(sessions.messages("t")) == ["one", "re one", "other", "re other"]
 
 
+@pytest.mark.operation("fork_session")
 async def test_messages_that_no_checkpoint_ends_with(sessions: SessionManager, call: Call) -> None:
     def two(state: MessagesState) -> dict[str, list[BaseMessage]]:
         return {"messages": [AIMessage("a"), AIMessage("b")]}
@@ -221,6 +231,7 @@ async def test_messages_that_no_checkpoint_ends_with(sessions: SessionManager, c
     assert dump(sessions, "t") == before
 
 
+@pytest.mark.operation("fork_session", "rewind_session")
 async def test_both_doors_are_cut_together(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -272,6 +283,7 @@ def nested(sessions: SessionManager, *, persistent: bool) -> Any:
     return builder.compile(checkpointer=sessions.checkpointer())
 
 
+@pytest.mark.operation("fork_session")
 @pytest.mark.parametrize("persistent", [False, True])
 async def test_an_interrupt_in_a_subgraph_goes_along(
     sessions: SessionManager, call: Call, persistent: bool
@@ -290,6 +302,7 @@ async def test_an_interrupt_in_a_subgraph_goes_along(
     assert "asked yes" in results[0]["log"]
 
 
+@pytest.mark.operation("rewind_session")
 @pytest.mark.parametrize("persistent", [False, True])
 async def test_a_rewind_undoes_what_subgraphs_did(
     sessions: SessionManager, call: Call, persistent: bool
@@ -318,6 +331,7 @@ class Deltas(TypedDict):
     log: Annotated[list[str], DeltaChannel(extend, snapshot_frequency=4)]
 
 
+@pytest.mark.operation("fork_session", "rewind_session")
 async def test_delta_channels_go_along(sessions: SessionManager, call: Call) -> None:
     builder = StateGraph(Deltas)
     builder.add_node("a", lambda state: {"log": [f"a{len(state['log'])}"]})
@@ -338,6 +352,7 @@ async def test_delta_channels_go_along(sessions: SessionManager, call: Call) -> 
         assert graph.get_state(which).values["log"][-2:] == ["other", "a5"]
 
 
+@pytest.mark.operation("fork_session")
 async def test_a_cut_fork_holds_nothing_of_what_followed(
     sessions: SessionManager, call: Call, store: Store
 ) -> None:
@@ -356,6 +371,7 @@ async def test_a_cut_fork_holds_nothing_of_what_followed(
     assert [match.session.id for match in sessions.search_sessions("secret")] == ["t"]
 
 
+@pytest.mark.operation("fork_session")
 async def test_branches_go_along_with_a_whole_fork(sessions: SessionManager, call: Call) -> None:
     graph = chat(sessions)
     for text in ("one", "two"):
@@ -385,6 +401,7 @@ class Counted(TypedDict):
     seen: Annotated[list[str], operator.add]
 
 
+@pytest.mark.operation("rewind_session")
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 async def test_a_subgraph_that_remembers(sessions: SessionManager, durability: Any) -> None:
     inner = StateGraph(Counted)
@@ -432,6 +449,7 @@ async def test_a_conversation_in_a_delta_channel(sessions: SessionManager, call:
         await call("fork_session", "t", messages=1)
 
 
+@pytest.mark.operation("fork_session")
 def test_a_fork_beside_a_busy_writer(tmp_path: Path) -> None:
     with SessionManager(f"sqlite:///{tmp_path}/s.db") as sessions:
         graph = chat(sessions)
@@ -454,6 +472,7 @@ def test_a_fork_beside_a_busy_writer(tmp_path: Path) -> None:
             writer.join()
 
 
+@pytest.mark.operation("fork_session")
 async def test_a_list_that_was_written_anew(sessions: SessionManager, call: Call) -> None:
     def node(state: MessagesState) -> dict[str, Any]:
         out: list[Any] = [AIMessage(f"r{len(state['messages'])}")]
@@ -474,6 +493,7 @@ async def test_a_list_that_was_written_anew(sessions: SessionManager, call: Call
     assert texts(found.messages) == ["u0"]
 
 
+@pytest.mark.operation("rewind_session")
 async def test_a_cut_at_a_checkpoint_goes_by_the_stores_time(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:

@@ -31,6 +31,8 @@ from threadloom.fences import fence_of
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
+pytestmark = pytest.mark.operation("turn")
+
 Take = Callable[..., Any]
 SHORT = timedelta(milliseconds=300)
 
@@ -114,6 +116,7 @@ async def test_a_second_turn_is_refused_or_waits(started: SessionManager, take: 
     assert texts(started.messages("s")) == ["first", "second"]
 
 
+@pytest.mark.operation("list_running_sessions")
 async def test_other_sessions_are_free(started: SessionManager, take: Take) -> None:
     started.create_session(id="other")
     async with take("s"), take("other"):
@@ -184,6 +187,7 @@ async def test_a_graph_run_inside_counts_once(started: SessionManager, take: Tak
     assert not any(key.startswith("__") for item in metadata for key in item)
 
 
+@pytest.mark.operation("get_status")
 async def test_an_interrupt_inside_shows_afterwards(started: SessionManager, take: Take) -> None:
     def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
         return {"messages": [AIMessage(interrupt("?"))]}
@@ -321,6 +325,7 @@ async def test_a_session_with_a_short_ttl_outlives_its_turn(
         assert started.get_session("s") is not None
 
 
+@pytest.mark.operation("list_stuck_sessions")
 async def test_a_crashed_turn_is_stuck_and_taken_over(
     started: SessionManager, call: Call, clock: FrozenClock, store: Store
 ) -> None:
@@ -405,6 +410,7 @@ async def test_a_blocked_loop_keeps_its_turn(started: SessionManager, store: Sto
         assert not turn.lost
 
 
+@pytest.mark.operation("set_status")
 async def test_a_turn_is_not_ended_by_hand(started: SessionManager, take: Take) -> None:
     async with take("s", turn_id="t1"):
         with pytest.raises(SessionBusy):
@@ -412,6 +418,7 @@ async def test_a_turn_is_not_ended_by_hand(started: SessionManager, take: Take) 
         assert started.get_status("s") == "running"
 
 
+@pytest.mark.operation("set_status", "get_status")
 async def test_status_by_hand(started: SessionManager, call: Call, clock: FrozenClock) -> None:
     info = await call("set_status", "s", "running", turn_id="t1")
     begun = clock()
@@ -431,6 +438,7 @@ async def test_status_by_hand(started: SessionManager, call: Call, clock: Frozen
         await call("set_status", "s", "busy")
 
 
+@pytest.mark.operation("list_running_sessions", "list_stuck_sessions")
 async def test_running_and_stuck_in_order(
     started: SessionManager, call: Call, clock: FrozenClock
 ) -> None:

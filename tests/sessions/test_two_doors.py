@@ -84,6 +84,7 @@ def test_a_graph_run_keeps_the_index_true(
     assert info.created_at == clock() - timedelta(seconds=2)
 
 
+@pytest.mark.operation("get_status")
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_an_interrupt_shows_and_a_resume_is_no_turn(
     sessions: SessionManager, durability: Any
@@ -103,6 +104,7 @@ def test_an_interrupt_shows_and_a_resume_is_no_turn(
     assert (done.status, done.turn_count, done.message_count) == ("idle", 1, 3)
 
 
+@pytest.mark.operation("get_status")
 @pytest.mark.parametrize("durability", ["sync", "async", "exit"])
 def test_an_error_shows_until_the_run_goes_on(sessions: SessionManager, durability: Any) -> None:
     broken = [True]
@@ -123,6 +125,7 @@ def test_an_error_shows_until_the_run_goes_on(sessions: SessionManager, durabili
     assert (done.status, done.turn_count, done.message_count) == ("idle", 1, 3)
 
 
+@pytest.mark.operation("get_status")
 def test_a_static_breakpoint_reads_idle(sessions: SessionManager) -> None:
     graph = graph_of(sessions, answer, answer, interrupt_before=["n1"])
     graph.invoke(say("hi"), config())
@@ -142,6 +145,7 @@ def test_edits_and_removals_are_counted(sessions: SessionManager) -> None:
     assert (info.message_count, info.total_tokens, info.turn_count) == (1, 0, 1)
 
 
+@pytest.mark.operation("messages")
 async def test_graph_and_chain_on_one_session(sessions: SessionManager, clock: FrozenClock) -> None:
     graph, chain = graph_of(sessions, answer), chain_of(sessions, "r1", "r2")
     both = {"configurable": {"thread_id": "x", "session_id": "x"}}
@@ -163,6 +167,7 @@ async def test_graph_and_chain_on_one_session(sessions: SessionManager, clock: F
     assert "session_id" not in graph.get_state(both).metadata
 
 
+@pytest.mark.operation("messages")
 def test_a_message_that_came_in_by_both_doors_shows_once(sessions: SessionManager) -> None:
     graph = graph_of(sessions, answer)
     graph.invoke(say("q"), config())
@@ -180,6 +185,7 @@ def test_a_message_that_came_in_by_both_doors_shows_once(sessions: SessionManage
     assert sessions.get_session("x").message_count == len(sessions.messages("x"))  # type: ignore[union-attr]
 
 
+@pytest.mark.operation("messages")
 @pytest.mark.parametrize("doors", ["history", "graph", "both"])
 def test_pages_of_a_conversation(sessions: SessionManager, doors: str) -> None:
     graph = graph_of(sessions, answer)

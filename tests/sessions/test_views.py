@@ -64,6 +64,7 @@ async def seen(history: Any, kind: str) -> list[BaseMessage]:
     return list(history.messages)
 
 
+@pytest.mark.operation("memory")
 @pytest.mark.parametrize(
     ("window", "shown"),
     [
@@ -87,6 +88,7 @@ async def test_a_window_never_parts_a_result_from_its_call(
     assert sessions.messages("s") == TALK
 
 
+@pytest.mark.operation("memory")
 async def test_a_window_of_a_long_history(sessions: SessionManager) -> None:
     long = [SystemMessage("be kind")]
     long += [HumanMessage(f"{number}") for number in range(100)]
@@ -97,6 +99,7 @@ async def test_a_window_of_a_long_history(sessions: SessionManager) -> None:
     assert sessions.memory("t", window=2).messages == [long[0], *many]
 
 
+@pytest.mark.operation("memory")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_a_budget(sessions: SessionManager, kind: str) -> None:
     sessions.memory("s").add_messages(TALK)
@@ -134,6 +137,7 @@ def test_every_result_comes_with_its_call(kinds: list[str], number: int, system:
     assert safe_starts(messages)[-1] == len(messages)
 
 
+@pytest.mark.operation("memory")
 @pytest.mark.parametrize(
     "options",
     [
@@ -162,6 +166,7 @@ class Asked:
         return AIMessage(f"summary {len(self.prompts)}")
 
 
+@pytest.mark.operation("memory")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_summaries_are_stored_and_grow(sessions: SessionManager, kind: str) -> None:
     asked = Asked()
@@ -194,6 +199,7 @@ async def test_summaries_are_stored_and_grow(sessions: SessionManager, kind: str
     assert history.get_summary() is None
 
 
+@pytest.mark.operation("memory")
 async def test_a_model_that_fails_changes_nothing(sessions: SessionManager) -> None:
     def fail(messages: Any) -> Any:
         raise ConnectionError("no model")
@@ -223,6 +229,7 @@ def chain_of(sessions: SessionManager, *replies: str) -> Any:
         )
 
 
+@pytest.mark.operation("memory")
 @pytest.mark.parametrize("kind", ["sync", "async"])
 async def test_graph_and_chain_in_turns(sessions: SessionManager, kind: str) -> None:
     graph = chat(sessions)
@@ -258,6 +265,7 @@ async def test_graph_and_chain_in_turns(sessions: SessionManager, kind: str) -> 
     assert [match.session.id for match in sessions.search_sessions("chain")] == ["s"]
 
 
+@pytest.mark.operation("memory")
 async def test_a_chain_begins_and_the_graph_goes_on(sessions: SessionManager) -> None:
     sessions.memory("s", source="graph").add_messages([HumanMessage("hi"), AIMessage("hello")])
     graph = chat(sessions)
@@ -271,6 +279,7 @@ async def test_a_chain_begins_and_the_graph_goes_on(sessions: SessionManager) ->
     assert len(list(graph.get_state_history(config("s")))) == 4
 
 
+@pytest.mark.operation("memory")
 async def test_the_channel_is_changed_like_a_history(sessions: SessionManager) -> None:
     graph = chat(sessions)
     graph.invoke(say("one"), config("s"))
@@ -296,6 +305,7 @@ async def test_the_channel_is_changed_like_a_history(sessions: SessionManager) -
     assert [item.created_at for item in history.load_with_timestamps()] != []
 
 
+@pytest.mark.operation("memory")
 async def test_a_graph_in_the_middle_of_a_run_is_left_alone(sessions: SessionManager) -> None:
     def ask(state: MessagesState) -> dict[str, Any]:
         return {"messages": [AIMessage(interrupt("?"))]}
@@ -316,6 +326,7 @@ class Deltas(TypedDict):
     messages: Annotated[list[Any], DeltaChannel(extend)]
 
 
+@pytest.mark.operation("memory")
 async def test_a_delta_channel_is_refused(sessions: SessionManager) -> None:
     builder = StateGraph(Deltas)
     builder.add_node("a", lambda state: {"messages": [AIMessage("a")]})

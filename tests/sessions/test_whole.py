@@ -24,6 +24,7 @@ from threadloom.testing import FrozenClock
 STATE = {"step": 3, "plan": ["a", {"b": None}], "big": 2**70, "text": "é"}
 
 
+@pytest.mark.operation("save_session", "load_session", "list_session_ids")
 async def test_what_is_saved_is_loaded(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -48,6 +49,7 @@ async def test_what_is_saved_is_loaded(
     assert await call("list_session_ids") == ["s"]
 
 
+@pytest.mark.operation("save_session")
 async def test_a_session_is_saved_again(
     sessions: SessionManager, call: Call, clock: FrozenClock
 ) -> None:
@@ -75,6 +77,7 @@ async def test_a_session_is_saved_again(
     assert texts(sessions.messages("s")) == ["a", "other", "d", "e"]
 
 
+@pytest.mark.operation("save_session")
 async def test_a_stale_session_is_refused(sessions: SessionManager, call: Call) -> None:
     saved = await call("save_session", Session(info=SessionInfo(id="s")))
     sessions.rename_session("s", "other")
@@ -88,12 +91,14 @@ async def test_a_stale_session_is_refused(sessions: SessionManager, call: Call) 
     assert sessions.get_session("s") is not None
 
 
+@pytest.mark.operation("load_session", "resume_session")
 async def test_unknown_sessions(call: Call) -> None:
     assert await call("load_session", "nobody") is None
     with pytest.raises(SessionNotFound):
         await call("resume_session", "nobody")
 
 
+@pytest.mark.operation("save_session")
 @pytest.mark.parametrize("state", [{"a": (1, 2)}, {"a": {1: 2}}, {"a": object()}, float("nan")])
 async def test_a_state_is_json(sessions: SessionManager, call: Call, state: Any) -> None:
     session = Session(info=SessionInfo(id="s"), state=state)
@@ -114,6 +119,7 @@ async def test_what_is_empty_is_not_nothing(call: Call, state: Any) -> None:
     assert type(found) is type(state)
 
 
+@pytest.mark.operation("save_session")
 async def test_the_graph_keeps_what_it_has(sessions: SessionManager, call: Call) -> None:
     graph = chat(sessions)
     graph.invoke(say("one"), config("s"))
@@ -129,12 +135,14 @@ async def test_the_graph_keeps_what_it_has(sessions: SessionManager, call: Call)
     assert (await call("load_session", "s")).state == [1]
 
 
+@pytest.mark.operation("save_session")
 async def test_a_message_given_twice_is_stored_once(sessions: SessionManager, call: Call) -> None:
     twice = [HumanMessage("a", id="x"), AIMessage("b"), HumanMessage("c", id="x")]
     await call("save_session", Session(info=SessionInfo(id="s"), messages=twice))
     assert texts(sessions.messages("s")) == ["c", "b"]
 
 
+@pytest.mark.operation("list_session_ids")
 def test_the_manager_is_a_session_store(sessions: SessionManager) -> None:
     def keep(store: SessionStore) -> list[str]:
         store.save_session(Session(info=SessionInfo(id="a")))
