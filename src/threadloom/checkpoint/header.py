@@ -185,8 +185,17 @@ def encode_header(header: Header) -> bytes:
     return _PLAIN.dumps(parts, where=f"checkpoint {body['id']}")
 
 
-def decode_header(record: Record) -> Header:
-    """What `encode_header` wrote.
+class Parts(NamedTuple):
+    """A checkpoint's record, opened: what is asked of many checkpoints, and the rest unread."""
+
+    seq: int
+    parent: str | None
+    counts: tuple[int, int] | None
+    rest: list[Any]
+
+
+def open_header(record: Record) -> Parts:
+    """Open what `encode_header` wrote.
 
     Raises:
         CorruptRecord: the record is damaged.
@@ -203,17 +212,37 @@ def decode_header(record: Record) -> Header:
             )
         if form != _FORMAT:
             raise CorruptRecord(f"unknown form {form!r}")
+        seq, parent, counts = parts[0], _decode_id(parts[1]), parts[7]
+        if not isinstance(seq, int):
+            raise CorruptRecord("its parts have the wrong types")
+        found = None if counts is None else (int(counts[0]), int(counts[1]))
+        return Parts(seq, parent, found, parts)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        raise _damaged(record, error) from error
+
+
+def decode_header(record: Record, opened: Parts | None = None) -> Header:
+    """What `encode_header` wrote.
+
+    Raises:
+        CorruptRecord: the record is damaged.
+        SchemaTooNew: a newer Threadloom wrote it.
+    """
+    parts = opened or open_header(record)
+    try:
         return _from_parts(expand_id(record.key), parts)
     except (ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
-        raise CorruptRecord(
-            f"checkpoint {record.namespace}/{record.key!r} is damaged: {error}"
-        ) from error
+        raise _damaged(record, error) from error
 
 
-def _from_parts(id: str, parts: list[Any]) -> Header:
-    seq, parent, v, ts, channels, seen, updated, counts, delta, rest, metadata, names, found = parts
+def _damaged(record: Record, error: Exception) -> CorruptRecord:
+    return CorruptRecord(f"checkpoint {record.namespace}/{record.key!r} is damaged: {error}")
+
+
+def _from_parts(id: str, opened: Parts) -> Header:
+    _, _, v, ts, channels, seen, updated, _, delta, rest, metadata, names, found = opened.rest
     versions = [_decode_version(version) for version in found]
-    if not isinstance(metadata, bytes) or not isinstance(seq, int):
+    if not isinstance(metadata, bytes):
         raise CorruptRecord("its parts have the wrong types")
     body: dict[str, Any] = {
         "v": v,
@@ -238,11 +267,11 @@ def _from_parts(id: str, parts: list[Any]) -> Header:
     if "updated_channels" in rest:
         body["updated_channels"] = None if updated is None else [names[n] for n in updated]
     return Header(
-        seq,
-        _decode_id(parent),
+        opened.seq,
+        opened.parent,
         body,
         refs,
-        None if counts is None else (int(counts[0]), int(counts[1])),
+        opened.counts,
         tuple(names[n] for n in delta),
         metadata,
     )

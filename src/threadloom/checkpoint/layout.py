@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 import ormsgpack
 from langgraph.checkpoint.serde.types import ERROR, INTERRUPT
 
-from threadloom.checkpoint.header import Header, decode_header
+from threadloom.checkpoint.header import Header, Parts, decode_header, open_header
 from threadloom.clock import to_micros
 from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.keys import (
@@ -222,13 +222,14 @@ class PendingWrite(NamedTuple):
 class Stored:
     """One stored checkpoint with its pending writes, in their order."""
 
-    __slots__ = ("_header", "id", "record", "writes")
+    __slots__ = ("_header", "_opened", "id", "record", "writes")
 
     def __init__(self, id: str, record: Record, writes: list[PendingWrite]) -> None:
         self.id = id
         self.record = record
         self.writes = writes
         self._header: Header | None = None
+        self._opened: Parts | None = None
 
     @property
     def header(self) -> Header:
@@ -238,16 +239,29 @@ class Stored:
             CorruptRecord: the record is damaged.
         """
         if self._header is None:
-            self._header = decode_header(self.record)
+            self._header = decode_header(self.record, self._opened)
         return self._header
 
     @property
+    def _parts(self) -> Parts:
+        if self._opened is None:
+            self._opened = open_header(self.record)
+        return self._opened
+
+    @property
     def seq(self) -> int:
-        return self.header.seq
+        """Which put of its namespace made it, counted from 1."""
+        return self._parts.seq
 
     @property
     def parent(self) -> str | None:
-        return self.header.parent
+        """Its parent's id, or None."""
+        return self._parts.parent
+
+    @property
+    def counts(self) -> tuple[int, int] | None:
+        """Messages and tokens of its conversation, if there is one."""
+        return self._parts.counts
 
     @property
     def made_at(self) -> int | None:

@@ -230,8 +230,16 @@ class WholeSession(NamedTuple):
     memory_index: list[Record]
 
 
-def read_session(values: Values, paths: SessionPaths) -> Plan[WholeSession | None]:
-    """A session whole, by one batch once its namespaces are known; None if it is not there."""
+def read_session(
+    values: Values, paths: SessionPaths, *, content: bool = True
+) -> Plan[WholeSession | None]:
+    """A session whole, by one batch once its namespaces are known; None if it is not there.
+
+    Args:
+        values: how values are stored.
+        paths: the session's places.
+        content: whether what checkpoints refer to is wanted, too.
+    """
     known: list[str] = []
     while True:
         session, heads, memory, memory_index, *pages = yield [
@@ -239,15 +247,20 @@ def read_session(values: Values, paths: SessionPaths) -> Plan[WholeSession | Non
             Scan(paths.checkpoints),
             Scan(paths.memory),
             Scan(paths.memory_index),
-            *(scan for label in known for scan in _scans(paths, label, whole_texts=True)),
+            *(
+                scan
+                for label in known
+                for scan in _scans(paths, label, whole_texts=True)[: _SCANS if content else 1]
+            ),
         ]
         if session is None:
             return None
         if (found := [head.key for head in heads]) != known:
             known = found
             continue
+        each = _SCANS if content else 1
         wholes = [
-            _whole(values, paths, head, pages[_SCANS * at : _SCANS * (at + 1)])
+            _whole(values, paths, head, [*pages[each * at : each * (at + 1)], [], [], []][:_SCANS])
             for at, head in enumerate(heads)
         ]
         return WholeSession(session, wholes, memory, memory_index)

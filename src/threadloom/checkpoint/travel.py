@@ -89,7 +89,7 @@ class Graph:
             fitting = [
                 stored
                 for stored in self.root.stored.values()
-                if (stored.header.counts or (0, 0))[0] == count
+                if (stored.counts or (0, 0))[0] == count
             ]
             fitting.sort(
                 key=lambda item: (item.id in way, not self._is_input(item), item.seq),

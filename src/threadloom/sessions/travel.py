@@ -89,7 +89,9 @@ def rewind(
         raise InvalidKey("a rewind goes to a checkpoint_id or to a number of messages")
 
     def attempt() -> Plan[None]:
-        found, graph, cut = yield from _look(scope, values, paths, checkpoint_id, messages)
+        found, graph, cut = yield from _look(
+            scope, values, paths, checkpoint_id, messages, content=False
+        )
         session = found.session
         now = scope.now()
         ops: list[Op] = [op for entry in cut.removed for op in entry.removal()]
@@ -141,7 +143,9 @@ def fork(
     target = scope.paths(str(uuid4()))
 
     def attempt() -> Plan[SessionInfo]:
-        found, graph, cut = yield from _look(scope, values, source, checkpoint_id, messages)
+        found, graph, cut = yield from _look(
+            scope, values, source, checkpoint_id, messages, content=True
+        )
         session = found.session
         now = scope.now()
         content = [*_history_of(cut, found, source, target)]
@@ -194,9 +198,11 @@ def _look(
     paths: SessionPaths,
     checkpoint_id: str | None,
     messages: int | None,
+    *,
+    content: bool,
 ) -> Plan[tuple[WholeSession, Graph, Cut]]:
     """A session as of one moment, its graph state, and up to where its conversation stays."""
-    found = yield from read_session(values, paths)
+    found = yield from read_session(values, paths, content=content)
     if found is None:
         raise index.not_found(paths.id)
     graph = Graph(values, paths, found.namespaces)
