@@ -238,6 +238,21 @@ ORDER_FIELDS = ("created_at", "updated_at")
 """Fields of session records by which engines order listings."""
 
 
+def check_copy(source: Namespace, target: Namespace) -> None:
+    """Refuse to copy a tree where engines could not do it alike.
+
+    Raises:
+        InvalidKey: one place is inside the other, or one of them holds session records.
+    """
+    shorter = min(len(source), len(target))
+    if source[:shorter] == target[:shorter]:
+        raise InvalidKey(f"a tree cannot be copied into itself: {source} to {target}")
+    for place in (source, target):
+        _, rest = _split_tenant(place)
+        if not rest or rest == (SESSIONS,):
+            raise InvalidKey(f"session records cannot be copied as a tree: {source} to {target}")
+
+
 def is_own(namespace: Namespace) -> bool:
     """Whether a namespace holds nothing but what Threadloom keeps for itself."""
     _, rest = _split_tenant(namespace)

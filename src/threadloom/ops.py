@@ -131,6 +131,18 @@ class DropTree(NamedTuple):
     namespace: Namespace
 
 
+class CopyTree(NamedTuple):
+    """Copy every record of a namespace and of all below it to another place. Result: how many.
+
+    What is at the other place already is dropped first. The copies have the batch's version and
+    time, and expire when their originals do. Neither place may be inside the other, and session
+    records cannot be copied so: `InvalidKey`.
+    """
+
+    source: Namespace
+    target: Namespace
+
+
 class Check(NamedTuple):
     """A condition on a record that the batch does not write. Result: None."""
 
@@ -234,6 +246,7 @@ Op = (
     | Patch
     | Delete
     | DropTree
+    | CopyTree
     | Check
     | Scan
     | Query
@@ -243,7 +256,7 @@ Op = (
     | Measure
     | Reclaim
 )
-WRITES = (Put, Patch, Delete, DropTree, Reclaim)
+WRITES = (Put, Patch, Delete, DropTree, CopyTree, Reclaim)
 """Operations that change something."""
 
 

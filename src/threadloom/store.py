@@ -45,6 +45,7 @@ class Capabilities:
         ordered_scan: `Scan` costs what it returns.
         indexed_filters: session listings by indexed fields cost what they return.
         full_text: `Match` uses an index.
+        copies_trees: `CopyTree` works, and is faster than reading and writing the records.
         async_only: only `aexecute` works.
         durable: what was written survives the process.
         shared: several processes may use the same data at once.
@@ -56,6 +57,7 @@ class Capabilities:
     ordered_scan: bool = True
     indexed_filters: bool = True
     full_text: bool = True
+    copies_trees: bool = True
     async_only: bool = False
     durable: bool = False
     shared: bool = False

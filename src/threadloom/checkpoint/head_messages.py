@@ -9,8 +9,8 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.channels import MISSING, read_value
-from threadloom.checkpoint.header import decode_header
-from threadloom.checkpoint.layout import Head, Place
+from threadloom.checkpoint.header import ListRef, decode_header
+from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.keys import SessionPaths, message_key
 from threadloom.messages import MESSAGES, messages_in
@@ -94,3 +94,23 @@ def timed(graph: Sequence[BaseMessage], growth: Growth) -> Iterator[tuple[int, B
         while upto < number and (step := next(steps, None)) is not None:
             upto, at = step
         yield at, message
+
+
+def end_of(
+    values: Values, paths: SessionPaths, head: Head | None
+) -> Plan[tuple[Stored | None, str | None]]:
+    """The checkpoint at the graph's head, and the id of the last message in it, if it has one."""
+    if head is None or head.id is None:
+        return None, None
+    place = Place(paths, "")
+    (records,) = yield [place.scan(head.id)]
+    stored = layout.group(records).get(head.id)
+    ref = None if stored is None else stored.header.refs.get(MESSAGES)
+    if stored is None or not isinstance(ref, ListRef) or not ref.spans:
+        return stored, None
+    last = ref.spans[-1]
+    only = ListRef((last._replace(start=last.end - 1),))
+    header = stored.header._replace(refs={MESSAGES: only})
+    value = yield from read_value(values, place, header, MESSAGES, opaque=True)
+    found = [] if value is MISSING else messages_in(value)
+    return stored, found[-1].id if found else None

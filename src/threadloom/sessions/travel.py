@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
@@ -11,23 +11,39 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint import travel
 from threadloom.checkpoint.cache import Cache
-from threadloom.checkpoint.head_messages import head_messages
-from threadloom.checkpoint.layout import Stored
+from threadloom.checkpoint.head_messages import end_of, head_messages
+from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import WholeSession, read_session
+from threadloom.checkpoint.standing import put_head
 from threadloom.checkpoint.travel import Graph
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import records as history
 from threadloom.history.records import FIRST, LAST, Entry
 from threadloom.history.summary import SUMMARY
-from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, message_key
+from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, decode_id, message_key
 from threadloom.models import Session, SessionInfo
-from threadloom.ops import ABSENT, Delete, Get, Op, Put, Record
+from threadloom.ops import (
+    ABSENT,
+    PRESENT,
+    Check,
+    CopyTree,
+    Delete,
+    ExpectationFailed,
+    Get,
+    Op,
+    Put,
+    Record,
+    Scan,
+)
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.sessions import whole
 from threadloom.sessions.conversation import merged
+from threadloom.store import Capabilities
 from threadloom.values import Values
 
+_HASTY = 5
+"""How often a fork tries to copy a session as it stands, before it reads it as of one moment."""
 _OF_ONE_LIFE = (*index.OF_A_TURN, "conflicts", "began")
 """What a fork does not take along."""
 
@@ -128,8 +144,19 @@ def fork(
     name: str | None,
     checkpoint_id: str | None,
     messages: int | None,
+    can: Capabilities,
 ) -> Plan[SessionInfo]:
     """Copy a session under a new id, whole or up to a checkpoint or a number of messages.
+
+    Args:
+        scope: the tenant's scope.
+        cache: what is remembered of the store.
+        values: how values are stored.
+        source: the session's places.
+        name: the name of the copy.
+        checkpoint_id: go no further than this checkpoint.
+        messages: go no further than so many messages.
+        can: what the store can do.
 
     Raises:
         SessionNotFound: there is no such session.
@@ -141,6 +168,12 @@ def fork(
         raise InvalidKey("a fork is cut at a checkpoint_id or after a number of messages, not both")
     given = None if name is None else check_text(name, "a name")
     target = scope.paths(str(uuid4()))
+    if checkpoint_id is None and messages is None and can.copies_trees and can.atomic_everywhere:
+        for _ in range(_HASTY):
+            try:
+                return (yield from _fork_whole(scope, values, source, target, given))
+            except ExpectationFailed:
+                continue  # its source has moved on; what is read as of one moment stays true
 
     def attempt() -> Plan[SessionInfo]:
         found, graph, cut = yield from _look(
@@ -158,27 +191,92 @@ def fork(
             content += travel.copy(graph, target)
             fields["status"] = graph.head.status
         head = cut.target or graph.head
-        doc = {
-            **{key: item for key, item in session.body().items() if key not in _OF_ONE_LIFE},
-            "status": "idle",
-            **fields,
-            **cut.fields(),
-            "name": _name(session, given),
-            "created_at": now,
-            "updated_at": now,
-            "origin": {
-                "session_id": source.id,
-                "checkpoint_id": None if head is None else head.id,
-                "message_id": _last_id(cut),
-            },
-        }
+        doc = _doc_of_fork(
+            session,
+            now,
+            given,
+            checkpoint_id=None if head is None else head.id,
+            message_id=_last_id(cut),
+            fields={"status": "idle", **fields, **cut.fields()},
+        )
         *_, record = yield [
             *index.begin(target, doc, content),
             Get(target.sessions, target.id),
         ]
         return index.info(record)
 
-    return retrying(attempt)
+    return (yield from retrying(attempt))
+
+
+def _doc_of_fork(
+    session: Record,
+    now: int,
+    given: str | None,
+    *,
+    checkpoint_id: str | None,
+    message_id: str | None,
+    fields: Mapping[str, Any],
+) -> index.Doc:
+    """What the record of a fork says."""
+    return {
+        **{key: item for key, item in session.body().items() if key not in _OF_ONE_LIFE},
+        **fields,
+        "name": _name(session, given),
+        "created_at": now,
+        "updated_at": now,
+        "origin": {
+            "session_id": session.key,
+            "checkpoint_id": checkpoint_id,
+            "message_id": message_id,
+        },
+    }
+
+
+def _fork_whole(
+    scope: Scope,
+    values: Values,
+    source: SessionPaths,
+    target: SessionPaths,
+    given: str | None,
+) -> Plan[SessionInfo]:
+    """Copy all of a session inside the engine.
+
+    Raises:
+        SessionNotFound: there is no such session.
+        ExpectationFailed: it has changed meanwhile.
+    """
+    session, heads, last = yield [
+        Get(source.sessions, source.id),
+        Scan(source.checkpoints),
+        Scan(source.memory, FIRST, LAST, reverse=True, limit=1),
+    ]
+    if session is None:
+        raise index.not_found(source.id)
+    root = next((Head.read(head) for head in heads if head.key == Place(source, "").label), None)
+    stored, message_id = yield from end_of(values, source, root)
+    if message_id is None and last:
+        message_id = str(last[0].body().get("id"))
+    doc = _doc_of_fork(
+        session,
+        scope.now(),
+        given,
+        checkpoint_id=None if stored is None else stored.id,
+        message_id=message_id,
+        fields={"status": "idle" if stored is None else stored.status},
+    )
+    content: list[Op] = [
+        CopyTree(source.memory, target.memory),
+        CopyTree(source.checkpoints, target.checkpoints),
+    ]
+    for head in heads:
+        place = Place(target, decode_id(head.key))
+        content.append(put_head(place, PRESENT, Head.read(head)._replace(logs={})))
+    *_, record = yield [
+        Check(source.sessions, source.id, session.version),
+        *index.begin(target, doc, content),
+        Get(target.sessions, target.id),
+    ]
+    return index.info(record)
 
 
 def _check_goal(checkpoint_id: str | None, messages: int | None) -> None:

@@ -64,6 +64,7 @@ class TravelFace(Face):
             name=name,
             checkpoint_id=checkpoint_id,
             messages=messages,
+            can=self._store.capabilities,
         )
 
     def rewind_session(

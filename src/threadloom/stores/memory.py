@@ -16,6 +16,7 @@ from threadloom.errors import StoreClosed, StoreUnavailable, UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.ops import (
     Check,
+    CopyTree,
     Count,
     Delete,
     DropTree,
@@ -230,6 +231,8 @@ class _Work:
                 return self._remove(op.namespace, op.key)
             case DropTree():
                 return self._drop(op.namespace)
+            case CopyTree():
+                return self._copy(op)
             case Check():
                 return self._expect(op, op.expect)
             case Scan():
@@ -350,6 +353,21 @@ class _Work:
         for below, space in list(self._below(namespace, True, False)):
             for key in list(space.order):
                 count += self._remove(below, key)
+        return count
+
+    def _copy(self, op: CopyTree) -> int:
+        keys.check_copy(op.source, op.target)
+        self._drop(op.target)
+        count, version = 0, self._next()
+        for name, space in list(self._below(op.source, True, False)):
+            for key, entry in list(space.entries.items()):
+                if self._alive(entry):
+                    self._set(
+                        (*op.target, *name[len(op.source) :]),
+                        key,
+                        entry._replace(version=version, created_at=self.now, updated_at=self.now),
+                    )
+                    count += 1
         return count
 
     def _below(

@@ -12,6 +12,7 @@ from threadloom import keys
 from threadloom.ops import (
     WRITES,
     Check,
+    CopyTree,
     Count,
     Delete,
     DropTree,
@@ -287,7 +288,7 @@ class StoreStateMachine(RuleBasedStateMachine):
 
 
 def _partition(op: Op) -> str | None:
-    if isinstance(op, Reclaim):
+    if isinstance(op, (Reclaim, CopyTree)):
         return None
     if isinstance(op, DropTree):
         return keys.tree_partition(op.namespace)

@@ -13,6 +13,7 @@ from threadloom.filters import matches
 from threadloom.garbage import without_collection
 from threadloom.ops import (
     Check,
+    CopyTree,
     Count,
     Delete,
     DropTree,
@@ -101,6 +102,8 @@ class Transaction:
                     self._clear(namespace, number)
                     for namespace, number in self._below(op.namespace, deep=True)
                 )
+            case CopyTree():
+                return self._copy(op)
             case Query():
                 return self._query(op)
             case Count():
@@ -181,6 +184,32 @@ class Transaction:
         listing.leave(self._connection, number)
         self._forget_if_empty(namespace, number)
         return int(count)
+
+    def _copy(self, op: CopyTree) -> int:
+        keys.check_copy(op.source, op.target)
+        for namespace, number in self._below(op.target, deep=True):
+            self._clear(namespace, number)
+        copied = 0
+        for namespace, number in self._below(op.source, deep=True):
+            there = (*op.target, *namespace[len(op.source) :])
+            target = self._numbers.make(there)
+            # Each text gets a number of its own; the index will be fed with them.
+            count = self._sql(
+                "INSERT INTO rec "  # noqa: S608
+                "(ns, key, ver, created, updated, expires, tid, doc, text, blob) "
+                "SELECT ?, r.key, ?, ?, ?, r.expires, "
+                "CASE WHEN r.tid IS NOT NULL THEN ? + count(r.tid) OVER (ORDER BY r.key) END, "
+                f"r.doc, r.text, r.blob FROM rec r WHERE r.ns = ? AND {_LIVE}",
+                (
+                    *(target, self._state.seq + 1, self._now, self._now, self._state.tid),
+                    *(number, self._now),
+                ),
+            ).rowcount
+            (texts,) = self._sql("SELECT count(tid) FROM rec WHERE ns = ?", (target,)).fetchone()
+            self._state = self._state._replace(tid=self._state.tid + texts)
+            copied += count
+            self._forget_if_empty(there, target)
+        return copied
 
     def _forget_if_empty(self, namespace: Namespace, number: int) -> None:
         # A namespace's name holds its session's id, so it goes with the last record.

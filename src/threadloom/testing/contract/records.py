@@ -1,4 +1,4 @@
-"""One record at a time: `Put`, `Get`, `Patch`, `Delete`, `DropTree`."""
+"""Records and trees of them: `Put`, `Get`, `Patch`, `Delete`, `DropTree`, `CopyTree`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,22 @@ from typing import Any
 
 import pytest
 
-from threadloom.errors import SerializationError
-from threadloom.ops import Delete, DropTree, Get, Match, Patch, Put, Query, Record, Scan
+from threadloom.errors import InvalidKey, SerializationError
+from threadloom.ops import (
+    ABSENT,
+    Check,
+    CopyTree,
+    Delete,
+    DropTree,
+    ExpectationFailed,
+    Get,
+    Match,
+    Patch,
+    Put,
+    Query,
+    Record,
+    Scan,
+)
 from threadloom.testing.contract.base import ContractBase, needs, same_json
 from threadloom.testing.driver import Driver
 
@@ -146,6 +160,74 @@ class RecordContract(ContractBase):
         assert db.one(DropTree(("a", "b"))) == 1
         assert db.one(DropTree(("a",))) == 1
         assert db.everything() == []
+
+    # CopyTree
+
+    def test_copy_tree_copies_a_namespace_and_all_below(self, db: Driver) -> None:
+        inside = [("a",), ("a", "b"), ("a", "b", "c")]
+        for namespace in (*inside, ("ab",), ("b",), ("b", "x")):
+            db(Put(namespace, "1", doc={"n": 1}, blob=b"x", text="word"), Put(namespace, "2"))
+        (old,) = db(Get(("a", "b"), "1"))
+        assert db.one(CopyTree(("a",), ("b",))) == 6
+        copied = [("b",), ("b", "b"), ("b", "b", "c")]
+        assert {record.namespace for record in db.everything()} == {*inside, *copied, ("ab",)}
+        (new, same) = db(Get(("b", "b"), "1"), Get(("a", "b"), "1"))
+        assert same == old
+        assert (new.doc, new.blob, new.text) == (old.doc, old.blob, old.text)
+        assert new.version > old.version
+        assert len(db.one(Match((), "word"))) == 7
+        assert len(db.one(Match(("b",), "word"))) == 3
+        assert db.one(CopyTree(("nowhere",), ("b",))) == 0
+        assert len(db.one(Match((), "word"))) == 4
+
+    def test_copies_and_originals_share_nothing(self, db: Driver) -> None:
+        db(Put(("a", "b"), "1", doc={"n": 1}, text="old"))
+        db.one(CopyTree(("a",), ("c",)))
+        db(Put(("a", "b"), "1", doc={"n": 2}, text="new"), Put(("c", "b"), "2", text="more"))
+        assert [record.doc for record in db(Get(("c", "b"), "1"), Get(("a", "b"), "1"))] == [
+            {"n": 1},
+            {"n": 2},
+        ]
+        assert [hit.record.namespace for hit in db.one(Match((), "old"))] == [("c", "b")]
+        db.one(DropTree(("a",)))
+        assert db.one(Match((), "new")) == []
+        assert len(db.one(Scan(("c", "b")))) == 2
+
+    @needs("compare_and_set")
+    @needs("atomic_batch")
+    def test_a_copy_is_of_its_batch(self, db: Driver) -> None:
+        db(Put(("a",), "1", doc={"n": 1}), Put(("b",), "old"))
+        with pytest.raises(ExpectationFailed):
+            db(CopyTree(("a",), ("b",)), Check(("a",), "1", ABSENT))
+        assert [record.key for record in db.one(Scan(("b",)))] == ["old"]
+        results = db(
+            Put(("a",), "2"),
+            CopyTree(("a",), ("b",)),
+            Put(("b",), "1", doc={"n": 2}),
+            Scan(("b",)),
+        )
+        assert results[1] == 2
+        assert [(record.key, record.doc) for record in results[3]] == [("1", {"n": 2}), ("2", None)]
+
+    def test_expired_records_are_not_copied(self, db: Driver) -> None:
+        now = db.clock.micros
+        db(Put(("a",), "gone", expires_at=now), Put(("a",), "soon", expires_at=now + 1))
+        assert db.one(CopyTree(("a",), ("b",))) == 1
+        assert [record.expires_at for record in db.one(Scan(("b",)))] == [now + 1]
+
+    def test_copies_that_cannot_be(self, db: Driver) -> None:
+        db(Put(("a",), "1"), Put(("a", "b"), "1"))
+        for source, target in (
+            (("a",), ("a",)),
+            (("a",), ("a", "b")),
+            (("a", "b"), ("a",)),
+            (("sessions",), ("a",)),
+            (("a",), ("~t", "sessions")),
+            (("~t",), ("a",)),
+        ):
+            with pytest.raises(InvalidKey):
+                db(CopyTree(source, target))
+        assert len(db.everything()) == 2
 
     # Patch
 
