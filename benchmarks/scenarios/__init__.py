@@ -4,7 +4,7 @@ from importlib import import_module
 
 from benchmarks.scenario import Scenario
 
-NAMES = ("growth", "agent", "files", "window", "front", "threads", "cold", "memory")
+NAMES = ("growth", "agent", "files", "window", "front", "threads", "cold", "memory", "index")
 
 
 def load(name: str) -> Scenario:

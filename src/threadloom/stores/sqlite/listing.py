@@ -10,6 +10,8 @@ from threadloom.filters import matches
 from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
 from threadloom.ops import Query
 
+ORDERED = "created_at"
+"""An order that the index has."""
 ORDERS = {field: field.removesuffix("_at") for field in ORDER_FIELDS}
 """Fields that the index orders by, with their columns."""
 
@@ -114,6 +116,12 @@ def rows(
             after = (read[-1][0], read[-1][1])
 
     return found(), rest
+
+
+def helps(filter: Mapping[str, Any]) -> bool:
+    """Whether the index leaves out sessions that do not pass a filter."""
+    field, _, bounds, _ = _split(filter, ORDERED)
+    return bool(field or bounds)
 
 
 def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Any
 
 from threadloom import keys
+from threadloom.documents import decode_doc
 from threadloom.errors import UnsupportedByStore
 from threadloom.filters import matches
 from threadloom.garbage import without_collection
@@ -255,9 +256,7 @@ class Transaction:
 
     def _count(self, op: Count) -> int:
         if op.filter:
-            return len(
-                self._query(Query(op.namespace, op.deep, filter=op.filter, expired=op.expired))
-            )
+            return self._count_passing(op, op.filter)
         total = 0
         for _, number in self._below(op.namespace, deep=op.deep):
             (count,) = self._sql(
@@ -267,6 +266,26 @@ class Transaction:
             ).fetchone()
             total += count
         return total
+
+    def _count_passing(self, op: Count, filter: Mapping[str, Any]) -> int:
+        alive = _DEAD if op.expired else _LIVE
+        number = self._numbers.find(op.namespace) if op.namespace else None
+        if keys.is_sessions(op.namespace) and not op.deep and listing.helps(filter):
+            if number is None:
+                return 0
+            query = Query(op.namespace, filter=filter, order_by=listing.ORDERED)
+            found, rest = listing.rows(
+                self._connection, number, query, "r.key, r.doc", alive, self._now
+            )
+            return sum(matches(_decoded(doc), rest) for _, doc in found)
+        return sum(
+            matches(_decoded(doc), filter)
+            for _, number in self._below(op.namespace, deep=op.deep)
+            for (doc,) in self._sql(
+                f"SELECT doc FROM rec r WHERE r.ns = ? AND {alive}",  # noqa: S608
+                (number, self._now),
+            )
+        )
 
     # Full text
 
@@ -298,6 +317,10 @@ def _together(op: Op) -> type | None:
     if type(op) is Get:
         return Get
     return points.Writing if type(op) in points.KINDS else None
+
+
+def _decoded(doc: str | None) -> dict[str, Any] | None:
+    return None if doc is None else decode_doc(doc)
 
 
 def _bounded(limit: int) -> int:
