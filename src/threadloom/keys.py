@@ -36,7 +36,6 @@ from base64 import b64decode, b64encode
 from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import unquote
-from uuid import UUID
 
 from threadloom.errors import InvalidKey
 
@@ -152,7 +151,15 @@ def expand_id(part: str) -> str:
     """The text that `compact_id` made `part` of."""
     if not part.startswith(_COMPACT):
         return decode_id(part)
-    return str(UUID(bytes=b64decode(part[1:].encode().translate(_FROM_ORDERED) + b"==")))
+    return uuid_text(b64decode(part[1:].encode().translate(_FROM_ORDERED) + b"=="))
+
+
+def uuid_text(raw: bytes) -> str:
+    """A UUID as text, from its 16 bytes; several times faster than by way of `uuid.UUID`."""
+    digits = raw.hex()
+    if len(digits) != 32:
+        raise ValueError(f"not the bytes of a UUID: {raw!r:.40}")
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def sort_alike(one: str, other: str) -> bool:

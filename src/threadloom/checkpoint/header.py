@@ -13,14 +13,13 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import ormsgpack
 from langgraph.checkpoint.base import CheckpointMetadata
 
 from threadloom.checkpoint.spans import Spans, flat, unflat
 from threadloom.errors import CorruptRecord, SchemaTooNew
-from threadloom.keys import expand_id, is_compact
+from threadloom.keys import expand_id, is_compact, uuid_text
 from threadloom.ops import Record
 from threadloom.serde import Codec
 from threadloom.serde.format import frame, pack
@@ -302,7 +301,7 @@ def _encode_id(id: str | None) -> Any:
 
 
 def _decode_id(stored: Any) -> str | None:
-    return str(UUID(bytes=stored)) if isinstance(stored, bytes) else stored
+    return uuid_text(stored) if isinstance(stored, bytes) else stored
 
 
 def _encode_time(text: Any) -> Any:

@@ -11,11 +11,11 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint import travel
 from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.graph_state import Graph
 from threadloom.checkpoint.head_messages import end_of, head_messages
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import WholeSession, read_session
 from threadloom.checkpoint.standing import put_head
-from threadloom.checkpoint.travel import Graph
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import records as history
 from threadloom.history.records import FIRST, LAST, Entry
@@ -191,12 +191,15 @@ def fork(
             content += travel.copy(graph, target)
             fields["status"] = graph.head.status
         head = cut.target or graph.head
+        last_id = _last_id(cut)
+        if last_id is None and cut.target is not None:
+            _, last_id = yield from end_of(values, source, Head(cut.target.id))
         doc = _doc_of_fork(
             session,
             now,
             given,
             checkpoint_id=None if head is None else head.id,
-            message_id=_last_id(cut),
+            message_id=last_id,
             fields={"status": "idle", **fields, **cut.fields()},
         )
         *_, record = yield [
@@ -342,6 +345,12 @@ def _after_messages(
     messages: int | None,
 ) -> Plan[Cut]:
     """The beginning of the conversation, as `messages()` shows it; all of it for None."""
+    total = graph.messages_at_head
+    if messages is not None and total and not entries:
+        # Only the graph has messages: nobody has to look at them.
+        kept_there = min(messages, total)
+        last = yield from graph.with_messages(kept_there)
+        return Cut(last, [], [], [], kept_there == total)
     shown: list[BaseMessage] = []
     growth: Sequence[Sequence[int]] = ()
     if graph.head is not None:
