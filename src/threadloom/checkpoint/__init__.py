@@ -7,8 +7,8 @@
   `spans` of logs, whose `elements` are records; `changes` finds what is new in them.
 * `frozen`, `cache` - elements as a process remembers them, handed out as copies.
 * `conversation`, `head_messages` - the messages at the head: counts, search, reading.
-* `namespaces`, `graph_state`, `travel`, `adding` - graph state read whole, forks and rewinds, edits from
-  outside.
+* `namespaces`, `graph_state`, `travel`, `adding` - graph state read whole, forks and rewinds,
+  edits from outside.
 * `life` - whether a late write belongs to a life that has ended.
 """
 

@@ -1,4 +1,4 @@
-"""moved.py KIND FOLDER: moves sessions in a child that is killed at a random moment.
+"""moved.py KIND FOLDER [SECONDS]: moves sessions in a child that is killed within so many seconds.
 
 Prints `killed` or, where the child got to its end first, `done`.
 """
@@ -11,7 +11,8 @@ import time
 
 from threadloom import SessionManager
 
-kind, folder = sys.argv[1:]
+kind, folder = sys.argv[1:3]
+longest = float(sys.argv[3]) if len(sys.argv) > 3 else 0.15
 child = os.fork()
 if child == 0:
     if kind == "import":
@@ -24,7 +25,7 @@ if child == 0:
             else:
                 here.copy_sessions(f"sqlite:///{folder}/copied.db")
     os._exit(0)
-time.sleep(random.uniform(0.0, 0.15))
+time.sleep(random.uniform(0.0, longest))
 try:
     os.kill(child, signal.SIGKILL)
 except ProcessLookupError:
