@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from threadloom.ops import ABSENT, KEEP_EXPIRY, PRESENT, Doc, Expect, Patch, Query, Record
+from threadloom.ops import (
+    ABSENT,
+    KEEP_EXPIRY,
+    PRESENT,
+    Doc,
+    Expect,
+    Namespace,
+    Patch,
+    Put,
+    Query,
+    Record,
+)
 
 
 def holds(expect: Expect, version: int | None) -> bool:
@@ -17,6 +28,13 @@ def holds(expect: Expect, version: int | None) -> bool:
     if expect == PRESENT:
         return version is not None
     return version == expect
+
+
+def copied(record: Record, namespace: Namespace) -> Put:
+    """What writes a record once more, to a namespace that does not have it."""
+    return Put(
+        namespace, record.key, doc=record.doc, blob=record.blob, text=record.text, expect=ABSENT
+    )
 
 
 def patched(doc: Doc | None, op: Patch) -> Doc:

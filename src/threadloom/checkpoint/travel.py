@@ -27,6 +27,7 @@ from threadloom.errors import SerializationError
 from threadloom.keys import Namespace, SessionPaths
 from threadloom.ops import ABSENT, Op, Patch, Put, Record
 from threadloom.plans import Plan
+from threadloom.records import copied
 from threadloom.values import Values
 
 
@@ -203,14 +204,7 @@ def copy(graph: Graph, to: SessionPaths) -> list[Op]:
     for whole in graph.namespaces:
         here, there = whole.place, Place(to, whole.place.ns)
         ops += [
-            Put(
-                _namespace(record.namespace, here, there),
-                record.key,
-                doc=record.doc,
-                blob=record.blob,
-                text=record.text,
-                expect=ABSENT,
-            )
+            copied(record, _namespace(record.namespace, here, there))
             for record in whole.all_records()
         ]
         ops.append(put_head(there, ABSENT, whole.head._replace(logs={})))
@@ -236,16 +230,7 @@ def _copies(
     """Checkpoints with their pending writes, and all that these and further ones refer to."""
     here = whole.place
     dead = {(op.namespace, op.key) for op in whole.dead([*stays, *also], loose=False)}
-    ops = [
-        Put(
-            there.records(),
-            stored.record.key,
-            doc=stored.record.doc,
-            blob=stored.record.blob,
-            expect=ABSENT,
-        )
-        for stored in stays
-    ]
+    ops = [copied(stored.record, there.records()) for stored in stays]
     ops += [
         Put(
             there.records(),
@@ -257,14 +242,7 @@ def _copies(
         for write in stored.writes
     ]
     ops += [
-        Put(
-            _namespace(record.namespace, here, there),
-            record.key,
-            doc=record.doc,
-            blob=record.blob,
-            text=record.text,
-            expect=ABSENT,
-        )
+        copied(record, _namespace(record.namespace, here, there))
         for record in (*whole.apart, *whole.elements, *whole.texts)
         if (record.namespace, record.key) not in dead
     ]

@@ -25,12 +25,12 @@ from threadloom.ops import (
     Get,
     ListNamespaces,
     Op,
-    Put,
     Query,
     Record,
     Scan,
 )
 from threadloom.plans import Plan, retrying
+from threadloom.records import copied
 from threadloom.scope import Scope
 from threadloom.values import Values
 
@@ -96,18 +96,11 @@ def copy_thread(
             shared = yield from shared_with_history(target, session, messages)
             fields["shared_messages"], fields["shared_tokens"] = shared
         depth = len(source.checkpoints)
-        copies: list[Op] = [
-            Put(
-                (*target.checkpoints, *record.namespace[depth:]),
-                record.key,
-                doc=_own_logs(record) if record.namespace == source.checkpoints else record.doc,
-                blob=record.blob,
-                text=record.text,
-                expect=ABSENT,
-            )
-            for page in pages
-            for record in page
-        ]
+        copies: list[Op] = []
+        for record in (record for page in pages for record in page):
+            if record.namespace == source.checkpoints:
+                record = record._replace(doc=_own_logs(record))
+            copies.append(copied(record, (*target.checkpoints, *record.namespace[depth:])))
         expect: Expect = PRESENT if session is None else session.version
         yield index.touch(
             target, session, scope.now(), copies, implicit=True, expect=expect, set=fields

@@ -23,7 +23,6 @@ from threadloom.history.summary import SUMMARY
 from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, decode_id, message_key
 from threadloom.models import Session, SessionInfo
 from threadloom.ops import (
-    ABSENT,
     PRESENT,
     Check,
     CopyTree,
@@ -31,11 +30,11 @@ from threadloom.ops import (
     ExpectationFailed,
     Get,
     Op,
-    Put,
     Record,
     Scan,
 )
 from threadloom.plans import Plan, retrying
+from threadloom.records import copied
 from threadloom.scope import Scope
 from threadloom.sessions import whole
 from threadloom.sessions.conversation import merged
@@ -388,17 +387,7 @@ def _history_of(
     ]
     records += [record for record in found.memory_index if record.key == NEXT_POSITION]
     depth = len(source.memory)
-    return [
-        Put(
-            (*target.memory, *record.namespace[depth:]),
-            record.key,
-            doc=record.doc,
-            blob=record.blob,
-            text=record.text,
-            expect=ABSENT,
-        )
-        for record in records
-    ]
+    return [copied(record, (*target.memory, *record.namespace[depth:])) for record in records]
 
 
 def _name(session: Record, given: str | None) -> str:
