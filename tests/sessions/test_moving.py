@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,51 @@ async def test_a_torn_export_goes_on(sessions: SessionManager, call: Call, tmp_p
     assert (await call("export_sessions", path)).moved == ()
     with pytest.raises(SessionNotFound):
         await call("export_sessions", path, ["nobody"])
+
+
+@pytest.mark.operation("export_sessions", "import_sessions")
+async def test_a_backup_is_brought_up_to_date(
+    sessions: SessionManager, call: Call, tmp_path: Path, clock: FrozenClock
+) -> None:
+    ids = fill(sessions)
+    path = tmp_path / "x.jsonl"
+    await call("export_sessions", path)
+    clock.advance(1)
+    sessions.memory("history").append(HumanMessage("later"))
+    report = await call("export_sessions", path)
+    assert report.moved == ("history",)
+    assert set(report.skipped) == set(ids) - {"history"}
+    with SessionManager("memory://") as other:
+        assert sorted(other.import_sessions(path).moved) == ids
+        assert texts(other.messages("history")) == ["hi", "yo", "later"]
+
+
+@pytest.mark.operation("export_sessions")
+def test_an_export_beside_a_busy_writer(tmp_path: Path) -> None:
+    with SessionManager(f"sqlite:///{tmp_path}/s.db") as sessions:
+        graph = chat(sessions)
+        graph.invoke(say("begin"), config("t"))
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.is_set():
+                graph.invoke(say("more"), config("t"))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(5):
+                sessions.export_sessions(tmp_path / f"{number}.jsonl")
+        finally:
+            stop.set()
+            writer.join()
+        for number in range(5):
+            with SessionManager("memory://") as other:
+                other.import_sessions(tmp_path / f"{number}.jsonl")
+                info = other.get_session("t")
+                assert info is not None
+                assert info.message_count == len(other.messages("t")) > 0
+                assert other.check().ok
 
 
 @pytest.mark.operation("export_sessions", "import_sessions")

@@ -7,7 +7,7 @@ session is one unit: it is read as of one moment and written all or nothing.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -17,7 +17,7 @@ from threadloom.clock import now_micros
 from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import CorruptRecord, InvalidKey, SchemaTooNew, SessionExists
 from threadloom.keys import Namespace, SessionPaths
-from threadloom.ops import Check, ExpectationFailed, Get, ListNamespaces, Op, Put, Record, Scan
+from threadloom.ops import Get, ListNamespaces, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 
@@ -110,27 +110,31 @@ def _crc(body: Any) -> int:
 
 
 def read(paths: SessionPaths) -> Plan[Moved | None]:
-    """A session as it is at one moment; None where it is not there."""
+    """A session as it is at one moment; None where it is not there.
 
-    def attempt() -> Plan[Moved | None]:
-        session, memory, checkpoints = yield [
+    One batch reads it once its namespaces are known, so no writer can keep it from being read.
+    """
+    known: list[Namespace] = []
+    while True:
+        session, memory, checkpoints, *pages = yield [
             Get(paths.sessions, paths.id),
             ListNamespaces(paths.memory),
             ListNamespaces(paths.checkpoints),
+            *(Scan(namespace) for namespace in known),
         ]
         if session is None:
             return None
-        namespaces = [*memory, *checkpoints]
-        *pages, again = yield [
-            *(Scan(namespace) for namespace in namespaces),
-            Get(paths.sessions, paths.id, blob=False),
-        ]
-        if again is None or again.version != session.version:
-            raise ExpectationFailed(Check(paths.sessions, paths.id, session.version))
+        if (found := [*memory, *checkpoints]) != known:
+            known = found
+            continue
         parts = [_part(paths, record) for page in pages for record in page]
         return Moved(paths.id, _resting(session.body()), parts)
 
-    return retrying(attempt)
+
+def is_as(paths: SessionPaths, doc: Mapping[str, Any]) -> Plan[bool]:
+    """Whether a session is as it was when its document was written down."""
+    (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
+    return session is not None and _resting(session.body()) == doc
 
 
 def _part(paths: SessionPaths, record: Record) -> Part:
@@ -193,21 +197,22 @@ def _began(moved: Moved) -> int:
     return began if isinstance(began, int) else now_micros(None)
 
 
-def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, bool], int]:
+def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, dict[str, Any]], int]:
     """What a file that was written so far holds, for whoever goes on with it.
 
-    Returns the ids of its sessions, and how many bytes are whole: a line that was torn when a
-    process was killed is none.
+    Returns the documents of its sessions by their ids, the last one of each, and how many bytes
+    are whole: a line that was torn when a process was killed is none.
 
     Raises:
         CorruptRecord: a line before the last one is damaged.
         SchemaTooNew: a newer Threadloom wrote it.
     """
-    found: dict[str, bool] = {}
-    whole = number = 0
+    found: dict[str, dict[str, Any]] = {}
+    whole = 0
     for number, line in enumerate(content, start=1):
         if not line.endswith(b"\n"):
             break
-        found[Moved.of_line(line, f"line {number}").id] = True
+        moved = Moved.of_line(line, f"line {number}")
+        found[moved.id] = moved.doc
         whole += len(line)
     return found, whole

@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from langgraph.store.base import BaseStore
 
@@ -34,8 +34,9 @@ class MovingFace(Face):
     ) -> MoveReport:
         """Write sessions to a file of JSON Lines, a session a line, nothing left out.
 
-        A file that is there already is gone on with: sessions in it are skipped, and a line that
-        was torn when a process was killed is written again. Values stay encoded as they are
+        A file that is there already is gone on with: a session that has not changed since is
+        skipped, one that has is written once more, behind, and a line that was torn when a process
+        was killed is written again. Values stay encoded as they are
         stored; a manager with a serializer of its own needs the same one to read them.
 
         Args:
@@ -54,9 +55,9 @@ class MovingFace(Face):
             file.truncate(whole)
             file.seek(whole)
             for id in chosen:
-                moved = None
-                if id not in done:
-                    moved = self._run(moving.read(self._scope.paths(id)))
+                moved, paths = None, self._scope.paths(id)
+                if id not in done or not self._run(moving.is_as(paths, done[id])):
+                    moved = self._run(moving.read(paths))
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
                 if moved is not None:
@@ -80,9 +81,9 @@ class MovingFace(Face):
             file.truncate(whole)
             file.seek(whole)
             for id in chosen:
-                moved = None
-                if id not in done:
-                    moved = await self._arun(moving.read(self._scope.paths(id)))
+                moved, paths = None, self._scope.paths(id)
+                if id not in done or not await self._arun(moving.is_as(paths, done[id])):
+                    moved = await self._arun(moving.read(paths))
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
                 if moved is not None:
@@ -100,7 +101,8 @@ class MovingFace(Face):
     ) -> MoveReport:
         """Bring in what `export_sessions` wrote, each session all or nothing.
 
-        After a kill it is done again: sessions that arrived are skipped.
+        Of a session that is in the file more than once the last counts. After a kill it is done
+        again: sessions that arrived are skipped.
 
         Args:
             path: the file.
@@ -110,7 +112,7 @@ class MovingFace(Face):
 
         Raises:
             SessionExists: an id is taken, and `if_exists` is ``"raise"``.
-            CorruptRecord: a line is damaged; what stands before it has been brought in.
+            CorruptRecord: a line is damaged, or torn at the end; nothing is brought in.
             SchemaTooNew: a newer Threadloom wrote the file.
         """
         report = _Report(None, progress)
@@ -240,7 +242,7 @@ def _ids(ids: Iterable[SessionRef]) -> list[str]:
     return list(dict.fromkeys(id_of(item) for item in ids))
 
 
-def _look(path: Path) -> tuple[dict[str, bool], int]:
+def _look(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
     if not path.exists():
         return {}, 0
     with path.open("rb") as file:
@@ -253,6 +255,16 @@ def _write(file: BinaryIO, moved: Moved) -> None:
 
 
 def _lines(path: Path) -> Iterator[Moved]:
+    """The sessions of a file, each as it stands there last; all of it is looked at first."""
+    last: dict[str, int] = {}
+    for number, moved in _numbered(path):
+        last[moved.id] = number
+    for number, moved in _numbered(path):
+        if last[moved.id] == number:
+            yield moved
+
+
+def _numbered(path: Path) -> Iterator[tuple[int, Moved]]:
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            yield Moved.of_line(line, f"{path}, line {number}")
+            yield number, Moved.of_line(line, f"{path}, line {number}")
