@@ -180,6 +180,21 @@ async def test_a_backup_is_brought_up_to_date(
         assert texts(other.messages("history")) == ["hi", "yo", "later"]
 
 
+@pytest.mark.operation("export_sessions", "import_sessions", "prune")
+async def test_what_was_removed_is_brought_up_to_date(
+    sessions: SessionManager, call: Call, tmp_path: Path
+) -> None:
+    ids = fill(sessions)
+    path = tmp_path / "x.jsonl"
+    await call("export_sessions", path)
+    assert sessions.prune(keep_last=1, ids=["a/b é"]).checkpoints > 0
+    assert (await call("export_sessions", path)).moved == ("a/b é",)
+    assert (await call("export_sessions", path)).moved == ()
+    with SessionManager("memory://") as other:
+        other.import_sessions(path)
+        same(sessions, other, ids)
+
+
 @pytest.mark.operation("export_sessions")
 def test_an_export_beside_a_busy_writer(tmp_path: Path) -> None:
     with SessionManager(f"sqlite:///{tmp_path}/s.db") as sessions:

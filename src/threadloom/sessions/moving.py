@@ -7,7 +7,7 @@ session is one unit: it is read as of one moment and written all or nothing.
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
@@ -46,11 +46,13 @@ class Moved(NamedTuple):
 
     Attributes:
         id: its id.
+        version: the version of its record where it was read; every write to a session moves it.
         doc: the document of its record.
         parts: its other records.
     """
 
     id: str
+    version: int
     doc: dict[str, Any]
     parts: list[Part]
 
@@ -58,6 +60,7 @@ class Moved(NamedTuple):
         """The session as one line of JSON, with a checksum and the line's end."""
         body = {
             "id": self.id,
+            "version": self.version,
             "doc": self.doc,
             "parts": [
                 [
@@ -100,7 +103,7 @@ class Moved(NamedTuple):
                 )
                 for below, key, doc, blob, text in body["parts"]
             ]
-            return cls(body["id"], body["doc"], parts)
+            return cls(body["id"], body["version"], body["doc"], parts)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptRecord(f"{where} is damaged: {error!r}") from error
 
@@ -128,13 +131,22 @@ def read(paths: SessionPaths) -> Plan[Moved | None]:
             known = found
             continue
         parts = [_part(paths, record) for page in pages for record in page]
-        return Moved(paths.id, _resting(session.body()), parts)
+        return Moved(paths.id, session.version, _resting(session.body()), parts)
 
 
-def is_as(paths: SessionPaths, doc: Mapping[str, Any]) -> Plan[bool]:
-    """Whether a session is as it was when its document was written down."""
+class Standing(NamedTuple):
+    """What tells whether a session has changed since it was read."""
+
+    version: int
+    doc: dict[str, Any]
+
+
+def is_at(paths: SessionPaths, standing: Standing) -> Plan[bool]:
+    """Whether a session is as it was when it was written down."""
     (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
-    return session is not None and _resting(session.body()) == doc
+    if session is None:
+        return False
+    return Standing(session.version, _resting(session.body())) == standing
 
 
 def _part(paths: SessionPaths, record: Record) -> Part:
@@ -197,22 +209,22 @@ def _began(moved: Moved) -> int:
     return began if isinstance(began, int) else now_micros(None)
 
 
-def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, dict[str, Any]], int]:
+def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, Standing], int]:
     """What a file that was written so far holds, for whoever goes on with it.
 
-    Returns the documents of its sessions by their ids, the last one of each, and how many bytes
-    are whole: a line that was torn when a process was killed is none.
+    Returns how its sessions stood, by their ids, the last line of each, and how many bytes are
+    whole: a line that was torn when a process was killed is none.
 
     Raises:
         CorruptRecord: a line before the last one is damaged.
         SchemaTooNew: a newer Threadloom wrote it.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Standing] = {}
     whole = 0
     for number, line in enumerate(content, start=1):
         if not line.endswith(b"\n"):
             break
         moved = Moved.of_line(line, f"line {number}")
-        found[moved.id] = moved.doc
+        found[moved.id] = Standing(moved.version, moved.doc)
         whole += len(line)
     return found, whole

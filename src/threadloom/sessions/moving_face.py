@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from langgraph.store.base import BaseStore
 
@@ -56,7 +56,7 @@ class MovingFace(Face):
             file.seek(whole)
             for id in chosen:
                 moved, paths = None, self._scope.paths(id)
-                if id not in done or not self._run(moving.is_as(paths, done[id])):
+                if id not in done or not self._run(moving.is_at(paths, done[id])):
                     moved = self._run(moving.read(paths))
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
@@ -82,7 +82,7 @@ class MovingFace(Face):
             file.seek(whole)
             for id in chosen:
                 moved, paths = None, self._scope.paths(id)
-                if id not in done or not await self._arun(moving.is_as(paths, done[id])):
+                if id not in done or not await self._arun(moving.is_at(paths, done[id])):
                     moved = await self._arun(moving.read(paths))
                     if moved is None and ids is not None:
                         raise SessionNotFound(f"there is no session {id!r}")
@@ -242,7 +242,7 @@ def _ids(ids: Iterable[SessionRef]) -> list[str]:
     return list(dict.fromkeys(id_of(item) for item in ids))
 
 
-def _look(path: Path) -> tuple[dict[str, dict[str, Any]], int]:
+def _look(path: Path) -> tuple[dict[str, moving.Standing], int]:
     if not path.exists():
         return {}, 0
     with path.open("rb") as file:
