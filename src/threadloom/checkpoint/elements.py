@@ -257,7 +257,7 @@ def fetch(
         return held
     pages = yield [
         Scan(place.logs(), element_key(log, start), element_key(log, end))
-        for log, start, end in _merged(missing)
+        for log, start, end in merged_spans(missing)
     ]
     records = [record for page in pages for record in page]
     with without_collection(len(records)):
@@ -294,8 +294,19 @@ def fetch_texts(place: Place, keys: Sequence[str]) -> Plan[dict[str, str | bytes
         place: the checkpoint namespace.
         keys: the keys, sorted.
     """
+    records = yield from fetch_text_records(place, keys)
+    return {record.key: text_in(record) for record in records}
+
+
+def fetch_text_records(place: Place, keys: Sequence[str]) -> Plan[list[Record]]:
+    """Records of texts, as far as they are stored, and perhaps some between them.
+
+    Args:
+        place: the checkpoint namespace.
+        keys: the keys, sorted.
+    """
     if not keys:
-        return {}
+        return []
     ops: list[Op] = []
     for _, group in groupby(keys, key=lambda key: key[:_WRITER]):
         run = list(group)
@@ -308,7 +319,7 @@ def fetch_texts(place: Place, keys: Sequence[str]) -> Plan[dict[str, str | bytes
     records: list[Record] = []
     for result in results:
         records += result if isinstance(result, list) else [result] if result else []
-    return {record.key: text_in(record) for record in records}
+    return records
 
 
 def elements_of(held: Held, spans: Iterable[Span]) -> list[Element] | None:
@@ -355,7 +366,7 @@ def _gaps(held: Held, span: Span) -> list[Span]:
     return found
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def merged_spans(spans: Iterable[Span]) -> list[Span]:
     """Spans in order, those that overlap or nearly touch made one."""
     found: list[Span] = []
     for span in sorted(spans):

@@ -1,4 +1,4 @@
-"""The graph state of a session, read whole: what belongs together, and who came before whom."""
+"""The graph state of a session: what belongs together, and who came before whom."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from langchain_core.messages import BaseMessage
 
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.checkpoint.header import Header, ListRef
-from threadloom.checkpoint.layout import Stored
+from threadloom.checkpoint.layout import Place, Stored
 from threadloom.checkpoint.life import made_at
-from threadloom.checkpoint.namespaces import WholeNamespace
+from threadloom.checkpoint.namespaces import WholeNamespace, WholeSession
 from threadloom.checkpoint.spans import cut, joined, length
+from threadloom.checkpoint.trail import Trail
 from threadloom.checkpoint.versions import is_version
 from threadloom.errors import CheckpointNotFound
 from threadloom.keys import SessionPaths
@@ -23,29 +24,30 @@ from threadloom.values import Values
 
 
 class Graph:
-    """The graph state of a session, read whole.
+    """The graph state of a session: what its own checkpoints and its subgraphs' have to do with
+    each other.
 
     Attributes:
-        namespaces: its checkpoint namespaces.
-        root: that of the graph itself; None where the session has no graph state.
+        root: the namespace of the graph itself; None where the session has no graph state.
+        trail: the checkpoints of the graph itself.
+        head: the newest of them.
+        namespaces: all namespaces, read whole; none where that was not needed.
     """
 
     def __init__(
-        self, values: Values, paths: SessionPaths, wholes: Sequence[WholeNamespace]
+        self, values: Values, session: WholeSession, trail: Trail, head: Stored | None
     ) -> None:
         self._values = values
-        self._paths = paths
-        self.namespaces = wholes
-        self.root = next((whole for whole in wholes if whole.place.is_root), None)
+        self._paths = trail.place.paths
+        self.root = session.root
+        self.namespaces = session.namespaces
+        self._stored = next(
+            (whole.stored for whole in session.namespaces if whole.place.is_root), {}
+        )
+        self.trail = trail
+        self.head = head
         self._parents: dict[tuple[str, str], Any] = {}
         self._made: list[tuple[int, str]] | None = None
-
-    @property
-    def head(self) -> Stored | None:
-        """The newest checkpoint of the graph itself."""
-        if self.root is None or self.root.head.id is None:
-            return None
-        return self.root.stored.get(self.root.head.id)
 
     @property
     def messages_at_head(self) -> int | None:
@@ -55,13 +57,13 @@ class Graph:
             return None
         return head.header.counts[0]
 
-    def find(self, checkpoint_id: str) -> Stored:
+    def find(self, checkpoint_id: str) -> Plan[Stored]:
         """A checkpoint of the graph itself.
 
         Raises:
             CheckpointNotFound: there is none.
         """
-        stored = None if self.root is None else self.root.stored.get(checkpoint_id)
+        stored = None if self.root is None else (yield from self.trail.find(checkpoint_id))
         if stored is None:
             raise CheckpointNotFound(
                 f"session {self._paths.id!r} has no checkpoint {checkpoint_id!r}"
@@ -77,29 +79,39 @@ class Graph:
         Raises:
             CheckpointNotFound: there is none with exactly this conversation.
         """
-        head = self.head
-        if head is not None and self.root is not None:
-            way = {stored.id for stored in self.path(head)}
-            fitting = [
-                stored
-                for stored in self.root.stored.values()
-                if (stored.counts or (0, 0))[0] == count
-            ]
-            fitting.sort(
-                key=lambda item: (item.id in way, not self._is_input(item), item.seq),
-                reverse=True,
-            )
-            whole: list[BaseMessage] | None = None
-            for stored in fitting:
-                if _begins(head.header, stored.header, count):
-                    return stored
-                whole = whole or (yield from self._messages(head))
-                if _alike((yield from self._messages(stored)), whole[:count]):
-                    return stored
+        seen: set[str] = set()
+        inputs: list[Stored] = []
+        step = self.head
+        while step is not None and step.id not in seen:
+            seen.add(step.id)
+            if _messages_at(step) == count:
+                if self._is_input(step):
+                    inputs.append(step)
+                elif (yield from self._fits(step, count)):
+                    return step
+            step = yield from self.trail.above(step)
+        everything = {} if self.head is None else (yield from self.trail.all())
+        others = [
+            stored
+            for stored in everything.values()
+            if stored.id not in seen and _messages_at(stored) == count
+        ]
+        others.sort(key=lambda item: (not self._is_input(item), item.seq), reverse=True)
+        for stored in (*inputs, *others):
+            if (yield from self._fits(stored, count)):
+                return stored
         raise CheckpointNotFound(
             f"session {self._paths.id!r} has no checkpoint with exactly the first {count} messages "
             "of its conversation; name one by its checkpoint_id"
         )
+
+    def _fits(self, stored: Stored, count: int) -> Plan[bool]:
+        """Whether the conversation of a checkpoint is the beginning of the head's."""
+        assert self.head is not None
+        if _begins(self.head.header, stored.header, count):
+            return True
+        whole = yield from self._messages(self.head)
+        return _alike((yield from self._messages(stored)), whole[:count])
 
     def _messages(self, stored: Stored) -> Plan[list[BaseMessage]]:
         messages, _ = yield from head_messages(
@@ -114,26 +126,14 @@ class Graph:
         found = self._values.loads_opaque(stored.header.metadata)
         return found if isinstance(found, Mapping) else {}
 
-    def path(self, stored: Stored) -> list[Stored]:
-        """A checkpoint of the graph itself and its ancestors, nearest first."""
-        assert self.root is not None
-        found = [stored]
-        seen = {stored.id}
-        while (parent := found[-1].parent) is not None and parent not in seen:
-            above = self.root.stored.get(parent)
-            if above is None:
-                break
-            found.append(above)
-            seen.add(parent)
-        return found
-
     def has_children(self, stored: Stored) -> bool:
-        """Whether another checkpoint of the graph goes on from this one."""
-        assert self.root is not None
-        return any(other.parent == stored.id for other in self.root.stored.values())
+        """Whether another checkpoint of the graph, which was read whole, goes on from this one."""
+        return any(other.parent == stored.id for other in self._stored.values())
 
     def made_on(self, whole: WholeNamespace, way: Sequence[Stored], *, last: bool) -> list[Stored]:
         """The checkpoints of a subgraph that were made on the way to one of the graph's.
+
+        All namespaces have to be read whole.
 
         Args:
             whole: the subgraph's namespace.
@@ -163,16 +163,28 @@ class Graph:
         With `durability="exit"` a run stores its last checkpoint only, and what its subgraphs
         stored names others.
         """
-        assert self.root is not None
         made = made_at(id)
-        if made is None or id in self.root.stored:
+        if made is None or id in self._stored:
             return None
         if self._made is None:
             self._made = sorted(
-                (at, other) for other in self.root.stored if (at := made_at(other)) is not None
+                (at, other) for other in self._stored if (at := made_at(other)) is not None
             )
         place = bisect_left(self._made, (made, ""))
         return self._made[place][1] if place < len(self._made) else None
+
+
+def read_graph(values: Values, paths: SessionPaths, session: WholeSession) -> Plan[Graph]:
+    """The graph state of a session that has been read."""
+    root = next((whole for whole in session.namespaces if whole.place.is_root), None)
+    trail = Trail(Place(paths, ""), None if root is None else root.stored)
+    id = None if session.root is None else session.root.head.id
+    head = None if id is None else (yield from trail.find(id))
+    return Graph(values, session, trail, head)
+
+
+def _messages_at(stored: Stored) -> int:
+    return (stored.counts or (0, 0))[0]
 
 
 def _begins(head: Header, other: Header, count: int) -> bool:

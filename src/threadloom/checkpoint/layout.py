@@ -220,16 +220,35 @@ class PendingWrite(NamedTuple):
 
 
 class Stored:
-    """One stored checkpoint with its pending writes, in their order."""
+    """One stored checkpoint with its pending writes.
 
-    __slots__ = ("_header", "_opened", "id", "record", "writes")
+    Args:
+        id: its id.
+        record: its record.
+        written: the records of its pending writes, in any order.
+    """
 
-    def __init__(self, id: str, record: Record, writes: list[PendingWrite]) -> None:
+    __slots__ = ("_header", "_opened", "_writes", "id", "record", "written")
+
+    def __init__(self, id: str, record: Record, written: list[Record]) -> None:
         self.id = id
         self.record = record
-        self.writes = writes
+        self.written = written
         self._header: Header | None = None
         self._opened: Parts | None = None
+        self._writes: list[PendingWrite] | None = None
+
+    @property
+    def writes(self) -> list[PendingWrite]:
+        """Its pending writes, in their order.
+
+        Raises:
+            CorruptRecord: one of their records is damaged.
+        """
+        if self._writes is None:
+            writes = [pending_write(record) for record in self.written]
+            self._writes = sorted(writes, key=lambda write: write.order)
+        return self._writes
 
     @property
     def header(self) -> Header:
@@ -286,20 +305,17 @@ def group(records: Iterable[Record]) -> dict[str, Stored]:
     Pending writes of checkpoints that are not among the records are left out.
     """
     found: dict[str, Stored] = {}
-    loose: list[Record] = []
+    written: list[Record] = []
     for record in records:
         if PART_SEPARATOR in record.key:
-            loose.append(record)
+            written.append(record)
         else:
-            id = expand_id(record.key)
-            found[id] = Stored(id, record, [])
-    for record in loose:
-        owner = found.get(written_for(record))
+            found[record.key] = Stored(expand_id(record.key), record, [])
+    for record in written:
+        owner = found.get(record.key.split(PART_SEPARATOR, 1)[0])
         if owner is not None:
-            owner.writes.append(pending_write(record))
-    for stored in found.values():
-        stored.writes.sort(key=lambda write: write.order)
-    return found
+            owner.written.append(record)
+    return {stored.id: stored for stored in found.values()}
 
 
 def written_for(record: Record) -> str:

@@ -214,17 +214,27 @@ def read_namespaces(
     return wholes
 
 
+class Root(NamedTuple):
+    """The namespace of the graph itself: where its writers meet."""
+
+    place: Place
+    head_record: Record
+    head: Head
+
+
 class WholeSession(NamedTuple):
     """Everything of a session, as it was at one moment.
 
     Attributes:
         session: its record.
+        root: the namespace of the graph itself; None where the session has no graph state.
         namespaces: its checkpoint namespaces, with their texts.
         memory: its messages, summary and state.
         memory_index: what the chat history knows of its messages.
     """
 
     session: Record
+    root: Root | None
     namespaces: list[WholeNamespace]
     memory: list[Record]
     memory_index: list[Record]
@@ -238,32 +248,44 @@ def read_session(
     Args:
         values: how values are stored.
         paths: the session's places.
-        content: whether what checkpoints refer to is wanted, too.
+        content: whether what checkpoints refer to is wanted, too. Without it the namespaces
+            come without that, and where there are no subgraphs, none comes at all.
     """
     known: list[str] = []
+    each = _SCANS if content else 1
+    place = Place(paths, "")
     while True:
         session, heads, memory, memory_index, *pages = yield [
             Get(paths.sessions, paths.id),
             Scan(paths.checkpoints),
             Scan(paths.memory),
             Scan(paths.memory_index),
-            *(
-                scan
-                for label in known
-                for scan in _scans(paths, label, whole_texts=True)[: _SCANS if content else 1]
-            ),
+            *(scan for label in known for scan in _scans(paths, label, whole_texts=True)[:each]),
         ]
         if session is None:
             return None
-        if (found := [head.key for head in heads]) != known:
-            known = found
+        found = {head.key: head for head in heads}
+        wanted = list(found) if content or found.keys() - {place.label} else []
+        if wanted != known:
+            known = wanted
             continue
-        each = _SCANS if content else 1
+        root = found.get(place.label)
         wholes = [
-            _whole(values, paths, head, [*pages[each * at : each * (at + 1)], [], [], []][:_SCANS])
-            for at, head in enumerate(heads)
+            _whole(
+                values,
+                paths,
+                found[label],
+                [*pages[each * at : each * (at + 1)], [], [], []][:_SCANS],
+            )
+            for at, label in enumerate(known)
         ]
-        return WholeSession(session, wholes, memory, memory_index)
+        return WholeSession(
+            session,
+            None if root is None else Root(place, root, Head.read(root)),
+            wholes,
+            memory,
+            memory_index,
+        )
 
 
 _SCANS = 4

@@ -10,21 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from langgraph.checkpoint.base.id import uuid6
 
 from threadloom.checkpoint import layout
-from threadloom.checkpoint.cache import Cache
-from threadloom.checkpoint.channels import ChannelWriter
-from threadloom.checkpoint.conversation import Moment, follow
 from threadloom.checkpoint.graph_state import Graph
-from threadloom.checkpoint.header import encode_header
+from threadloom.checkpoint.header import ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace
+from threadloom.checkpoint.shown import reshow
 from threadloom.checkpoint.standing import put_head
 from threadloom.errors import SerializationError
 from threadloom.keys import Namespace, SessionPaths
+from threadloom.messages import MESSAGES
 from threadloom.ops import ABSENT, Op, Patch, Put, Record
 from threadloom.plans import Plan
 from threadloom.records import copied
@@ -44,16 +43,13 @@ class Undone:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def rewind(
-    cache: Cache, values: Values, graph: Graph, session: Record, target: Stored, now: int
-) -> Plan[Undone]:
+def rewind(values: Values, graph: Graph, target: Stored, now: int) -> Plan[Undone]:
     """New heads in every namespace, as they were at a checkpoint of the graph itself."""
     assert graph.root is not None
     undone = Undone()
-    way = graph.path(target)
-    for whole in graph.namespaces:
-        if whole.place.is_root:
-            continue
+    subgraphs = [whole for whole in graph.namespaces if not whole.place.is_root]
+    way = (yield from graph.trail.path(target)) if subgraphs else []
+    for whole in subgraphs:
         kept = graph.made_on(whole, way, last=False)
         newest = max(kept, key=lambda item: item.seq, default=None)
         if newest is None:
@@ -64,7 +60,7 @@ def rewind(
             undone.ops += (record, _put_head(whole, head))
     head, record = sibling(values, graph.root, target)
     counts = target.header.counts
-    shown = yield from _show(cache, values, graph, session, target)
+    shown = yield from _show(values, graph, target)
     head = head.with_growth(0 if counts is None else counts[0], now)
     undone.ops += (*shown, record, _put_head(graph.root, head))
     undone.fields = {**NO_GRAPH, "status": "idle"}
@@ -73,11 +69,22 @@ def rewind(
     return undone
 
 
-def _put_head(whole: WholeNamespace, head: Head) -> Put:
+class Headed(Protocol):
+    """A checkpoint namespace and its head record."""
+
+    @property
+    def place(self) -> Place: ...
+    @property
+    def head_record(self) -> Record: ...
+    @property
+    def head(self) -> Head: ...
+
+
+def _put_head(whole: Headed, head: Head) -> Put:
     return put_head(whole.place, whole.head_record.version, head)
 
 
-def sibling(values: Values, whole: WholeNamespace, target: Stored) -> tuple[Head, Put]:
+def sibling(values: Values, whole: Headed, target: Stored) -> tuple[Head, Put]:
     """A copy of a checkpoint beside it: the head after it is put, and its record."""
     header = target.header
     id = str(uuid6(clock_seq=header.seq))
@@ -106,23 +113,19 @@ def _of_a_fork(values: Values, metadata: bytes) -> bytes:
         return metadata  # it holds types that this process lacks
 
 
-def _show(
-    cache: Cache, values: Values, graph: Graph, session: Record, target: Stored
-) -> Plan[list[Put | Patch]]:
+def _show(values: Values, graph: Graph, target: Stored) -> Plan[list[Put | Patch]]:
     """Let search see the conversation of a checkpoint instead of the head's."""
     assert graph.root is not None
-    place, head, header = graph.root.place, graph.root.head, target.header
-    writer = ChannelWriter(cache, values, place, head.logs)
-    conversation = yield from follow(
-        Moment(cache, values, place, session, head, header),
-        writer,
-        header.refs,
-        {},
-        header.versions,
-        moves_head=target.id != head.id,
+    old = None if graph.head is None else graph.head.header.refs.get(MESSAGES)
+    new = target.header.refs.get(MESSAGES)
+    return (
+        yield from reshow(
+            values,
+            graph.root.place,
+            old.spans if isinstance(old, ListRef) else (),
+            new.spans if isinstance(new, ListRef) else (),
+        )
     )
-    ops = (*writer.keeper.ops(conversation.shown), *conversation.patches)
-    return [op for op in ops if isinstance(op, (Put, Patch))]
 
 
 @dataclass
@@ -138,15 +141,7 @@ class Forked:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def fork(
-    cache: Cache,
-    values: Values,
-    graph: Graph,
-    session: Record,
-    to: SessionPaths,
-    target: Stored,
-    now: int,
-) -> Plan[Forked]:
+def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: int) -> Plan[Forked]:
     """The graph state of a session as it was at a checkpoint, for another one.
 
     That is the way to the checkpoint, and what subgraphs did on it. Where others go on from the
@@ -154,7 +149,7 @@ def fork(
     """
     assert graph.root is not None
     has_children = graph.has_children(target)
-    way = graph.path(target)
+    way = yield from graph.trail.path(target)
     kept = {stored.id for stored in (way[1:] if has_children else way)}
     forked = Forked()
     shown: list[Put | Patch] = []
@@ -164,7 +159,7 @@ def fork(
         extra: list[Put] = []
         if here.is_root:
             stays = [whole.stored[id] for id in kept]
-            shown = yield from _show(cache, values, graph, session, target)
+            shown = yield from _show(values, graph, target)
             if has_children:
                 head, record = sibling(values, whole, target)
                 extra.append(record)

@@ -176,7 +176,7 @@ def change(
         touched = index.touch(
             paths, record, scope.now(), implicit=False, set=fields, expect=record.version
         )
-        _, after = yield [*touched, Get(paths.sessions, paths.id)]
+        *_, after = yield [*touched, Get(paths.sessions, paths.id)]
         return index.info(after)
 
     return retrying(attempt)

@@ -10,8 +10,7 @@ from langchain_core.messages import BaseMessage
 
 from threadloom import index
 from threadloom.checkpoint import travel
-from threadloom.checkpoint.cache import Cache
-from threadloom.checkpoint.graph_state import Graph
+from threadloom.checkpoint.graph_state import Graph, read_graph
 from threadloom.checkpoint.head_messages import end_of, head_messages
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import WholeSession, read_session
@@ -85,7 +84,6 @@ class Cut(NamedTuple):
 
 def rewind(
     scope: Scope,
-    cache: Cache,
     values: Values,
     paths: SessionPaths,
     *,
@@ -112,7 +110,7 @@ def rewind(
         ops: list[Op] = [op for entry in cut.removed for op in entry.removal()]
         fields: dict[str, object] = {}
         if cut.target is not None:
-            undone = yield from travel.rewind(cache, values, graph, session, cut.target, now)
+            undone = yield from travel.rewind(values, graph, cut.target, now)
             ops += undone.ops
             fields |= undone.fields
         if any(record.key == SUMMARY and not cut.keeps(record) for record in found.memory):
@@ -136,7 +134,6 @@ def rewind(
 
 def fork(
     scope: Scope,
-    cache: Cache,
     values: Values,
     source: SessionPaths,
     *,
@@ -149,7 +146,6 @@ def fork(
 
     Args:
         scope: the tenant's scope.
-        cache: what is remembered of the store.
         values: how values are stored.
         source: the session's places.
         name: the name of the copy.
@@ -183,7 +179,7 @@ def fork(
         content = [*_history_of(cut, found, source, target)]
         fields: dict[str, object] = {}
         if cut.target is not None:
-            forked = yield from travel.fork(cache, values, graph, session, target, cut.target, now)
+            forked = yield from travel.fork(values, graph, target, cut.target, now)
             content += forked.ops
             fields |= forked.fields
         elif graph.head is not None:
@@ -305,12 +301,12 @@ def _look(
     found = yield from read_session(values, paths, content=content)
     if found is None:
         raise index.not_found(paths.id)
-    graph = Graph(values, paths, found.namespaces)
+    graph = yield from read_graph(values, paths, found)
     entries = history.entries_of(found.memory, found.memory_index)
     if checkpoint_id is None:
         cut = yield from _after_messages(values, paths, graph, entries, messages)
     else:
-        target = graph.find(checkpoint_id)
+        target = yield from graph.find(checkpoint_id)
         # Messages have the store's time; so has a record, but one that was copied a later one.
         made = target.made_at if scope.is_system_time else target.record.created_at
         cut = yield from _at_checkpoint(values, paths, graph, entries, target, made)

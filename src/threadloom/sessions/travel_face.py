@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from threadloom.checkpoint.cache import cache_of
 from threadloom.models import Session, SessionInfo, SessionRef
 from threadloom.plans import Plan
 from threadloom.sessions import travel
@@ -58,7 +57,6 @@ class TravelFace(Face):
     ) -> Plan[SessionInfo]:
         return travel.fork(
             self._scope,
-            cache_of(self._store),
             self._values,
             self._paths(id),
             name=name,
@@ -110,7 +108,6 @@ class TravelFace(Face):
     ) -> Plan[Session]:
         return travel.rewind(
             self._scope,
-            cache_of(self._store),
             self._values,
             self._paths(id),
             checkpoint_id=checkpoint_id,
