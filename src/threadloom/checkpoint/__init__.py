@@ -6,9 +6,9 @@
 * `channels` - how values of channels are stored and read: inline, apart, or as
   `spans` of logs, whose `elements` are records; `changes` finds what is new in them.
 * `frozen`, `cache` - elements as a process remembers them, handed out as copies.
-* `conversation`, `head_messages` - the messages at the head: counts, search, reading.
-* `namespaces`, `graph_state`, `travel`, `adding` - graph state read whole, forks and rewinds,
-  edits from outside.
+* `conversation`, `shown`, `head_messages` - the messages at the head: counts, search, reading.
+* `namespaces`, `trail`, `graph_state`, `travel`, `adding` - graph state read whole or backwards,
+  forks and rewinds, edits from outside.
 * `life` - whether a late write belongs to a life that has ended.
 """
 

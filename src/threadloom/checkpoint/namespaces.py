@@ -9,7 +9,8 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.header import Apart, Inline, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.life import made_at
-from threadloom.checkpoint.spans import Span, element_place, places
+from threadloom.checkpoint.spans import Span, covered, element_place
+from threadloom.garbage import without_collection
 from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
 from threadloom.ops import Delete, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
@@ -89,7 +90,10 @@ class WholeNamespace(NamedTuple):
             left: the checkpoints, each with its pending writes.
             loose: whether pending writes count whose checkpoint has not come yet.
         """
-        left = list(left)
+        with without_collection():
+            return self._dead(list(left), loose)
+
+    def _dead(self, left: Sequence[Stored], loose: bool) -> list[Delete]:
         values: set[str] = set()
         spans: set[Span] = set()
         bodies = [write.blob for item in left for write in item.writes]
@@ -103,7 +107,7 @@ class WholeNamespace(NamedTuple):
                     bodies.append(ref.data)
                 else:
                     spans.update(ref.spans)
-        used = set(places(spans))
+        used = covered(spans)
         ops: list[Delete] = []
         for record in self.apart:
             if record.key in values:
@@ -305,7 +309,8 @@ def _whole(
     values: Values, paths: SessionPaths, head: Record, pages: Sequence[list[Record]]
 ) -> WholeNamespace:
     records, apart, elements, texts = pages
-    stored = layout.group(records)
+    with without_collection(len(records)):
+        stored = layout.group(records)
     loose = [
         record
         for record in records

@@ -95,6 +95,18 @@ def places(spans: Iterable[Span]) -> list[tuple[str, int]]:
     return [(span.log, at) for span in spans for at in range(span.start, span.end)]
 
 
+def covered(spans: Iterable[Span]) -> set[tuple[str, int]]:
+    """Log and position of every element that some spans have; they may overlap."""
+    found: set[tuple[str, int]] = set()
+    log, done = "", 0
+    for span in sorted(set(spans)):
+        if span.log != log:
+            log, done = span.log, 0
+        found.update((log, at) for at in range(max(span.start, done), span.end))
+        done = max(done, span.end)
+    return found
+
+
 def flat(spans: Iterable[Span]) -> list[str | int]:
     """Spans as a flat list of plain values."""
     return [part for span in spans for part in span]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Place, Stored
+from threadloom.garbage import without_collection
 from threadloom.keys import AFTER_PARTS
 from threadloom.ops import Scan
 from threadloom.plans import Plan
@@ -37,7 +38,8 @@ class Trail:
             end = layout.checkpoint_key(id) + AFTER_PARTS
             (records,) = yield [Scan(self.place.records(), end=end, reverse=True, limit=self._page)]
             self._page = min(2 * self._page, _LARGEST)
-            self._known = layout.group(records) | self._known
+            with without_collection(len(records)):
+                self._known = layout.group(records) | self._known
         return self._known.get(id)
 
     def above(self, stored: Stored) -> Plan[Stored | None]:

@@ -9,6 +9,7 @@ from typing import Any
 from threadloom.filters import matches
 from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
 from threadloom.ops import Query
+from threadloom.stores.sqlite.likely import conditions
 
 ORDERED = "created_at"
 """An order that the index has."""
@@ -96,6 +97,9 @@ def rows(
     for operator, bound in bounds:
         where.append(f"i.{column} {operator} ?")
         parameters.append(bound)
+    likely, wanted = conditions(rest)
+    where += likely
+    parameters += wanted
     compare, direction = ("<", "DESC") if op.descending else (">", "ASC")
     page = _PAGE if rest or op.limit is None else min(op.limit + op.offset, _PAGE)
 

@@ -143,6 +143,7 @@ class Writing:
         self._tid = 0
         self._rows: dict[_Place, _Row | None] = {}
         self._entered: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
+        self._forgotten: list[tuple[int, str]] = []
         self._one_statement = False
         self._wrote = False
 
@@ -160,6 +161,8 @@ class Writing:
         self._numbers.find_all({op.namespace for op in ops})
         self._load(ops)
         results = self._apply_all(ops)
+        if self._forgotten:
+            search.forget(self._connection, self._forgotten)
         self._store()
         for (namespace, key), doc, old in self._entered:
             listing.enter(self._connection, self._numbers.make(namespace), key, doc, old)
@@ -285,7 +288,7 @@ class Writing:
                 return row.tid
             if row.text is not None:
                 if not self._one_statement:
-                    search.forget(self._connection, [(row.tid, row.text)])
+                    self._forgotten.append((row.tid, row.text))
                 elif self._state is None or row.tid <= self._state.fed:
                     raise Unfit
         if text is None:

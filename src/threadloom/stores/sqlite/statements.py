@@ -31,6 +31,7 @@ from threadloom.ops import (
 )
 from threadloom.records import arranged
 from threadloom.stores.sqlite import listing, places, points, search
+from threadloom.stores.sqlite.likely import conditions
 from threadloom.stores.sqlite.schema import State
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
@@ -227,13 +228,15 @@ class Transaction:
         return arranged(self._filtered(op), op)
 
     def _filtered(self, op: Query) -> Iterator[Record]:
+        alive = _DEAD if op.expired else _LIVE
+        likely, parameters = conditions(op.filter)
         for namespace, number in self._below(op.namespace, deep=op.deep):
             if op.user_only and not keys.is_users(namespace, op.namespace):
                 continue
             rows = self._sql(
                 f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
-                f"WHERE r.ns = ? AND {_DEAD if op.expired else _LIVE}",
-                (number, self._now),
+                f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))}",
+                (number, self._now, *parameters),
             )
             for row in rows:
                 found = points.record(namespace, row)
@@ -278,12 +281,14 @@ class Transaction:
                 self._connection, number, query, "r.key, r.doc", alive, self._now
             )
             return sum(matches(_decoded(doc), rest) for _, doc in found)
+        likely, parameters = conditions(filter)
         return sum(
             matches(_decoded(doc), filter)
             for _, number in self._below(op.namespace, deep=op.deep)
             for (doc,) in self._sql(
-                f"SELECT doc FROM rec r WHERE r.ns = ? AND {alive}",  # noqa: S608
-                (number, self._now),
+                "SELECT doc FROM rec r "  # noqa: S608
+                f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))}",
+                (number, self._now, *parameters),
             )
         )
 
