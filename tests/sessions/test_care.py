@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,31 @@ def test_a_second_copy_onto_the_same_id_is_not_taken_for_the_first(
     say("template", "two")
     saver.copy_thread("template", "user")
     assert say("user", "three") == ["one", "two", "three"]
+
+
+def test_a_copy_beside_a_busy_writer(tmp_path: Path) -> None:
+    with SessionManager(f"sqlite:///{tmp_path}/s.db") as sessions:
+        graph, saver = graph_on(sessions), sessions.checkpointer()
+        graph.invoke({"messages": [HumanMessage("begin")]}, config("t"))
+        stop = threading.Event()
+
+        def write() -> None:
+            while not stop.is_set():
+                graph.invoke({"messages": [HumanMessage("more")]}, config("t"))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        try:
+            for number in range(10):
+                saver.copy_thread("t", str(number))
+        finally:
+            stop.set()
+            writer.join()
+        for number in range(10):
+            info = sessions.get_session(str(number))
+            assert info is not None
+            assert info.message_count == len(sessions.messages(info)) > 0
+        assert sessions.check().ok
 
 
 def test_a_head_without_a_conversation_has_none(sessions: SessionManager, store: Store) -> None:

@@ -24,6 +24,7 @@ from threadloom.ops import (
     ExpectationFailed,
     Get,
     ListNamespaces,
+    Namespace,
     Op,
     Query,
     Record,
@@ -65,27 +66,30 @@ def copy_thread(
         raise InvalidKey(f"a session cannot be copied onto itself: {source.id!r}")
 
     def attempt() -> Plan[None]:
-        origin, session, remains, there, namespaces = yield [
-            Get(source.sessions, source.id),
-            Get(target.sessions, target.id),
-            index.remains(target),
-            ListNamespaces(target.checkpoints),
-            ListNamespaces(source.checkpoints),
-        ]
-        if origin is None:
-            raise index.not_found(source.id)
+        # One moment for all of it, however busy the source is.
+        known: list[Namespace] | None = None
+        while True:
+            origin, session, remains, there, found, *pages = yield [
+                Get(source.sessions, source.id),
+                Get(target.sessions, target.id),
+                index.remains(target),
+                ListNamespaces(target.checkpoints),
+                ListNamespaces(source.checkpoints),
+                *(Scan(namespace) for namespace in known or ()),
+            ]
+            if origin is None:
+                raise index.not_found(source.id)
+            if found == known:
+                break
+            known = found
         if session is not None and there:
             raise SessionConflict(f"session {target.id!r} has graph state; copy onto an empty one")
         messages: list[BaseMessage] = []
         if session is not None and index.has_history(session):
             messages, _ = yield from head_messages(values, source, opaque=True)
-        # One moment for all of it: every write to a session moves its record's version.
-        *pages, again = yield [
-            *(Scan(namespace) for namespace in namespaces),
-            Get(source.sessions, source.id, blob=False),
-        ]
-        if again is None or again.version != origin.version:
-            raise ExpectationFailed(Check(source.sessions, source.id, origin.version))
+            (again,) = yield [Get(source.sessions, source.id, blob=False)]
+            if again is None or again.version != origin.version:
+                raise ExpectationFailed(Check(source.sessions, source.id, origin.version))
         fields = {name: origin.body().get(name) or default for name, default in NO_GRAPH.items()}
         if index.is_running(origin):
             fields["status"] = "idle"
