@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from langchain_core.messages import BaseMessage
 
 from threadloom import index
 from threadloom.checkpoint import layout
+from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.channels import MISSING, read_value
-from threadloom.checkpoint.header import ListRef, decode_header
+from threadloom.checkpoint.elements import elements_of, fetch
+from threadloom.checkpoint.header import Header, ListRef, decode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.keys import SessionPaths, message_key
@@ -114,3 +116,30 @@ def end_of(
     value = yield from read_value(values, place, header, MESSAGES, opaque=True)
     found = [] if value is MISSING else messages_in(value)
     return stored, found[-1].id if found else None
+
+
+def head_ids(cache: Cache, values: Values, paths: SessionPaths) -> Plan[Collection[str]]:
+    """The ids of the messages of the graph's head.
+
+    What this process remembers of them is not read again.
+    """
+    place = Place(paths, "")
+    header = yield from _head_header(place)
+    ref = None if header is None else header.refs.get(MESSAGES)
+    if isinstance(ref, ListRef):
+        held = yield from fetch(cache, values, place, ref.spans)
+        elements = elements_of(held, ref.spans)
+        if elements is not None:
+            return {element.id for element in elements if element.tokens >= 0 and element.id}
+    messages, _ = yield from head_messages(values, paths, opaque=True)
+    return {message.id for message in messages if message.id}
+
+
+def _head_header(place: Place) -> Plan[Header | None]:
+    """The checkpoint at the head, if it is there."""
+    (record,) = yield [place.head()]
+    id = Head.read(record).id
+    if id is None:
+        return None
+    (stored,) = yield [Get(place.records(), layout.checkpoint_key(id))]
+    return None if stored is None else decode_header(stored)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
 from langgraph.checkpoint.serde.base import SerializerProtocol
 
+from threadloom.checkpoint.cache import cache_of
 from threadloom.clock import from_micros
 from threadloom.history import plans, summary
 from threadloom.history.viewing import Seen, View
@@ -116,7 +117,7 @@ class StoreChatMessageHistory(_Base):
         await arun(self._append(messages), self._store)
 
     def _append(self, messages: Sequence[BaseMessage]) -> Plan[None]:
-        return plans.append(self._scope, self._values, self._paths, messages)
+        return plans.append(self._scope, cache_of(self._store), self._values, self._paths, messages)
 
     def add_message(self, message: BaseMessage) -> None:
         """Add one message at the end."""
@@ -179,7 +180,9 @@ class StoreChatMessageHistory(_Base):
         return await arun(self._update_last(message), self._store)
 
     def _update_last(self, message: BaseMessage) -> Plan[bool]:
-        return plans.update_last(self._scope, self._values, self._paths, message)
+        return plans.update_last(
+            self._scope, cache_of(self._store), self._values, self._paths, message
+        )
 
     def remove_last(self) -> bool:
         """Take the last message away; whether there was one."""
@@ -190,7 +193,7 @@ class StoreChatMessageHistory(_Base):
         return await arun(self._remove_last(), self._store)
 
     def _remove_last(self) -> Plan[bool]:
-        return plans.remove_last(self._scope, self._values, self._paths)
+        return plans.remove_last(self._scope, cache_of(self._store), self._values, self._paths)
 
     def clear(self) -> None:
         """Remove all messages and the summary; the session stays."""

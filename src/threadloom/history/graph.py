@@ -11,7 +11,7 @@ from threadloom.checkpoint import life
 from threadloom.checkpoint.adding import Edit, change_messages
 from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.head_messages import head_messages, timed
-from threadloom.history import plans
+from threadloom.history import plans, storing
 from threadloom.history.chat import StoreChatMessageHistory
 from threadloom.messages import MESSAGES
 from threadloom.plans import Plan
@@ -43,7 +43,7 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
         return found if limit is None else found[-limit:]
 
     def _append(self, messages: Sequence[BaseMessage]) -> Plan[None]:
-        added = plans.only_messages(messages)
+        added = storing.only_messages(messages)
         return self._appended(added)
 
     def _appended(self, added: list[BaseMessage]) -> Plan[None]:
@@ -51,7 +51,7 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
             yield from self._change(lambda before: add_messages(before, added))  # type: ignore[arg-type, return-value]
 
     def _update_last(self, message: BaseMessage) -> Plan[bool]:
-        (given,) = plans.only_messages([message])
+        (given,) = storing.only_messages([message])
 
         def edit(before: list[BaseMessage]) -> list[BaseMessage]:
             if not before:

@@ -1,28 +1,32 @@
-"""Plans of the chat history: one record a message, constant cost an append.
-
-The record of a message lies in ``("memory", ID)`` under its position, ten digits long. Its
-document says type, id and time, its text is what search sees, its blob is the message. Where the
-content is plain text it is stored once, as the text. Beside it, ``("memory", ID, "index")``
-knows the next position and, by message id, where each message is.
-"""
+"""Plans of the chat history: one record a message (`storing`), constant cost an append."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
 from threadloom import index
-from threadloom.checkpoint.head_messages import head_messages
-from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
+from threadloom.checkpoint.cache import Cache
+from threadloom.checkpoint.head_messages import head_ids
+from threadloom.errors import InvalidKey
 from threadloom.history.records import FIRST, LAST, time_of
 from threadloom.history.state import STATE
+from threadloom.history.storing import (
+    is_stored,
+    next_position,
+    only_messages,
+    position,
+    put_entry,
+    put_message,
+    read_message,
+    with_ids,
+)
 from threadloom.history.summary import SUMMARY
-from threadloom.keys import NEXT_POSITION, SessionPaths, is_storable, message_key, storable
-from threadloom.messages import text_of, token_total, tokens_of
+from threadloom.keys import NEXT_POSITION, SessionPaths, message_key
+from threadloom.messages import token_total, tokens_of
 from threadloom.ops import (
     ABSENT,
     PRESENT,
@@ -41,12 +45,12 @@ from threadloom.scope import Scope
 from threadloom.values import Values
 
 
-def position(number: int) -> str:
-    return f"{number:010d}"
-
-
 def append(
-    scope: Scope, values: Values, paths: SessionPaths, messages: Sequence[BaseMessage]
+    scope: Scope,
+    cache: Cache,
+    values: Values,
+    paths: SessionPaths,
+    messages: Sequence[BaseMessage],
 ) -> Plan[None]:
     """Add messages at the end, all or none.
 
@@ -83,7 +87,7 @@ def append(
             if known
             else ()
         )
-        graph_ids = yield from _graph_ids(values, paths, session, given)
+        graph_ids = yield from _graph_ids(cache, values, paths, session, given)
         change = _Change()
         now = scope.now()
         number = 0 if counter is None else next_position(counter)
@@ -164,7 +168,7 @@ def load(
 
 
 def update_last(
-    scope: Scope, values: Values, paths: SessionPaths, message: BaseMessage
+    scope: Scope, cache: Cache, values: Values, paths: SessionPaths, message: BaseMessage
 ) -> Plan[bool]:
     """Put a message in the place of the last one; False where there is none.
 
@@ -190,7 +194,7 @@ def update_last(
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
             change.ops.append(Check(paths.memory_index, new_key, ABSENT))
         change.ops.append(put_entry(paths, message, last.key))
-        graph_ids = yield from _graph_ids(values, paths, session, [before, message])
+        graph_ids = yield from _graph_ids(cache, values, paths, session, [before, message])
         change.remove(before, shared=before.id in graph_ids)
         change.add(message, shared=message.id in graph_ids)
         yield index.touch(
@@ -208,7 +212,7 @@ def update_last(
     return retrying(attempt)
 
 
-def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]:
+def remove_last(scope: Scope, cache: Cache, values: Values, paths: SessionPaths) -> Plan[bool]:
     """Take the last message away; False where there is none."""
 
     def attempt() -> Plan[bool]:
@@ -216,7 +220,7 @@ def remove_last(scope: Scope, values: Values, paths: SessionPaths) -> Plan[bool]
         if session is None or last is None:
             return False
         message = read_message(values, last)
-        graph_ids = yield from _graph_ids(values, paths, session, [message])
+        graph_ids = yield from _graph_ids(cache, values, paths, session, [message])
         change = _Change()
         change.remove(message, shared=message.id in graph_ids)
         change.ops.append(Delete(paths.memory_index, message_key(message.id or "")))
@@ -290,60 +294,6 @@ def clear_summary(scope: Scope, paths: SessionPaths) -> Plan[None]:
     return retrying(attempt)
 
 
-def read_message(values: Values, record: Record) -> BaseMessage:
-    """The message that a record holds.
-
-    Raises:
-        CorruptRecord: the record is damaged.
-        UntrustedType: it holds a type that may not be rebuilt here.
-    """
-    doc = record.body()
-    message = values.loads(record.blob) if record.blob is not None else None
-    if not isinstance(message, BaseMessage) or (doc.get("content") and record.text is None):
-        raise CorruptRecord(f"message {record.namespace}/{record.key} is damaged")
-    if doc.get("content"):
-        message.__dict__["content"] = record.text
-    return message
-
-
-def put_message(
-    values: Values, paths: SessionPaths, key: str, message: BaseMessage, at: int, expect: Expect
-) -> Put:
-    where = f"message {message.id}"
-    doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or ""), "at": at}
-    if not values.readable:
-        return Put(paths.memory, key, doc, values.dumps(message, where=where), expect=expect)
-    text = text_of(message)
-    if type(message.content) is str and is_storable(text):
-        # The text is the content; it is stored once.
-        doc["content"] = True
-        message = message.model_copy(update={"content": ""})
-    blob = values.dumps(message, where=where)
-    return Put(paths.memory, key, doc, blob, storable(text), expect=expect)
-
-
-def put_entry(paths: SessionPaths, message: BaseMessage, key: str) -> Put:
-    """What the index of message ids says of a message."""
-    doc = {"at": key, "tokens": tokens_of(message)}
-    return Put(paths.memory_index, message_key(message.id or ""), doc=doc)
-
-
-def next_position(counter: Record) -> int:
-    """The next position of a history."""
-    number = counter.body().get("next")
-    if not isinstance(number, int):
-        raise CorruptRecord(f"the counter {counter.namespace}/{counter.key} is damaged")
-    return number
-
-
-def is_stored(values: Values, old: Record, put: Put, message: BaseMessage) -> bool:
-    """Whether a record holds a message as it is; equality would take 1 for True."""
-    if values.readable:
-        return (old.blob, old.text) == (put.blob, put.text)
-    before = read_message(values, old)
-    return type(before) is type(message) and before == message
-
-
 def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
     session, records = yield [
         Get(paths.sessions, paths.id),
@@ -353,42 +303,16 @@ def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
 
 
 def _graph_ids(
-    values: Values, paths: SessionPaths, session: Record | None, given: Sequence[BaseMessage]
-) -> Plan[set[str]]:
+    cache: Cache,
+    values: Values,
+    paths: SessionPaths,
+    session: Record | None,
+    given: Sequence[BaseMessage],
+) -> Plan[Collection[str]]:
     """Ids of the graph's messages, where some of the given messages might be among them."""
     if session is None or not given or not session.body().get("graph_messages"):
-        return set()
-    messages, _ = yield from head_messages(values, paths, opaque=True)
-    return {message.id for message in messages if message.id}
-
-
-def with_ids(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
-    """Messages that all have an id: one without gets it, on the object itself.
-
-    Raises:
-        SerializationError: something is no message.
-    """
-    found = only_messages(messages)
-    for message in found:
-        if not message.id:
-            message.id = str(uuid4())
-    return found
-
-
-def only_messages(messages: Any) -> list[BaseMessage]:
-    if isinstance(messages, (BaseMessage, str)):
-        raise SerializationError(
-            f"add_messages takes a list of messages, got a {type(messages).__qualname__}"
-        )
-    for message in messages:
-        if not isinstance(message, BaseMessage):
-            raise SerializationError(
-                "a chat history takes messages such as HumanMessage(text), got a "
-                f"{type(message).__qualname__}"
-            )
-        if message.id is not None and not isinstance(message.id, str):
-            raise SerializationError(f"a message's id is a string, got {message.id!r}")
-    return list(messages)
+        return ()
+    return (yield from head_ids(cache, values, paths))
 
 
 @dataclass

@@ -15,8 +15,8 @@ from langchain_core.messages.utils import count_tokens_approximately
 from langchain_core.runnables import Runnable
 
 from threadloom.errors import InvalidKey, SerializationError
-from threadloom.history.plans import read_message
 from threadloom.history.records import FIRST, LAST, Entry, read_entries
+from threadloom.history.storing import read_message
 from threadloom.history.summary import Summary, read_summary, set_summary
 from threadloom.history.trimming import Counter, Trimmed, last, safe_starts, within
 from threadloom.keys import SessionPaths

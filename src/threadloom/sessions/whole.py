@@ -11,7 +11,7 @@ from threadloom import index
 from threadloom.checkpoint.head_messages import head_messages
 from threadloom.documents import check_json
 from threadloom.errors import InvalidKey, SessionConflict
-from threadloom.history import plans as history
+from threadloom.history import storing
 from threadloom.history.records import Entry, read_entries
 from threadloom.history.state import STATE, read_state, write_state
 from threadloom.keys import NEXT_POSITION, SessionPaths, message_key
@@ -68,7 +68,7 @@ def save(scope: Scope, values: Values, session: Session) -> Plan[SessionInfo]:
         raise InvalidKey(f"save_session takes a Session, got a {type(session).__qualname__}")
     info = session.info
     paths = scope.paths(info.id)
-    given = list({message.id: message for message in history.with_ids(session.messages)}.values())
+    given = list({message.id: message for message in storing.with_ids(session.messages)}.values())
     labels = {
         "name": info.name,
         "owner": info.owner,
@@ -135,22 +135,22 @@ def _history(
     ]
     same = 0
     for entry, message in zip(entries, own, strict=False):
-        put = history.put_message(
+        put = storing.put_message(
             values, paths, entry.record.key, message, entry.at, entry.record.version
         )
-        if entry.key != message_key(message.id or "") or not history.is_stored(
+        if entry.key != message_key(message.id or "") or not storing.is_stored(
             values, entry.record, put, message
         ):
             break
         same += 1
     ops: list[Op] = [op for entry in entries[same:] for op in entry.removal()]
-    number = 0 if counter is None else history.next_position(counter)
+    number = 0 if counter is None else storing.next_position(counter)
     for message in own[same:]:
-        key = history.position(number)
+        key = storing.position(number)
         old = known.get(message_key(message.id or ""))
         at = now if old is None else old.at
-        ops.append(history.put_message(values, paths, key, message, at, ABSENT))
-        ops.append(history.put_entry(paths, message, key))
+        ops.append(storing.put_message(values, paths, key, message, at, ABSENT))
+        ops.append(storing.put_entry(paths, message, key))
         number += 1
     if own[same:]:
         expect: Expect = ABSENT if counter is None else counter.version
