@@ -4,7 +4,18 @@ from importlib import import_module
 
 from benchmarks.scenario import Scenario
 
-NAMES = ("growth", "agent", "files", "window", "front", "threads", "cold", "memory", "index")
+NAMES = (
+    "growth",
+    "agent",
+    "files",
+    "window",
+    "front",
+    "threads",
+    "cold",
+    "memory",
+    "travel",
+    "index",
+)
 
 
 def load(name: str) -> Scenario:
