@@ -129,6 +129,7 @@ def _growth_chart(figures: Mapping[str, Figures]) -> str:
                 SAVERS[name].asynchronous,
             )
             for name, own in figures.items()
+            if not SAVERS[name].is_experiment
         ]
 
     return draw(

@@ -73,6 +73,7 @@ class Saver:
         durable: whether another process finds what it stored in a copy of the folder.
         twin: the name of the synchronous saver that an asynchronous one is drawn like.
         needs: the packages without which it is left out.
+        is_experiment: whether nobody should use it, and only `growth` has it.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Saver:
     durable: bool = False
     twin: str = ""
     needs: tuple[str, ...] = ()
+    is_experiment: bool = False
 
     @property
     def asynchronous(self) -> bool:
@@ -166,6 +168,17 @@ def _threadloom_async(
     return opened
 
 
+def _unsafe(url: Callable[[Path], str]) -> Callable[[Path], AbstractContextManager[Parts]]:
+    @contextmanager
+    def opened(folder: Path) -> Iterator[Parts]:
+        from benchmarks.unsafe import without_copies
+
+        with without_copies(), _threadloom(url)(folder) as parts:
+            yield parts
+
+    return opened
+
+
 def _memory_url(folder: Path) -> str:
     return "memory://"
 
@@ -207,8 +220,18 @@ SAVERS = {
             twin="threadloom-sqlite",
             durable=True,
         ),
+        Saver(
+            "unsafe-memory",
+            "(unsafe, memory)",
+            _unsafe(_memory_url),
+            no_bytes,
+            is_experiment=True,
+        ),
+        Saver("unsafe-sqlite", "(unsafe, SQLite)", _unsafe(_sqlite_url), is_experiment=True),
     )
 }
 
-SYNCHRONOUS = tuple(name for name, saver in SAVERS.items() if not saver.asynchronous)
+SYNCHRONOUS = tuple(
+    name for name, saver in SAVERS.items() if not saver.asynchronous and not saver.is_experiment
+)
 DURABLE = tuple(name for name, saver in SAVERS.items() if saver.durable)

@@ -38,7 +38,9 @@ class Growth(Scenario):
             "one thread: a `StateGraph(MessagesState)` with one node that answers. The messages "
             f"alone are {human_number(size.turns * 2 * size.characters)} characters. “Rise” is how "
             f"much slower turn {human_number(size.turns)} is than turn {human_number(size.early)}, "
-            "as a multiple of what the floor rises."
+            "as a multiple of what the floor rises. “Unsafe” is Threadloom made to hand out the "
+            "messages that it keeps and to compare none, which nobody should use: the difference "
+            "is what safe copies cost (`benchmarks/unsafe.py`)."
         )
 
     def measure(self, job: Job) -> Figures:
