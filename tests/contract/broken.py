@@ -13,6 +13,7 @@ from threadloom.keys import encode_namespace
 from threadloom.ops import (
     WRITES,
     Check,
+    CopyTree,
     Delete,
     DropTree,
     Get,
@@ -29,6 +30,7 @@ from threadloom.ops import (
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities
 from threadloom.stores.memory import MemoryStore
+from threadloom.testing.oracle import is_refused
 
 Conditional = (Put, Patch, Delete, Check)
 
@@ -205,6 +207,68 @@ class SearchesForParts(MemoryStore):
         return results
 
 
+class CopiesOnTop(MemoryStore):
+    """Leaves what is at the place that it copies to."""
+
+    def execute(self, ops: Batch, /) -> Results:
+        done: list[Op] = []
+        wanted: list[int] = []
+        for op in ops:
+            wanted.append(len(done))
+            done.append(op)
+            if isinstance(op, CopyTree):
+                [records] = super().execute([Query(op.target, deep=True)])
+                done += [Put(r.namespace, r.key, doc=r.doc, keep=True) for r in records]
+        results = super().execute(done)
+        return [results[index] for index in wanted]
+
+
+class CopiesForEver(MemoryStore):
+    """Forgets when copies are to expire."""
+
+    def execute(self, ops: Batch, /) -> Results:
+        results = super().execute(ops)
+        for op in ops:
+            if isinstance(op, CopyTree):
+                [records] = super().execute([Query(op.target, deep=True)])
+                lasting = [Patch(r.namespace, r.key, expires_at=None) for r in records]
+                super().execute(lasting)
+        return results
+
+
+class CopiesWithoutWords(MemoryStore):
+    """Shows copies, and does not find them."""
+
+    _copied: frozenset[tuple[object, ...]] = frozenset()
+
+    def execute(self, ops: Batch, /) -> Results:
+        results = super().execute(ops)
+        for index, op in enumerate(ops):
+            if isinstance(op, CopyTree):
+                [records] = super().execute([Query(op.target, deep=True)])
+                self._copied |= {(r.namespace, r.key, r.version) for r in records}
+            elif isinstance(op, Match):
+                results[index] = [
+                    hit
+                    for hit in results[index]
+                    if (hit.record.namespace, hit.record.key, hit.record.version)
+                    not in self._copied
+                ]
+        return results
+
+
+class CopiesIntoItself(MemoryStore):
+    """Copies nothing where a copy cannot be, and does not say so."""
+
+    def execute(self, ops: Batch, /) -> Results:
+        refused = [op for op in ops if isinstance(op, CopyTree) and is_refused(op)]
+        results = super().execute([op for op in ops if op not in refused])
+        for index, op in enumerate(ops):
+            if op in refused:
+                results.insert(index, 0)
+        return results
+
+
 class NeverCloses(MemoryStore):
     """Goes on after `close`."""
 
@@ -294,3 +358,15 @@ class WithoutAtomicBatches(MemoryStore):
         if any(type(op).__module__ != "threadloom.ops" for op in asked):
             raise UnsupportedByStore("an unknown operation")
         return [super(WithoutAtomicBatches, self).execute([op])[0] for op in asked]
+
+
+class WithoutCopies(MemoryStore):
+    """Refuses to copy a tree."""
+
+    capabilities = Capabilities(copies_trees=False)
+
+    def execute(self, ops: Batch, /) -> Results:
+        for op in ops:
+            if isinstance(op, CopyTree):
+                raise UnsupportedByStore(f"this store cannot copy a tree: {op!r}")
+        return super().execute(ops)

@@ -80,6 +80,13 @@ BROKEN: list[tuple[type[MemoryStore], list[str]]] = [
         broken.SearchesForParts,
         ["a_word_is_a_whole_word", "nothing_is_query_syntax"],
     ),
+    (broken.CopiesOnTop, ["copy_tree_copies_a_namespace_and_all_below", "a_copy_is_of_its_batch"]),
+    (broken.CopiesForEver, ["expired_records_are_not_copied"]),
+    (
+        broken.CopiesWithoutWords,
+        ["copy_tree_copies_a_namespace_and_all_below", "copies_and_originals_share_nothing"],
+    ),
+    (broken.CopiesIntoItself, ["copies_that_cannot_be"]),
     (broken.NeverCloses, ["a_closed_store_says_so", "a_with_block_closes"]),
     (broken.IgnoresTheUnknown, ["an_unknown_operation_changes_nothing"]),
     (

@@ -8,7 +8,12 @@ from typing import cast
 
 import pytest
 
-from contract.broken import OnlyAsync, WithoutAtomicBatches, WithoutCompareAndSet
+from contract.broken import (
+    OnlyAsync,
+    WithoutAtomicBatches,
+    WithoutCompareAndSet,
+    WithoutCopies,
+)
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
@@ -62,3 +67,8 @@ class TestWithoutCompareAndSet(StoreContract):
 class TestWithoutAtomicBatches(StoreContract):
     def open_store(self, clock: FrozenClock) -> Store:
         return WithoutAtomicBatches(clock=clock)
+
+
+class TestWithoutCopies(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return WithoutCopies(clock=clock)

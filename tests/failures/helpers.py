@@ -19,6 +19,10 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage
 from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 
+from threadloom import SessionManager
+from threadloom.keys import SessionPaths
+from threadloom.ops import ListNamespaces, Record, Scan
+
 PROGRAMS = Path(__file__).parent / "programs"
 PATIENCE = 40.0
 """Seconds after which something that was waited for is taken to hang."""
@@ -256,3 +260,38 @@ def rows(file: Path, sql: str = "SELECT * FROM rec", *parameters: Any) -> list[t
 def everything_in(file: Path) -> bytes:
     """All bytes of an SQLite file and of the files beside it."""
     return b"".join(path.read_bytes() for path in sorted(file.parent.glob(file.name + "*")))
+
+
+def records_of(sessions: SessionManager, id: str) -> list[Record]:
+    """All that is stored of a session, with what its turns and its deletion leave."""
+    paths = SessionPaths((), id)
+    store = sessions._store
+    (names,) = store.execute([ListNamespaces()])
+    return [
+        record
+        for name in names
+        for page in store.execute([Scan(name)])
+        for record in page
+        if name[:2] in (paths.memory, paths.checkpoints, paths.tombstones)
+        or (name == paths.sessions and record.key == id)
+    ]
+
+
+def assert_gone(sessions: SessionManager, id: str) -> None:
+    """No door shows anything of a session, and nothing but a tombstone is stored of it."""
+    saver = sessions.checkpointer()
+    assert sessions.get_session(id) is None
+    assert sessions.messages(id) == []
+    assert sessions.memory(id).messages == []
+    assert sessions.memory.get_summary(id) is None
+    assert sessions.load_session(id) is None
+    assert id not in [info.id for info in sessions.list_sessions()]
+    assert id not in [match.session.id for match in sessions.search_sessions("old")]
+    assert saver.get_tuple(config(id)) is None
+    assert list(saver.list(config(id))) == []
+    assert id not in {item.config["configurable"]["thread_id"] for item in saver.list(None)}
+    assert chat_graph(saver).get_state(config(id)).values == {}
+    assert sessions.store.search(("memory", id)) == []
+    assert sessions.store.search(("checkpoints", id)) == []
+    assert [record.key for record in records_of(sessions, id)] == ["deleted"]
+    assert sessions.check().problems == ()

@@ -1,9 +1,10 @@
-"""Concurrency: parallel graph runs, pending writes, killed processes, parallel appends."""
+"""Concurrency: parallel turns, stopped and killed processes, pending writes, parallel appends."""
 
 from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -21,6 +22,7 @@ from threadloom import SessionConflict, SessionManager, StoreCheckpointer, open_
 from threadloom.store import Store
 
 from .helpers import (
+    PATIENCE,
     Door,
     Program,
     all_well,
@@ -256,6 +258,210 @@ def test_a_run_overtaken_by_a_branch_on_purpose_is_not_silent(
         assert info.conflicts == 1
 
 
+@pytest.mark.operation("turn")
+def test_four_parallel_turns_keep_ten_messages_of_ten(do: Door, sessions: SessionManager) -> None:
+    graph = chat_graph(sessions.checkpointer())
+    do(graph, "invoke", {"messages": [HumanMessage("q")]}, config("t"))
+
+    def turn(number: int) -> None:
+        with sessions.turn("t", wait=PATIENCE):
+            graph.invoke({"messages": [HumanMessage(f"q{number}")]}, config("t"))
+
+    async def aturn(number: int) -> None:
+        async with sessions.turn("t", wait=PATIENCE):
+            await graph.ainvoke({"messages": [HumanMessage(f"q{number}")]}, config("t"))
+
+    async def four() -> None:
+        await asyncio.wait_for(asyncio.gather(*map(aturn, range(4))), PATIENCE)
+
+    if do.is_async:
+        asyncio.run(four())
+    else:
+        all_well(at_once((lambda n=n: turn(n)) for n in range(4)))
+    found = texts(do(graph, "get_state", config("t")).values["messages"])
+    assert len(found) == 10
+    assert sorted(found[::2]) == ["q", "q0", "q1", "q2", "q3"]
+    assert found[1::2] == [f"re: {question}" for question in found[::2]]
+    assert texts(do(sessions, "messages", "t")) == found
+    info = do(sessions, "get_session", "t")
+    assert (info.message_count, info.turn_count, info.conflicts) == (10, 5, 0)
+
+
+@pytest.mark.operation("turn")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot stop processes")
+@pytest.mark.soak(full=60)
+def test_turns_never_overlap_whoever_dies_or_sleeps(file_url: str, rounds: int) -> None:
+    """Eight processes: six take turns, one is killed in a turn, one is stopped in a turn."""
+    with SessionManager(file_url) as sessions:
+        sessions.create_session(id="s")
+        with contextlib.ExitStack() as stack:
+
+            def start(name: str, turns: int) -> Program:
+                return stack.enter_context(Program("taking_turns", file_url, name, turns))
+
+            sleeper = start("sleeper", 2)
+            assert sleeper.line() == "in"
+            sleeper.process.send_signal(signal.SIGSTOP)
+            victim = start("victim", 1)
+            assert victim.line() == "in"  # once the sleeper's lease has run out
+            victim.kill()
+            others = [start(f"p{number}", rounds) for number in range(6)]
+            for other in others:
+                assert other.line() == "in"
+            sleeper.tell()
+            sleeper.process.send_signal(signal.SIGCONT)
+            assert sleeper.line() == "refused"
+            assert sleeper.line() == "in"
+            for other in (*others, sleeper):
+                assert other.end()[-1] == "done"
+        said = [message.text.split() for message in sessions.messages("s")]
+        assert said[0] == ["begin", "sleeper", "0"]
+        assert said[1] == ["begin", "victim", "0"]
+        rest = said[2:]
+        assert len(rest) == 2 * (6 * rounds + 1)
+        for begin, end in zip(rest[::2], rest[1::2], strict=True):
+            assert (begin[0], end[0]) == ("begin", "end")
+            assert begin[1:] == end[1:]
+        info = sessions.get_session("s")
+        assert info is not None
+        assert (info.status, info.turn_count) == ("idle", 3 + 6 * rounds)
+
+
+IN_A_TURN: dict[str, Callable[[SessionManager], tuple[Any, ...]]] = {
+    "rename": lambda s: (s, "rename_session", "t", "new"),
+    "tag": lambda s: (s, "tag_session", "t", "new"),
+    "untag": lambda s: (s, "untag_session", "t", "old"),
+    "update": lambda s: (s, "update_session", "t"),
+    "save": lambda s: (s, "save_session", s.resume_session("t")),
+    "fork": lambda s: (s, "fork_session", "t"),
+    "rewind": lambda s: (s, "rewind_session", "t"),
+    "append": lambda s: (s.memory("t"), "add_messages", [HumanMessage("new")]),
+    "append to the graph": lambda s: (
+        s.memory("t", source="graph"),
+        "add_messages",
+        [HumanMessage("new")],
+    ),
+    "update_last": lambda s: (s.memory("t"), "update_last", HumanMessage("new")),
+    "remove_last": lambda s: (s.memory("t"), "remove_last"),
+    "clear": lambda s: (s.memory("t"), "clear"),
+    "set_summary": lambda s: (s.memory("t"), "set_summary", "new"),
+    "compact": lambda s: (s, "compact", "t"),
+    "check": lambda s: (s, "check", "t"),
+    "prune": lambda s: (s.checkpointer(), "prune", ["t"]),
+    "delete_thread": lambda s: (s.checkpointer(), "delete_thread", "t"),
+    "copy_thread": lambda s: (s.checkpointer(), "copy_thread", "t", "copy"),
+}
+MORE: dict[str, dict[str, Any]] = {
+    "update": {"metadata": {"new": 1}},
+    "rewind": {"messages": 2},
+    "check": {"fix": True},
+}
+
+
+@pytest.mark.operation("turn")
+@pytest.mark.parametrize("operation", IN_A_TURN)
+def test_an_operation_does_the_same_inside_a_turn(do: Door, url: str, operation: str) -> None:
+    """Its batch has the condition of the turn in it; nothing else is different."""
+    found = []
+    for inside in (False, True):
+        with SessionManager(url) as sessions:
+            sessions.delete_session("t")
+            sessions.delete_session("copy")
+            sessions.create_session(id="t", name="old", tags=["old"])
+            graph = chat_graph(sessions.checkpointer())
+            graph.invoke({"messages": [HumanMessage("q")]}, config("t"))
+            sessions.memory("t").append(HumanMessage("h"))
+            with sessions.turn("t") if inside else contextlib.nullcontext():
+                thing, name, *args = IN_A_TURN[operation](sessions)
+                result = do(thing, name, *args, **MORE.get(operation, {}))
+            info = sessions.get_session("t")
+            shown = (info.name, info.tags, info.metadata, info.message_count, info.status)
+            summary = sessions.memory("t").get_summary()
+            found.append((type(result), *shown, texts(sessions.messages("t")), summary))
+    assert found[0] == found[1]
+
+
+# A process that is stopped. Memory stops with its process.
+
+
+def everything(sessions: SessionManager) -> Any:
+    """All that one can see of session s."""
+    return (
+        sessions.get_session("s"),
+        sessions.resume_session("s"),
+        sessions.memory("s").load_with_timestamps(),
+        sessions.memory("s").get_summary(),
+        list(sessions.checkpointer().list(config("s"))),
+    )
+
+
+def go_on(program: Program) -> dict[str, str]:
+    """Wake a program up that stopped itself; what its writers said."""
+    program.process.send_signal(signal.SIGCONT)
+    return dict(line.split() for line in program.end())
+
+
+def wait_until_stopped(program: Program) -> None:
+    assert program.line() == "in"
+    _, status = os.waitpid(program.process.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), program.errors()
+
+
+@pytest.mark.operation("turn")
+def test_a_process_that_was_stopped_in_its_turn_wakes_and_overwrites_nothing(
+    do: Door, file_url: str
+) -> None:
+    with SessionManager(file_url) as sessions:
+        graph = chat_graph(sessions.checkpointer())
+        graph.invoke({"messages": [HumanMessage("old")]}, config("s"))
+        sessions.memory("s").append(HumanMessage("old h"))
+        with Program("stopped", file_url, do.kind, "turn") as sleeper:
+            wait_until_stopped(sleeper)
+            with sessions.turn("s", wait=PATIENCE):  # once the sleeper's lease has run out
+                graph.invoke({"messages": [HumanMessage("newer")]}, config("s"))
+                sessions.memory("s").append(HumanMessage("newer h"))
+                sessions.memory("s").set_summary("newer")
+                sessions.rename_session("s", "newer")
+            newer = everything(sessions)
+            said = go_on(sleeper)
+        assert len(said) == 15
+        assert set(said.values()) == {"SessionConflict"}
+        assert everything(sessions) == newer
+
+
+@pytest.mark.parametrize("on_conflict", ["branch", "raise"])
+def test_a_process_that_was_stopped_outside_of_turns_wakes_and_loses_nothing_newer(
+    do: Door, file_url: str, on_conflict: str
+) -> None:
+    with SessionManager(file_url) as sessions:
+        graph = chat_graph(sessions.checkpointer())
+        graph.invoke({"messages": [HumanMessage("old")]}, config("s"))
+        sessions.memory("s").append(HumanMessage("old h"))
+        with Program("stopped", file_url, do.kind, on_conflict) as sleeper:
+            wait_until_stopped(sleeper)
+            graph.invoke({"messages": [HumanMessage("newer")]}, config("s"))
+            sessions.memory("s").append(HumanMessage("newer h"))
+            sessions.tag_session("s", "newer")
+            said = go_on(sleeper)
+        merged = {"append": "wrote", "tag": "wrote", "save": "SessionConflict", "turn": "wrote"}
+        refused = on_conflict == "raise"
+        assert said == {**merged, "run": "SessionConflict" if refused else "wrote"}
+        assert texts(sessions.memory("s").messages) == ["old h", "newer h", "late"]
+        info = sessions.get_session("s")
+        assert sorted(info.tags) == ["late", "newer"]
+        kept = [_texts_of(item) for item in sessions.checkpointer().list(config("s"))]
+        newer = ["old", "re: old", "newer", "re: newer"]
+        late = ["old", "re: old", "late", "re: late"]
+        assert newer in kept
+        assert (late in kept) is not refused
+        assert info.conflicts == (0 if refused else 1)
+        if refused:
+            assert kept[0] == newer
+
+
+# Pending writes
+
+
 def test_two_threads_writes_for_different_tasks_are_both_kept(do: Door, store: Store) -> None:
     saver = StoreCheckpointer(store)
     named = put(do, saver, "t", "1", x=0)
@@ -273,15 +479,17 @@ def test_two_threads_writes_for_different_tasks_are_both_kept(do: Door, store: S
     assert len(found.pending_writes) == len(wanted)
 
 
-def test_writes_replayed_after_a_restart_do_not_double(do: Door, file_url: str) -> None:
+def test_writes_replayed_after_a_restart_do_not_double(do: Door, url: str) -> None:
     writes = [("x", 1), ("y", 2), ("x", 3)]
-    for life in range(3):
-        with SessionManager(file_url) as sessions:
-            saver = sessions.checkpointer()
-            named = put(do, saver, "t", "1", x=0) if life == 0 else config("t", checkpoint_id="1")
-            do(saver, "put_writes", {**named}, writes, "task", "path")
-            found = do(saver, "get_tuple", named)
-            assert [(channel, value) for _, channel, value in found.pending_writes] == writes
+    with open_store(url) as first:
+        named = put(do, StoreCheckpointer(first), "t", "1", x=0)
+        for _ in range(3):
+            # Memory does not outlive its store, but everything above it begins anew.
+            with contextlib.nullcontext(first) if url == "memory://" else open_store(url) as store:
+                saver = SessionManager(store).checkpointer()
+                do(saver, "put_writes", named, writes, "task", "path")
+                found = do(saver, "get_tuple", named)
+                assert [(channel, value) for _, channel, value in found.pending_writes] == writes
 
 
 def test_a_replayed_write_keeps_the_first_value_and_an_error_the_last(
@@ -299,16 +507,16 @@ def test_a_replayed_write_keeps_the_first_value_and_an_error_the_last(
 
 @pytest.mark.parametrize("where", ["before put", "in step"])
 def test_a_killed_run_does_not_run_a_finished_node_again(
-    file_url: str, tmp_path: Path, where: str
+    do: Door, file_url: str, tmp_path: Path, where: str
 ) -> None:
     notes = tmp_path / "runs.txt"
-    with Program("killed", file_url, notes, where) as program:
+    with Program("killed", file_url, notes, where, do.kind) as program:
         program.end(-9)
     ran = notes.read_text().split()
     assert sorted(ran) == ["fast", "slow"]
-    (log,) = run_program("killed", file_url, notes, "resume")
+    (log,) = run_program("killed", file_url, notes, "resume", do.kind)
     assert sorted(ast.literal_eval(log)[:3]) == ["fast", "input", "slow"]
-    assert ast.literal_eval(log)[3] == "last"
+    assert ast.literal_eval(log)[3:] == ["last"]
     again = notes.read_text().split()[2:]
     assert again == (["last"] if where == "before put" else ["slow", "last"])
 

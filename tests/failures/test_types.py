@@ -40,7 +40,7 @@ from langgraph.types import Command, Interrupt, Send, interrupt
 from threadloom import SerializationError, SessionManager, StoreCheckpointer, UntrustedType
 from threadloom.store import Store
 
-from .helpers import Door, chat_graph, config, line_graph, put, texts
+from .helpers import Door, chat_graph, config, line_graph, put
 
 
 class Colour(enum.Enum):
@@ -428,19 +428,6 @@ def test_an_error_of_a_node_is_kept_as_its_text(do: Door, sessions: SessionManag
     assert sessions.get_session("t").status == "error"
     (task,) = do(graph, "get_state", config("t")).tasks
     assert "boom" in str(task.error)
-
-
-def test_streamed_chunks_replace_each_other_in_place(do: Door, sessions: SessionManager) -> None:
-    history = sessions.memory("s")
-    do(history, "add_messages", [HumanMessage("q")])
-    whole = AIMessageChunk("a", id="m")
-    do(history, "add_messages", [whole])
-    for part in ("b", "c"):
-        whole = whole + AIMessageChunk(part, id="m")
-        assert do(history, "update_last", whole) is True
-    assert texts(do.history(history)) == ["q", "abc"]
-    assert type(do.history(history)[1]) is AIMessageChunk
-    assert sessions.get_session("s").message_count == 2
 
 
 def test_metadata_of_a_run_is_kept_and_filtered_by(do: Door, sessions: SessionManager) -> None:

@@ -1,14 +1,11 @@
-"""Views of a history: windows, budgets, summaries; and the graph's channel as a history."""
+"""Views of a history: options, summaries; and the graph's channel as a history."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import (
     AIMessage,
@@ -16,7 +13,6 @@ from langchain_core.messages import (
     HumanMessage,
     RemoveMessage,
     SystemMessage,
-    ToolMessage,
 )
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 from langchain_core.runnables import RunnableLambda
@@ -34,107 +30,6 @@ from threadloom import (
     SessionNotFound,
     UnsupportedByStore,
 )
-from threadloom.history.trimming import last, safe_starts, within
-
-
-def call_of(*ids: str) -> AIMessage:
-    return AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": id} for id in ids])
-
-
-def result(id: str) -> ToolMessage:
-    return ToolMessage(f"result {id}", tool_call_id=id)
-
-
-TALK: list[BaseMessage] = [
-    SystemMessage("be kind"),
-    HumanMessage("one"),
-    call_of("a", "b"),
-    result("a"),
-    result("b"),
-    AIMessage("done"),
-    HumanMessage("two"),
-    AIMessage("two done"),
-]
-
-
-async def seen(history: Any, kind: str) -> list[BaseMessage]:
-    if kind == "async":
-        found: list[BaseMessage] = await history.aget_messages()
-        return found
-    return list(history.messages)
-
-
-@pytest.mark.operation("memory")
-@pytest.mark.parametrize(
-    ("window", "shown"),
-    [
-        (1, [0, 7]),
-        (3, [0, 5, 6, 7]),
-        (4, [0, *range(2, 8)]),
-        (5, [0, *range(2, 8)]),
-        (6, [0, *range(2, 8)]),
-        (7, [*range(8)]),
-        (50, [*range(8)]),
-    ],
-)
-@pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_a_window_never_parts_a_result_from_its_call(
-    sessions: SessionManager, kind: str, window: int, shown: list[int]
-) -> None:
-    sessions.memory("s").add_messages(TALK)
-    history = sessions.memory("s", window=window)
-    assert await seen(history, kind) == [TALK[at] for at in shown]
-    assert history.load() == TALK
-    assert sessions.messages("s") == TALK
-
-
-@pytest.mark.operation("memory")
-async def test_a_window_of_a_long_history(sessions: SessionManager) -> None:
-    long = [SystemMessage("be kind")]
-    long += [HumanMessage(f"{number}") for number in range(100)]
-    sessions.memory("s").add_messages(long)
-    assert texts(sessions.memory("s", window=2).messages) == ["be kind", "98", "99"]
-    many = [call_of(*map(str, range(60))), *(result(f"{number}") for number in range(60))]
-    sessions.memory("t").add_messages([*long, *many])
-    assert sessions.memory("t", window=2).messages == [long[0], *many]
-
-
-@pytest.mark.operation("memory")
-@pytest.mark.parametrize("kind", ["sync", "async"])
-async def test_a_budget(sessions: SessionManager, kind: str) -> None:
-    sessions.memory("s").add_messages(TALK)
-
-    def counter(messages: Sequence[BaseMessage]) -> int:
-        return 10 * len(messages)
-
-    for budget, shown in ((30, [0, 6, 7]), (79, [0, *range(2, 8)]), (80, [*range(8)]), (1, [0, 7])):
-        history = sessions.memory("s", max_tokens=budget, token_counter=counter)
-        assert await seen(history, kind) == [TALK[at] for at in shown]
-    assert sessions.memory("s", max_tokens=100_000).messages == TALK
-
-
-parts = st.lists(st.sampled_from(["human", "ai", "call", "result"]), max_size=14)
-
-
-@settings(max_examples=300)
-@given(parts, st.integers(1, 14), st.booleans())
-def test_every_result_comes_with_its_call(kinds: list[str], number: int, system: bool) -> None:
-    messages: list[BaseMessage] = [SystemMessage("s")] if system else []
-    calls: list[str] = []
-    for at, kind in enumerate(kinds):
-        if kind == "call":
-            calls.append(f"c{at}")
-            messages.append(call_of(f"c{at}"))
-        elif kind == "result" and calls:
-            messages.append(result(calls[at % len(calls)]))
-        else:
-            messages.append(HumanMessage(f"{at}"))
-    for cut in (last(messages, number), within(messages, number, len)):
-        assert [*cut.system, *cut.left_out, *cut.rest] == messages
-        made = {call["id"] for message in cut.rest for call in getattr(message, "tool_calls", ())}
-        assert all(m.tool_call_id in made for m in cut.rest if isinstance(m, ToolMessage))
-    assert len(last(messages, number).rest) >= min(number, len(messages) - system)
-    assert safe_starts(messages)[-1] == len(messages)
 
 
 @pytest.mark.operation("memory")
@@ -152,6 +47,13 @@ def test_every_result_comes_with_its_call(kinds: list[str], number: int, system:
 def test_options_that_make_no_sense(sessions: SessionManager, options: Any) -> None:
     with pytest.raises(InvalidKey):
         sessions.memory("s", **options)
+
+
+async def seen(history: Any, kind: str) -> list[BaseMessage]:
+    if kind == "async":
+        found: list[BaseMessage] = await history.aget_messages()
+        return found
+    return list(history.messages)
 
 
 class Asked:

@@ -17,6 +17,10 @@ BROKEN: list[type[MemoryStore]] = [
     broken.NeverExpires,
     broken.TakesEmptyForNothing,
     broken.FoldsCase,
+    broken.CopiesOnTop,
+    broken.CopiesForEver,
+    broken.CopiesWithoutWords,
+    broken.CopiesIntoItself,
 ]
 
 
@@ -33,7 +37,13 @@ def test_a_broken_promise_is_found(store: type[MemoryStore]) -> None:
 
 
 @pytest.mark.parametrize(
-    "store", [broken.OnlyAsync, broken.WithoutCompareAndSet, broken.WithoutAtomicBatches]
+    "store",
+    [
+        broken.OnlyAsync,
+        broken.WithoutCompareAndSet,
+        broken.WithoutAtomicBatches,
+        broken.WithoutCopies,
+    ],
 )
 def test_what_promises_less_and_keeps_it_passes(store: type[MemoryStore]) -> None:
     machine = store_state_machine(lambda clock: store(clock=clock))

@@ -296,15 +296,15 @@ def test_listings_follow_every_way_to_write_a_session(path: Path) -> None:
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Do something between what the next batch reads and what it writes."""
-    store = points.Writing._store
+    store = points.AtOnce._store
 
-    def act_first(self: points.Writing, state: schema.State | None = None) -> bool:
+    def act_first(self: points.AtOnce, state: schema.State | None = None) -> bool:
         assert state is not None, "the batch goes step by step"
-        monkeypatch.setattr(points.Writing, "_store", store)
+        monkeypatch.setattr(points.AtOnce, "_store", store)
         act()
         return store(self, state)
 
-    monkeypatch.setattr(points.Writing, "_store", act_first)
+    monkeypatch.setattr(points.AtOnce, "_store", act_first)
 
 
 def test_a_file_that_becomes_newer_in_the_middle_of_a_write_is_not_written(

@@ -71,16 +71,18 @@ def change_messages(
             )
         before = messages_in(old["channel_values"].get(channel))
         after = edit(list(before))
-        if present and len(after) == len(before) and all(map(_is, after, before)):
+        if len(after) == len(before) and all(map(_is, after, before)):
             return before
         version = next_version(old["channel_versions"].get(channel))
+        # LangGraph looks for what comes next among the nodes that wait for one of these.
+        updated = old.get("updated_channels")
         new: Checkpoint = {
             **old,
             "id": str(uuid6(clock_seq=-2 if found is None else 0)),
             "ts": datetime.now(UTC).isoformat(),
             "channel_values": {**old["channel_values"], channel: after},
             "channel_versions": {**old["channel_versions"], channel: version},
-            "updated_channels": [channel],
+            "updated_channels": None if updated is None else sorted({*updated, channel}),
         }
         metadata: Any = {"source": "update", "step": -1, "parents": {}}
         if found is not None:

@@ -149,7 +149,7 @@ def check(place: Place, checkpoint_id: str, patience: Patience | None) -> Plan[F
             return Found(session, remains, grave, head)
         if grave is not None and _made_before(checkpoint_id, grave.body().get("at")):
             raise index.deleted(paths.id, f"checkpoint {checkpoint_id} is gone")
-        if patience is None or (session is not None and not early):
+        if patience is None or (session is not None and not early and grave is None):
             return Found(session, remains, grave, head)
         pauses = pauses or patience.waits(paths)
         pause = next(pauses, None)

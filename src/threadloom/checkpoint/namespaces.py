@@ -136,9 +136,11 @@ class WholeNamespace(NamedTuple):
         ]
 
     def newest_without(self, gone: set[str]) -> Stored | None:
-        """The head once some checkpoints are gone."""
+        """The head once some checkpoints are gone; None where a rewind has left none."""
+        if self.head.id is None:
+            return None
         left = [item for id, item in self.stored.items() if id not in gone]
-        if self.head.id is not None and any(item.id == self.head.id for item in left):
+        if any(item.id == self.head.id for item in left):
             return self.stored[self.head.id]
         return max(left, key=lambda item: item.seq, default=None)
 

@@ -15,7 +15,7 @@ from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.configs import owner_of, run_of
 from threadloom.checkpoint.elements import TextKeeper
 from threadloom.checkpoint.layout import Head, Place
-from threadloom.checkpoint.standing import put_head
+from threadloom.checkpoint.standing import Standing, put_head
 from threadloom.ops import ABSENT, Check, Op, Put, Record
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
@@ -69,7 +69,7 @@ def put_writes(
                 mark = "interrupted"
 
         standing = held.standing
-        if cache.guarded and standing is not None and _goes_on(checkpoint_id, standing.id):
+        if cache.guarded and standing is not None and _goes_on(checkpoint_id, standing):
             # While the head's record is there, the life of the session that it began in goes on.
             key = layout.checkpoint_key(standing.id)
             still = Check(place.records(), key, standing.version)
@@ -107,9 +107,12 @@ def put_writes(
     return retrying(attempt)
 
 
-def _goes_on(checkpoint_id: str, head_id: str) -> bool:
-    """Whether a checkpoint is the head, or was made after it: then it is of the same life."""
-    if checkpoint_id == head_id:
+def _goes_on(checkpoint_id: str, standing: Standing) -> bool:
+    """Whether a checkpoint is the head, or was made after it: then it is of the same life.
+
+    Unless there was one before, of which a run may outlive the end.
+    """
+    if checkpoint_id == standing.id:
         return True
-    made, before = life.made_at(checkpoint_id), life.made_at(head_id)
-    return made is not None and before is not None and made > before
+    made, before = life.made_at(checkpoint_id), life.made_at(standing.id)
+    return not standing.reborn and made is not None and before is not None and made > before

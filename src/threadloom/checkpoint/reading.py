@@ -268,7 +268,8 @@ def _places(session: SessionPaths, ns: str | None) -> Plan[list[Place]]:
     ]
     if record is None:
         return []
-    places = [Place(session, decode_id(head.key)) for head in heads if head.body().get("head")]
+    # One without a head holds what a rewind has undone, if anything was put there at all.
+    places = [Place(session, decode_id(head.key)) for head in heads if head.body().get("puts")]
     return [place for place in places if ns is None or place.ns == ns]
 
 

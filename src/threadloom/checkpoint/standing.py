@@ -27,6 +27,7 @@ class Standing(NamedTuple):
         head_version: its version.
         header: what is asked of a parent: the head's id, versions, references and counts.
         version: the version of the head's checkpoint record.
+        reborn: whether there is a tombstone: then writes may be of the life before.
     """
 
     session: Record
@@ -35,6 +36,7 @@ class Standing(NamedTuple):
     head_version: int
     header: Header
     version: int
+    reborn: bool
 
     @classmethod
     def after(
@@ -44,7 +46,8 @@ class Standing(NamedTuple):
         assert seen.session is not None
         turn = seen.session.body().get("turn_id")
         session = seen.session._replace(doc={"turn_id": turn} if turn else {}, text=None)
-        return cls(session, seen.counter, head, head_version, as_parent(header), version)
+        parent = as_parent(header)
+        return cls(session, seen.counter, head, head_version, parent, version, seen.reborn)
 
     @property
     def id(self) -> str:
@@ -69,11 +72,13 @@ class Seen(NamedTuple):
     head_version: Expect
     existing: Record | None
     parent: Header | None
+    reborn: bool
 
     @classmethod
     def before(cls, known: Standing) -> Seen:
         """What it knows without looking, for a checkpoint that goes on from the head."""
-        return cls(known.session, known.counter, known.head, known.head_version, None, known.header)
+        session, counter, head, version, header, _, reborn = known
+        return cls(session, counter, head, version, None, header, reborn)
 
 
 def look(place: Place, id: str, parent: str | None) -> Plan[Seen]:
@@ -88,10 +93,11 @@ def look(place: Place, id: str, parent: str | None) -> Plan[Seen]:
         Get(paths.memory_index, NEXT_POSITION, blob=False),
         place.head(),
         Get(place.records(), layout.checkpoint_key(id)),
+        index.tombstone(paths),
     ]
     if parent is not None:
         reads.append(Get(place.records(), layout.checkpoint_key(parent)))
-    session, counter, head, existing, *rest = yield reads
+    session, counter, head, existing, grave, *rest = yield reads
     before: Record | None = rest[0] if rest else None
     if session is None:
         counter = head = existing = before = None
@@ -104,6 +110,7 @@ def look(place: Place, id: str, parent: str | None) -> Plan[Seen]:
         ABSENT if head is None else head.version,
         existing,
         None if before is None else decode_header(before),
+        grave is not None,
     )
 
 

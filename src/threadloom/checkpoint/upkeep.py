@@ -8,9 +8,16 @@ from typing import NamedTuple
 from langchain_core.messages import BaseMessage
 
 from threadloom import fences, index
+from threadloom.checkpoint.graph_state import read_graph
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head
-from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace, read_namespaces
+from threadloom.checkpoint.namespaces import (
+    NO_GRAPH,
+    Root,
+    WholeNamespace,
+    WholeSession,
+    read_namespaces,
+)
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
 from threadloom.ops import (
@@ -154,11 +161,12 @@ def prune(
         if session is None:
             return Removed()
         wholes = yield from read_namespaces(values, paths, whole_texts=policy is not None)
+        needed = yield from _gone_back_to(values, paths, session, wholes, chosen)
         ops: list[Op] = []
         checkpoints = 0
         for whole in wholes:
-            if whole.head.id in whole.stored:
-                gone = whole.deletable(_doomed(whole, chosen))
+            if whole.head.id is None or whole.head.id in whole.stored:
+                gone = whole.deletable(_doomed(whole, chosen) - needed)
                 checkpoints += len(gone)
                 ops += whole.without(gone) if gone else []
         removed = {(op.namespace, op.key) for op in ops if isinstance(op, Delete)}
@@ -173,6 +181,28 @@ def prune(
         return Removed(checkpoints, len(found), sum(map(index.size, found)))
 
     return retrying(attempt)
+
+
+def _gone_back_to(
+    values: Values,
+    paths: SessionPaths,
+    session: Record,
+    wholes: Sequence[WholeNamespace],
+    policy: Policy,
+) -> Plan[set[str]]:
+    """Of subgraphs that remember, what a rewind to a checkpoint that stays goes back to."""
+    root = next((whole for whole in wholes if whole.place.is_root), None)
+    remembering = [whole for whole in wholes if whole.place.ns and ":" not in whole.place.ns]
+    found: set[str] = set()
+    if root is not None and remembering:
+        there = Root(root.place, root.head_record, root.head)
+        whole_session = WholeSession(session, there, [*wholes], [], [])
+        graph = yield from read_graph(values, paths, whole_session)
+        for id in root.stored.keys() - _doomed(root, policy):
+            way = yield from graph.way(root.stored[id])
+            for whole in remembering:
+                found |= {stored.id for stored in graph.made_on(whole, way, last=False)[-1:]}
+    return found
 
 
 def _doomed(whole: WholeNamespace, policy: Policy) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
@@ -14,7 +15,9 @@ from threadloom.checkpoint.head_messages import head_messages, timed
 from threadloom.history import plans, storing
 from threadloom.history.chat import StoreChatMessageHistory
 from threadloom.messages import MESSAGES
+from threadloom.ops import Get
 from threadloom.plans import Plan
+from threadloom.scope import Scope
 
 
 class GraphChatMessageHistory(StoreChatMessageHistory):
@@ -35,6 +38,9 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
     def _loaded(self, limit: int | None, before: str | None) -> Plan[list[tuple[BaseMessage, int]]]:
         if limit is not None and limit <= 0:
             return []
+        (session,) = yield [Get(self._paths.sessions, self._paths.id, blob=False)]
+        if session is None:
+            return []  # also where it expired and its checkpoints are still there
         messages, growth = yield from head_messages(self._values, self._paths, self._channel)
         found = [(message, at) for at, message in timed(messages, growth)]
         if before is not None:
@@ -48,7 +54,10 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
 
     def _appended(self, added: list[BaseMessage]) -> Plan[None]:
         if added:
-            yield from self._change(lambda before: add_messages(before, added))  # type: ignore[arg-type, return-value]
+            yield from self._change(
+                lambda before: add_messages(before, added),  # type: ignore[arg-type, return-value]
+                self._scope,
+            )
 
     def _update_last(self, message: BaseMessage) -> Plan[bool]:
         (given,) = storing.only_messages([message])
@@ -75,10 +84,11 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
         before = yield from self._change(lambda before: [])
         return len(before)
 
-    def _change(self, edit: Edit) -> Plan[list[BaseMessage]]:
+    def _change(self, edit: Edit, scope: Scope | None = None) -> Plan[list[BaseMessage]]:
+        """Change the conversation; without a scope by an edit that leaves an empty one empty."""
         puts = life.puts_under_way(self._store)
         return change_messages(
-            self._scope,
+            scope or replace(self._scope, implicit=True),  # which then begins no session
             cache_of(self._store),
             self._values,
             self._paths,

@@ -2,23 +2,26 @@
 
 It shares no code with any engine: documents are JSON text, filters and words are evaluated
 here once more, and nothing is clever. Only the versions are the engine's own; the oracle
-checks that they grow, and remembers them.
+checks that they grow, and remembers them. Those of copies are known once a read has shown one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from itertools import count
 from typing import Any, NamedTuple
 
 from threadloom.documents import encode_doc
 from threadloom.ops import (
     Check,
+    CopyTree,
     Count,
     Delete,
     DropTree,
     Expect,
     Get,
+    Hit,
     ListNamespaces,
     Match,
     Measure,
@@ -55,18 +58,27 @@ class Oracle:
     Attributes:
         rows: what is stored, expired rows included.
         highest: the highest version that the engine has given out.
+        given: versions that it has given out, in the order in which they became known.
     """
 
     def __init__(self) -> None:
         self.rows: dict[Place, Row] = {}
         self.highest = 0
+        self.given: list[int] = []
+        self._copies: dict[int, int] = {}  # a mark of copies, to what their version is above
+        self._marks = count(_NEW - 1, -1)
 
     def failing(self, ops: Iterable[Op], now: int) -> Op | None:
-        """The operation whose expectation makes this batch fail, if one does."""
+        """The operation that makes this batch fail, if one does.
+
+        That is one whose expectation does not hold, or a copy that is refused.
+        """
         trial = Oracle()
         trial.rows = dict(self.rows)
         for op in ops:
             if isinstance(op, (Put, Patch, Delete, Check)) and not trial._holds(op, now):
+                return op
+            if isinstance(op, CopyTree) and is_refused(op):
                 return op
             trial._apply(op, now, _NEW)
         return None
@@ -81,12 +93,16 @@ class Oracle:
         assert len(results) == len(asked)
         before = self.highest
         for op, result in zip(asked, results, strict=True):
-            written = isinstance(op, (Put, Patch)) and result is not None
-            if written:
-                assert type(result) is int
-                assert result > before, f"{op} got the version {result} after {before}"
-                self.highest = max(self.highest, result)
-            wanted = self._apply(op, now, result if written else _NEW)
+            version = _NEW
+            if isinstance(op, (Put, Patch)) and result is not None:
+                self._learn(result, before, op)
+                version = result
+            elif isinstance(op, CopyTree):
+                version = next(self._marks)
+                self._copies[version] = before
+            else:
+                self._learn_of_copies(op, result)
+            wanted = self._apply(op, now, version)
             if isinstance(op, Match):
                 self._check_hits(op, result, wanted)
             else:
@@ -95,6 +111,27 @@ class Oracle:
     def everything(self, now: int) -> list[Record]:
         """Every living record, in order."""
         return [_record(place, row) for place, row in sorted(self.rows.items()) if _lives(row, now)]
+
+    # Versions
+
+    def _learn(self, version: Any, before: int, op: Op) -> None:
+        assert type(version) is int
+        assert version > before, f"{op} shows the new version {version} after {before}"
+        self.highest = max(self.highest, version)
+        self.given.append(version)
+
+    def _learn_of_copies(self, op: Op, result: Any) -> None:
+        """Take the version of copies from the first of them that a read shows."""
+        for item in result if isinstance(result, list) else [result]:
+            record = item.record if isinstance(item, Hit) else item
+            if not isinstance(record, Record):
+                continue
+            row = self.rows.get((record.namespace, record.key))
+            if row is not None and (before := self._copies.pop(row.version, None)) is not None:
+                self._learn(record.version, before, op)
+                for place, other in self.rows.items():
+                    if other.version == row.version:
+                        self.rows[place] = other._replace(version=record.version)
 
     # One operation
 
@@ -110,6 +147,8 @@ class Oracle:
             case DropTree():
                 places = [place for place in self.rows if _within(place[0], op.namespace)]
                 return sum(_lives(self.rows.pop(place), now) for place in places)
+            case CopyTree():
+                return self._copy(op, now, version)
             case Check():
                 return None
             case Get():
@@ -205,6 +244,18 @@ class Oracle:
         )
         return version
 
+    def _copy(self, op: CopyTree, now: int, version: int) -> int:
+        self._apply(DropTree(op.target), now, version)
+        copies = {
+            (op.target + place[0][len(op.source) :], place[1]): row._replace(
+                version=version, created=now, updated=now
+            )
+            for place, row in self.rows.items()
+            if _within(place[0], op.source) and _lives(row, now)
+        }
+        self.rows |= copies
+        return len(copies)
+
     def _query(self, op: Query, now: int) -> list[Record]:
         def position(record: Record) -> tuple[int, Namespace, str]:
             field = 0 if op.order_by is None else (record.doc or {}).get(op.order_by) or 0
@@ -245,6 +296,20 @@ class Oracle:
         every = {(record.namespace, record.key): record for record in wanted}
         for place, record in found.items():
             assert every.get(place) == record, f"{op} gave {record!r}"
+
+
+def is_refused(op: CopyTree) -> bool:
+    """Whether this copy cannot be: into itself, or of session records."""
+    return (
+        _within(op.source, op.target)
+        or _within(op.target, op.source)
+        or any(_holds_sessions(place) for place in (op.source, op.target))
+    )
+
+
+def _holds_sessions(place: Namespace) -> bool:
+    of_tenant = place[1:] if place and place[0].startswith("~") else place
+    return of_tenant in ((), ("sessions",))
 
 
 def _record(place: Place, row: Row, *, blob: bool = True) -> Record:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from threadloom import keys
+from threadloom.errors import InvalidKey
 from threadloom.ops import (
     WRITES,
     Check,
@@ -22,6 +23,7 @@ from threadloom.ops import (
     ListNamespaces,
     Match,
     Measure,
+    Namespace,
     Op,
     Patch,
     Put,
@@ -32,7 +34,7 @@ from threadloom.ops import (
 from threadloom.store import Store
 from threadloom.testing.clock import FrozenClock
 from threadloom.testing.driver import Driver
-from threadloom.testing.oracle import Oracle
+from threadloom.testing.oracle import Oracle, is_refused
 
 OpenStore = Callable[[FrozenClock], Store]
 Reopen = Callable[[Any], Store]
@@ -44,6 +46,7 @@ _NAMESPACES = [
     ("apple",), ("a%", "😀"),
 ]  # fmt: skip
 _ROOTS = [(), ("memory",), ("~t",), ("nowhere",), *_NAMESPACES]
+_TREES = [namespace for namespace in _NAMESPACES if namespace[-1] != "sessions"]
 _KEYS = ["1", "10", "2", "", "a", "A", "é", "\uffee", "😀"]
 _FIELDS = ["created_at", "updated_at", "n"]
 _SEARCHED = ["red", "green", "blue"]
@@ -102,7 +105,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
     expects = st.sampled_from(conditions)
     order = draw(st.none() | st.sampled_from(_FIELDS))
     fields = st.dictionaries(st.sampled_from(_FIELDS), st.integers(-3, 3), max_size=2)
-    match draw(st.integers(0, 16)):
+    match draw(st.integers(0, 17)):
         case 0 | 1 | 2 | 3 | 4:
             return Put(
                 *place,
@@ -170,6 +173,8 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
             return Match(root, words, limit=draw(st.integers(0, 5) | st.just(50)))
         case 15:
             return Measure(root)
+        case 16:
+            return CopyTree(draw(st.sampled_from([root, *_TREES])), draw(st.sampled_from(_TREES)))
         case _:
             return ListNamespaces(root, user_only=draw(st.booleans()))
 
@@ -181,6 +186,7 @@ class StoreStateMachine(RuleBasedStateMachine):
     and async; time moves on and back; a store that can is closed and opened again. A store
     that is not `atomic_everywhere` gets batches whose writes stay in one partition, and one
     without `compare_and_set` or `atomic_batch` none with expectations that it would refuse.
+    Trees are copied on a store that `copies_trees`.
 
     Made by `store_state_machine`, or by a subclass that sets `open_store`.
     """
@@ -192,7 +198,6 @@ class StoreStateMachine(RuleBasedStateMachine):
         super().__init__()
         self.clock = FrozenClock()
         self.oracle = Oracle()
-        self.versions: list[int] = []
         self.drivers: dict[bool, Driver] = {}
         self._use(type(self).open_store(self.clock))
 
@@ -212,24 +217,33 @@ class StoreStateMachine(RuleBasedStateMachine):
     def batch(self, data: st.DataObject, size: int, on_loop: bool) -> None:
         """A batch goes through as the oracle says, or fails as a whole."""
         now = self.clock.micros
-        one = _ops(now, self.versions[-4:])
-        ops = self._allowed(data.draw(st.lists(one, min_size=size, max_size=size), label="ops"))
+        one = _ops(now, self.oracle.given[-4:])
+        self._play(data.draw(st.lists(one, min_size=size, max_size=size), label="ops"), on_loop)
+
+    @precondition(lambda self: self.store.capabilities.copies_trees)
+    @rule(data=st.data(), to=st.sampled_from(_TREES), on_loop=st.booleans())
+    def copy(self, data: st.DataObject, to: Namespace, on_loop: bool) -> None:
+        """A tree that holds something is copied, and shown at once."""
+        filled = sorted({place[0] for place in self.oracle.rows}) or _TREES
+        source = data.draw(st.sampled_from(filled), label="source")
+        source = source[: data.draw(st.integers(1, len(source)), label="depth")]
+        self._play([CopyTree(source, to), Query(to, deep=True)], on_loop)
+
+    def _play(self, asked: list[Op], on_loop: bool) -> None:
+        now = self.clock.micros
+        ops = self._allowed(asked)
         failing = self.oracle.failing(ops, now)
-        if failing is None:
-            results = self.drivers[on_loop](*ops)
-            self.oracle.check(ops, results, now)
-            self.versions += [
-                result
-                for op, result in zip(ops, results, strict=True)
-                if isinstance(op, (Put, Patch)) and result is not None
-            ]
-            return
         try:
             results = self.drivers[on_loop](*ops)
         except ExpectationFailed as error:
-            assert error.op == failing, f"{error.op} is named, {failing} failed"
+            assert error.op == failing, f"{error.op} is named, {failing} should have failed"
+        except InvalidKey as error:
+            # A store may look at all copies of a batch before it begins.
+            refused = any(isinstance(op, CopyTree) and is_refused(op) for op in ops)
+            assert refused, f"{ops} were refused: {error}"
         else:
-            raise AssertionError(f"{failing} should have failed, the batch gave {results!r}")
+            assert failing is None, f"{failing} should have failed, the batch gave {results!r}"
+            self.oracle.check(ops, results, now)
 
     @rule(micros=st.integers(-2, 4))
     def time_passes(self, micros: int) -> None:
@@ -252,7 +266,8 @@ class StoreStateMachine(RuleBasedStateMachine):
         """Every living record, and every one that has expired."""
         now = self.clock.micros
         asked: list[Op] = [
-            *(Scan(namespace) for namespace in _NAMESPACES),
+            ListNamespaces(),
+            *map(Scan, sorted({*_NAMESPACES, *(place[0] for place in self.oracle.rows)})),
             Query((), deep=True, expired=True),
             Match((), " ".join(_SEARCHED)),
             *(
@@ -268,6 +283,8 @@ class StoreStateMachine(RuleBasedStateMachine):
 
     def _allowed(self, ops: list[Op]) -> list[Op]:
         capabilities = self.store.capabilities
+        if not capabilities.copies_trees:
+            ops = [op for op in ops if not isinstance(op, CopyTree)]
         conditional = capabilities.compare_and_set and (capabilities.atomic_batch or len(ops) == 1)
         if not conditional:
             ops = [
@@ -288,8 +305,11 @@ class StoreStateMachine(RuleBasedStateMachine):
 
 
 def _partition(op: Op) -> str | None:
-    if isinstance(op, (Reclaim, CopyTree)):
+    if isinstance(op, Reclaim):
         return None
+    if isinstance(op, CopyTree):
+        home = keys.tree_partition(op.source)
+        return home if home == keys.tree_partition(op.target) else None
     if isinstance(op, DropTree):
         return keys.tree_partition(op.namespace)
     return keys.partition(op.namespace, getattr(op, "key", ""))

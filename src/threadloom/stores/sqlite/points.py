@@ -23,7 +23,7 @@ from threadloom.stores.sqlite.schema import STATE, State
 MOST = 128
 """Operations that go at once."""
 KINDS = frozenset({Put, Patch, Check})
-"""What `Writing` can do."""
+"""What `Stepwise` and `AtOnce` can do."""
 
 _Place = tuple[Namespace, str]
 
@@ -34,7 +34,7 @@ def are_reads(ops: Sequence[Op]) -> bool:
 
 
 def are_writes(ops: Sequence[Op]) -> bool:
-    """Whether `Writing` can apply a batch."""
+    """Whether `AtOnce` may be able to apply a batch."""
     return 0 < len(ops) <= MOST and KINDS.issuperset(map(type, ops))
 
 
@@ -114,18 +114,14 @@ class _Row:
         self.changed = False
 
 
-class Unfit(Exception):
-    """A batch needs more than one statement to be written."""
-
-
-class Writing:
+class _Writing:
     """A batch of puts, patches and checks against one connection.
 
     Args:
-        connection: in a write transaction, or in none for `at_once`.
+        connection: in a write transaction, or in none for `AtOnce`.
         now: the store's time, in microseconds since the epoch.
         numbers: the numbers of namespaces.
-        state: what was given out before, in a write transaction.
+        state: what was given out before, if that is known.
     """
 
     def __init__(
@@ -142,9 +138,6 @@ class Writing:
         self._version = 0
         self._tid = 0
         self._rows: dict[_Place, _Row | None] = {}
-        self._entered: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
-        self._forgotten: list[tuple[int, str]] = []
-        self._one_statement = False
         self._wrote = False
 
     @property
@@ -155,43 +148,13 @@ class Writing:
             return self._state
         return self._state._replace(seq=self._version, tid=self._tid)
 
-    def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
-        """Run a batch in a write transaction; the results are the operations', in order."""
-        assert self._state is not None
-        self._numbers.find_all({op.namespace for op in ops})
-        self._load(ops)
-        results = self._apply_all(ops)
-        if self._forgotten:
-            search.forget(self._connection, self._forgotten)
-        self._store()
-        for (namespace, key), doc, old in self._entered:
-            listing.enter(self._connection, self._numbers.make(namespace), key, doc, old)
-        return results
+    def _forget(self, number: int, text: str) -> None:
+        """A text that the index may know is not there any more."""
+        raise NotImplementedError
 
-    def at_once(self, ops: Sequence[Put | Patch | Check], seq: int) -> list[Any] | None:
-        """Run a batch by one statement that reads and one that writes, and is a transaction.
-
-        None, and nothing was done, where somebody else has written since version `seq` was given
-        out, or where one statement cannot do it.
-        """
-        self._one_statement = True
-        numbers = self._numbers.known
-        if not all(
-            numbers.get(op.namespace) is not None if type(op) is Put else op.namespace in numbers
-            for op in ops
-        ):
-            return None
-        self._load(ops)
-        state = self._state
-        if state is None or state.seq != seq or state.format != len(schema.MIGRATIONS):
-            return None
-        try:
-            results = self._apply_all(ops)
-        except Unfit:
-            return None
-        if self._tid - state.fed >= search.BACKLOG or not self._store(state):
-            return None
-        return results
+    def _list(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        """A session's document has changed, from `old` if that is known."""
+        raise NotImplementedError
 
     def _apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
         assert self._state is not None
@@ -255,7 +218,7 @@ class Writing:
         new.changed = True
         self._rows[place] = new
         if keys.is_sessions(op.namespace):
-            self._enter(place, op.doc or {}, None)
+            self._list(place, op.doc or {}, None)
         return self._version
 
     def _patch(self, place: _Place, op: Patch, live: _Row | None) -> int | None:
@@ -272,14 +235,8 @@ class Writing:
         live.ver = self._version
         live.changed = True
         if keys.is_sessions(op.namespace):
-            self._enter(place, doc, old)
+            self._list(place, doc, old)
         return self._version
-
-    def _enter(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
-        """Note a session's document for listings; the statement that writes knows its time."""
-        if self._one_statement and (old is None or not listing.only_later(old, doc)):
-            raise Unfit
-        self._entered.append((place, doc, old))
 
     def _text_number(self, row: _Row | None, text: str | None) -> int | None:
         """The number of a record's text after it changes to `text`."""
@@ -287,10 +244,7 @@ class Writing:
             if row.text == text:
                 return row.tid
             if row.text is not None:
-                if not self._one_statement:
-                    self._forgotten.append((row.tid, row.text))
-                elif self._state is None or row.tid <= self._state.fed:
-                    raise Unfit
+                self._forget(row.tid, row.text)
         if text is None:
             return None
         self._tid += 1
@@ -319,6 +273,76 @@ class Writing:
             values += (state.seq, state.tid, state.fed, state.format)
         self._wrote = self._connection.execute(statement, values).rowcount == count
         return self._wrote
+
+
+class Stepwise(_Writing):
+    """A batch in a write transaction; `state` is given."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, now: int, numbers: Numbers, state: State
+    ) -> None:
+        super().__init__(connection, now, numbers, state)
+        self._forgotten: list[tuple[int, str]] = []
+        self._listed: list[tuple[_Place, Mapping[str, Any], Mapping[str, Any] | None]] = []
+
+    def apply_all(self, ops: Sequence[Put | Patch | Check]) -> list[Any]:
+        """Run it; the results are the operations', in order."""
+        self._numbers.find_all({op.namespace for op in ops})
+        self._load(ops)
+        results = self._apply_all(ops)
+        if self._forgotten:
+            search.forget(self._connection, self._forgotten)
+        self._store()
+        for (namespace, key), doc, old in self._listed:
+            listing.enter(self._connection, self._numbers.make(namespace), key, doc, old)
+        return results
+
+    def _forget(self, number: int, text: str) -> None:
+        self._forgotten.append((number, text))
+
+    def _list(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        self._listed.append((place, doc, old))
+
+
+class AtOnce(_Writing):
+    """A batch by one statement that reads and one that writes, and is a transaction."""
+
+    def apply_all(self, ops: Sequence[Put | Patch | Check], seq: int) -> list[Any] | None:
+        """Run it; the results are the operations', in order.
+
+        None, and nothing was done, where somebody else has written since version `seq` was given
+        out, or where one statement cannot do it.
+        """
+        numbers = self._numbers.known
+        if not all(
+            numbers.get(op.namespace) is not None if type(op) is Put else op.namespace in numbers
+            for op in ops
+        ):
+            return None
+        self._load(ops)
+        state = self._state
+        if state is None or state.seq != seq or state.format != len(schema.MIGRATIONS):
+            return None
+        try:
+            results = self._apply_all(ops)
+        except _Unfit:
+            return None
+        if self._tid - state.fed >= search.BACKLOG or not self._store(state):
+            return None
+        return results
+
+    def _forget(self, number: int, text: str) -> None:
+        if self._state is None or number <= self._state.fed:
+            raise _Unfit
+
+    def _list(self, place: _Place, doc: Mapping[str, Any], old: Mapping[str, Any] | None) -> None:
+        # The statement that writes notes a session's time, and nothing else of it.
+        if old is None or not listing.only_later(old, doc):
+            raise _Unfit
+
+
+class _Unfit(Exception):
+    """A batch needs more than one statement to be written."""
 
 
 def _lives(row: _Row, now: int) -> bool:

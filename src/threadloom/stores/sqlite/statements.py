@@ -80,7 +80,7 @@ class Transaction:
         return results
 
     def _write(self, ops: Sequence[Any]) -> list[Any]:
-        batch = points.Writing(self._connection, self._now, self._numbers, self._state)
+        batch = points.Stepwise(self._connection, self._now, self._numbers, self._state)
         results = batch.apply_all(ops)
         self._state = self._state._replace(tid=batch.state.tid)
         return results
@@ -321,7 +321,7 @@ class Transaction:
 def _together(op: Op) -> type | None:
     if type(op) is Get:
         return Get
-    return points.Writing if type(op) in points.KINDS else None
+    return points.Stepwise if type(op) in points.KINDS else None
 
 
 def _decoded(doc: str | None) -> dict[str, Any] | None:

@@ -185,8 +185,8 @@ class SQLiteStore(Store):
     def _write_at_once(self, connection: sqlite3.Connection, ops: Batch) -> Results | None:
         """A usual batch, where nobody wrote since this store did; otherwise None."""
         seq = self._last_seq
-        batch = points.Writing(connection, self.now(), Numbers(connection, self._namespaces))
-        results = batch.at_once(ops, seq)  # type: ignore[arg-type]
+        batch = points.AtOnce(connection, self.now(), Numbers(connection, self._namespaces))
+        results = batch.apply_all(ops, seq)  # type: ignore[arg-type]
         if results is not None:
             self._last_seq = batch.state.seq
         return results

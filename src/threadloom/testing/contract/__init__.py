@@ -51,12 +51,12 @@ class StoreContract(
 
     Every test gets an empty store and runs three times: with `execute`, with `aexecute`, and
     written with one and read with the other. Nothing is skipped. A test that needs
-    `compare_and_set` or `atomic_batch` passes on a store that does not declare it only if
-    that store refuses with `UnsupportedByStore`; likewise `execute` where `async_only` is
-    declared. A store without `atomic_batch` refuses batches that write and expect something,
-    and may apply others one operation after another. What is said about cost
-    (`ordered_scan`, `indexed_filters`, `full_text`) makes no difference here: the operations
-    must work, fast or slow.
+    `compare_and_set`, `atomic_batch` or `copies_trees` passes on a store that does not declare
+    it only if that store refuses with `UnsupportedByStore`; likewise `execute` where
+    `async_only` is declared. A store without `atomic_batch` refuses batches that write and
+    expect something, and may apply others one operation after another. What is said about
+    cost (`ordered_scan`, `indexed_filters`, `full_text`) makes no difference here: the
+    operations must work, fast or slow.
     """
 
 

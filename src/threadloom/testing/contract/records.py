@@ -163,6 +163,7 @@ class RecordContract(ContractBase):
 
     # CopyTree
 
+    @needs("copies_trees")
     def test_copy_tree_copies_a_namespace_and_all_below(self, db: Driver) -> None:
         inside = [("a",), ("a", "b"), ("a", "b", "c")]
         for namespace in (*inside, ("ab",), ("b",), ("b", "x")):
@@ -180,6 +181,7 @@ class RecordContract(ContractBase):
         assert db.one(CopyTree(("nowhere",), ("b",))) == 0
         assert len(db.one(Match((), "word"))) == 4
 
+    @needs("copies_trees")
     def test_copies_and_originals_share_nothing(self, db: Driver) -> None:
         db(Put(("a", "b"), "1", doc={"n": 1}, text="old"))
         db.one(CopyTree(("a",), ("c",)))
@@ -193,6 +195,7 @@ class RecordContract(ContractBase):
         assert db.one(Match((), "new")) == []
         assert len(db.one(Scan(("c", "b")))) == 2
 
+    @needs("copies_trees")
     @needs("compare_and_set")
     @needs("atomic_batch")
     def test_a_copy_is_of_its_batch(self, db: Driver) -> None:
@@ -209,12 +212,14 @@ class RecordContract(ContractBase):
         assert results[1] == 2
         assert [(record.key, record.doc) for record in results[3]] == [("1", {"n": 2}), ("2", None)]
 
+    @needs("copies_trees")
     def test_expired_records_are_not_copied(self, db: Driver) -> None:
         now = db.clock.micros
         db(Put(("a",), "gone", expires_at=now), Put(("a",), "soon", expires_at=now + 1))
         assert db.one(CopyTree(("a",), ("b",))) == 1
         assert [record.expires_at for record in db.one(Scan(("b",)))] == [now + 1]
 
+    @needs("copies_trees")
     def test_copies_that_cannot_be(self, db: Driver) -> None:
         db(Put(("a",), "1"), Put(("a", "b"), "1"))
         for source, target in (
