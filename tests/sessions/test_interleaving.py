@@ -188,6 +188,33 @@ def test_a_refused_message_of_another_history_keeps_its_id(store: Between) -> No
     assert shown == {"h1": "x", "m2": "x", "later": "mine"}
 
 
+def test_a_message_that_a_graph_streams_takes_the_place_of_the_last_one(store: Between) -> None:
+    inner = SessionManager(store.inner)
+    batch = 0
+    while True:
+        batch += 1
+        sessions = begin(store)
+        ours = AIMessage("streamed")
+        store.at = batch
+        store.action = lambda: inner.memory(ID, source="graph").append(message("later"))
+        assert sessions.memory(ID, source="graph").update_last(ours)
+        store.at = 0
+        messages = inner.memory(ID, source="graph").messages
+        shown = {item.id: item.content for item in messages}
+        if store.action is not None:
+            assert batch > 1
+            assert shown == {"m1": "x", "m2": "streamed"}
+            return
+        # Whichever came first, nothing is lost and nothing there twice.
+        assert shown in (
+            {"m1": "x", "m2": "streamed", "later": "x"},
+            {"m1": "x", "m2": "x", "later": "streamed"},
+        )
+        assert shown[ours.id] == "streamed"
+        assert len(messages) == 3
+        assert batch < 20
+
+
 @pytest.mark.parametrize("second", ["append shared", "remove_last", "clear", "rename", "for ever"])
 def test_a_copy_onto_a_history_counts_what_both_hold(store: Between, second: str) -> None:
     inner = SessionManager(store.inner)

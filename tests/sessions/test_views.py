@@ -189,6 +189,8 @@ async def test_the_channel_is_changed_like_a_history(sessions: SessionManager) -
     first = history.messages[0]
     history.add_messages([HumanMessage("other", id=first.id), AIMessage("more", id="m")])
     assert texts(history.messages) == ["other", "re one", "more"]
+    with pytest.raises(InvalidKey):
+        history.update_last(AIMessage("streamed", id=history.load()[0].id))
     assert history.update_last(AIMessage("streamed"))
     assert history.messages[-1] == AIMessage("streamed", id="m")
     assert texts(history.load(limit=2)) == ["re one", "streamed"]

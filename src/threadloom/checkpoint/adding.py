@@ -53,9 +53,7 @@ def change_messages(
     strict = replace(scope, on_conflict="raise")
     for number in range(_TRIES):
         (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
-        if session is None and not scope.implicit:
-            raise index.not_found(paths.id)
-        config = _config(paths, None)
+        config = _config(paths)
         found = yield from reading.get_tuple(cache, values, place, config)
         old: Checkpoint = empty_checkpoint() if found is None else found.checkpoint
         if found is not None and found.pending_writes:
@@ -73,6 +71,8 @@ def change_messages(
         after = edit(list(before))
         if len(after) == len(before) and all(map(_is, after, before)):
             return before
+        if session is None and not scope.implicit:
+            raise index.not_found(paths.id)
         version = next_version(old["channel_versions"].get(channel))
         # LangGraph looks for what comes next among the nodes that wait for one of these.
         updated = old.get("updated_channels")
@@ -109,11 +109,5 @@ def _is(one: object, other: object) -> bool:
     return one is other
 
 
-def _config(paths: SessionPaths, checkpoint_id: str | None) -> RunnableConfig:
-    return {
-        "configurable": {
-            "thread_id": paths.id,
-            "checkpoint_ns": "",
-            **({} if checkpoint_id is None else {"checkpoint_id": checkpoint_id}),
-        }
-    }
+def _config(paths: SessionPaths) -> RunnableConfig:
+    return {"configurable": {"thread_id": paths.id, "checkpoint_ns": ""}}

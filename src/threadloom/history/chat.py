@@ -172,6 +172,10 @@ class StoreChatMessageHistory(_Base):
 
         It keeps the time, and the id where the new one has none. Returns whether there was
         one to replace.
+
+        Raises:
+            InvalidKey: another message of the history has its id.
+            SerializationError: it is no message or cannot be stored.
         """
         return run(self._update_last(message), self._store)
 

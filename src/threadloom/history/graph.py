@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from langchain_core.messages import BaseMessage
 from langgraph.graph.message import add_messages
@@ -17,7 +16,6 @@ from threadloom.history.chat import StoreChatMessageHistory
 from threadloom.messages import MESSAGES
 from threadloom.ops import Get
 from threadloom.plans import Plan
-from threadloom.scope import Scope
 
 
 class GraphChatMessageHistory(StoreChatMessageHistory):
@@ -54,22 +52,29 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
 
     def _appended(self, added: list[BaseMessage]) -> Plan[None]:
         if added:
-            yield from self._change(
-                lambda before: add_messages(before, added),  # type: ignore[arg-type, return-value]
-                self._scope,
-            )
+            yield from self._change(lambda before: add_messages(before, added))  # type: ignore[arg-type, return-value]
 
     def _update_last(self, message: BaseMessage) -> Plan[bool]:
         (given,) = storing.only_messages([message])
+        return self._updated_last(given)
+
+    def _updated_last(self, given: BaseMessage) -> Plan[bool]:
+        new = given
 
         def edit(before: list[BaseMessage]) -> list[BaseMessage]:
+            nonlocal new
             if not before:
                 return before
-            if not given.id:
-                given.id = before[-1].id
-            return [*before[:-1], given]
+            *others, last = before
+            new = given if given.id else given.model_copy(update={"id": last.id})
+            if any(message.id == new.id for message in others):
+                raise storing.stands_elsewhere(new)
+            return [*others, new]
 
-        return self._had_some(edit)
+        before = yield from self._change(edit)
+        if before:
+            given.id = new.id
+        return bool(before)
 
     def _remove_last(self) -> Plan[bool]:
         return self._had_some(lambda before: before[:-1])
@@ -84,15 +89,13 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
         before = yield from self._change(lambda before: [])
         return len(before)
 
-    def _change(self, edit: Edit, scope: Scope | None = None) -> Plan[list[BaseMessage]]:
-        """Change the conversation; without a scope by an edit that leaves an empty one empty."""
-        puts = life.puts_under_way(self._store)
+    def _change(self, edit: Edit) -> Plan[list[BaseMessage]]:
         return change_messages(
-            scope or replace(self._scope, implicit=True),  # which then begins no session
+            self._scope,
             cache_of(self._store),
             self._values,
             self._paths,
             self._channel,
             edit,
-            life.Patience(puts, blocked=None),
+            life.Patience(life.puts_under_way(self._store), blocked=None),
         )

@@ -11,7 +11,6 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.head_messages import head_ids
-from threadloom.errors import InvalidKey
 from threadloom.history.records import FIRST, LAST, time_of
 from threadloom.history.state import STATE
 from threadloom.history.storing import (
@@ -22,6 +21,7 @@ from threadloom.history.storing import (
     put_entry,
     put_message,
     read_message,
+    stands_elsewhere,
     with_ids,
 )
 from threadloom.history.summary import SUMMARY
@@ -190,7 +190,7 @@ def update_last(
             new_key = message_key(message.id or "")
             (taken,) = yield [Get(paths.memory_index, new_key)]
             if taken is not None:
-                raise InvalidKey(f"message {message.id!r} stands elsewhere in the history already")
+                raise stands_elsewhere(message)
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
             change.ops.append(Check(paths.memory_index, new_key, ABSENT))
         change.ops.append(put_entry(paths, message, last.key))

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.errors import CorruptRecord, SerializationError
+from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
 from threadloom.keys import SessionPaths, is_storable, message_key, storable
 from threadloom.messages import text_of, tokens_of
 from threadloom.ops import Expect, Put, Record
@@ -106,3 +106,8 @@ def only_messages(messages: Any) -> list[BaseMessage]:
         if message.id is not None and not isinstance(message.id, str):
             raise SerializationError(f"a message's id is a string, got {message.id!r}")
     return list(messages)
+
+
+def stands_elsewhere(message: BaseMessage) -> InvalidKey:
+    """The error for a message in the place of the last one, whose id another one has."""
+    return InvalidKey(f"message {message.id!r} stands elsewhere in the history already")

@@ -67,7 +67,7 @@ class State(NamedTuple):
         return versions
 
 
-class Standing(NamedTuple):
+class Progress(NamedTuple):
     """How much of a thread the target has.
 
     Attributes:
@@ -83,7 +83,7 @@ class Standing(NamedTuple):
     replay: bool = False
 
 
-def look(target: Target, thread: str, outline: Outline) -> Standing:
+def look(target: Target, thread: str, outline: Outline) -> Progress:
     """See how much of a thread is in the target.
 
     Raises:
@@ -92,11 +92,11 @@ def look(target: Target, thread: str, outline: Outline) -> Standing:
     session = target.manager.get_session(thread)
     mark = None if session is None else session.metadata.get(MARK)
     if session is None:
-        return Standing("migrated", {})
+        return Progress("migrated", {})
     if not isinstance(mark, dict):
         return _look_unmarked(target, session)
     if mark.get("complete") and mark.get("digest") == outline.digest:
-        return Standing("skipped", {})
+        return Progress("skipped", {})
     stored: dict[str, frozenset[str]] = {}
     for ns, order in outline.orders.items():
         head = target.saver.get_tuple(_config(thread, ns))
@@ -113,22 +113,22 @@ def look(target: Target, thread: str, outline: Outline) -> Standing:
     if mark.get("digest") == outline.digest or (
         mark.get("complete") and mark.get("checkpoints") == count
     ):
-        return Standing(outcome, stored, replay=mark.get("digest") != outline.digest)
+        return Progress(outcome, stored, replay=mark.get("digest") != outline.digest)
     exact = {
         ns: frozenset(id for id in order.ids if target.saver.get_tuple(_config(thread, ns, id)))
         for ns, order in outline.orders.items()
     }
-    return Standing(outcome, exact, whole_order=False, replay=True)
+    return Progress(outcome, exact, whole_order=False, replay=True)
 
 
-def _look_unmarked(target: Target, session: SessionInfo) -> Standing:
+def _look_unmarked(target: Target, session: SessionInfo) -> Progress:
     newest = next(target.saver.list(_config(session.id, None), limit=1), None)
     if newest is not None or session.message_count or session.turn_count:
         raise Refused(
             "the target has a session of this id with other content. Delete or fork it there, or "
             "migrate into another store"
         )
-    return Standing("migrated", {})
+    return Progress("migrated", {})
 
 
 class Transfer:
@@ -165,15 +165,15 @@ class Transfer:
 
     def _thread(self, id: str, size: int, tick: Tick) -> ThreadReport:
         outline = self._source.outline(id)
-        standing = look(self._target, id, outline)
-        if standing.outcome == "skipped":
+        progress = look(self._target, id, outline)
+        if progress.outcome == "skipped":
             return ThreadReport(id=id, outcome="skipped", bytes=size)
         mark: dict[str, Any] = {
             "source": "langgraph-sqlite",
             "file": self._source.path.name,
             "complete": False,
-            "update": standing.outcome == "updated",
-            "digest": outline.digest if standing.whole_order else None,
+            "update": progress.outcome == "updated",
+            "digest": outline.digest if progress.whole_order else None,
         }
         walks = [
             _Walk(self._source, self._target, self._decoder, id, ns, order)
@@ -182,7 +182,7 @@ class Transfer:
         begun = False
         checkpoints = writes = 0
         for walk in walks:
-            stored = standing.stored.get(walk.ns, frozenset())
+            stored = progress.stored.get(walk.ns, frozenset())
             newest = max((at for at, one in enumerate(walk.order.ids) if one in stored), default=-1)
             for at, one in enumerate(walk.order.ids):
                 state = walk.read(one)
@@ -193,7 +193,7 @@ class Transfer:
                 if values is not None:
                     walk.put(one, state, values)
                     checkpoints += 1
-                if one not in stored or standing.replay or at == newest:
+                if one not in stored or progress.replay or at == newest:
                     writes += walk.put_writes(one)
                 tick(outline.sizes[walk.ns, one])
         done = {
@@ -206,7 +206,7 @@ class Transfer:
         self._target.manager.update_session(id, metadata={MARK: done})
         return ThreadReport(
             id=id,
-            outcome=standing.outcome,
+            outcome=progress.outcome,
             checkpoints=checkpoints,
             writes=writes,
             bytes=size,

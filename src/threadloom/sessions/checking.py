@@ -6,7 +6,7 @@ Nothing of the application's is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -14,7 +14,7 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.elements import text_in
-from threadloom.checkpoint.head_messages import head_messages, shared_with_history
+from threadloom.checkpoint.head_messages import head_messages
 from threadloom.checkpoint.header import Apart, Header, Inline
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import (
@@ -292,20 +292,21 @@ def _counts(
     graph = (0, 0)
     try:
         graph = (stored.header.counts or (0, 0)) if stored is not None else (0, 0)
-        messages: list[BaseMessage] = []
+        ids: Collection[str] = ()
         if stored is not None and entries:
             messages, _ = yield from head_messages(
                 values, found.paths, checkpoint_id=stored.id, opaque=True
             )
-        shared = yield from shared_with_history(found.paths, session.session, messages)
+            ids = {message_key(message.id) for message in messages if message.id}
     except (CorruptRecord, UnsupportedByStore):
         return  # named above, or only its graph can tell
+    shared = history.counts([entry for entry in entries if entry.key in ids])
     expected = {
         "graph_messages": graph[0],
         "graph_tokens": graph[1],
         **history.counts(entries),
-        "shared_messages": shared[0],
-        "shared_tokens": shared[1],
+        "shared_messages": shared["history_messages"],
+        "shared_tokens": shared["history_tokens"],
     }
     wrong = {name: n for name, n in expected.items() if int(doc.get(name) or 0) != n}
     if wrong:

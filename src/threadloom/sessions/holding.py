@@ -31,7 +31,7 @@ from threadloom.store import Store
 logger = logging.getLogger("threadloom.sessions")
 T = TypeVar("T")
 
-LEASE: Final = timedelta(seconds=30)
+DEFAULT_LEASE: Final = timedelta(seconds=30)
 _RENEWALS: Final = 3
 """How often a lease is renewed while it lasts."""
 _FIRST_LOOK, _LAST_LOOK = 0.02, 0.25

@@ -134,19 +134,19 @@ def read(paths: SessionPaths) -> Plan[Moved | None]:
         return Moved(paths.id, session.version, _resting(session.body()), parts)
 
 
-class Standing(NamedTuple):
+class Edition(NamedTuple):
     """What tells whether a session has changed since it was read."""
 
     version: int
     doc: dict[str, Any]
 
 
-def is_at(paths: SessionPaths, standing: Standing) -> Plan[bool]:
+def is_at(paths: SessionPaths, edition: Edition) -> Plan[bool]:
     """Whether a session is as it was when it was written down."""
     (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
     if session is None:
         return False
-    return Standing(session.version, _resting(session.body())) == standing
+    return Edition(session.version, _resting(session.body())) == edition
 
 
 def _part(paths: SessionPaths, record: Record) -> Part:
@@ -209,7 +209,7 @@ def _began(moved: Moved) -> int:
     return began if isinstance(began, int) else now_micros(None)
 
 
-def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, Standing], int]:
+def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, Edition], int]:
     """What a file that was written so far holds, for whoever goes on with it.
 
     Returns how its sessions stood, by their ids, the last line of each, and how many bytes are
@@ -219,12 +219,12 @@ def whole_lines(content: Iterable[bytes]) -> tuple[dict[str, Standing], int]:
         CorruptRecord: a line before the last one is damaged.
         SchemaTooNew: a newer Threadloom wrote it.
     """
-    found: dict[str, Standing] = {}
+    found: dict[str, Edition] = {}
     whole = 0
     for number, line in enumerate(content, start=1):
         if not line.endswith(b"\n"):
             break
         moved = Moved.of_line(line, f"line {number}")
-        found[moved.id] = Standing(moved.version, moved.doc)
+        found[moved.id] = Edition(moved.version, moved.doc)
         whole += len(line)
     return found, whole

@@ -242,7 +242,7 @@ def _ids(ids: Iterable[SessionRef]) -> list[str]:
     return list(dict.fromkeys(id_of(item) for item in ids))
 
 
-def _look(path: Path) -> tuple[dict[str, moving.Standing], int]:
+def _look(path: Path) -> tuple[dict[str, moving.Edition], int]:
     if not path.exists():
         return {}, 0
     with path.open("rb") as file:

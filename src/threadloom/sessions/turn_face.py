@@ -8,7 +8,7 @@ from threadloom.models import SessionInfo, SessionRef, SessionStatus
 from threadloom.sessions import turns
 from threadloom.sessions.arguments import duration
 from threadloom.sessions.base import Face
-from threadloom.sessions.holding import LEASE, TurnHolder
+from threadloom.sessions.holding import DEFAULT_LEASE, TurnHolder
 
 
 class TurnFace(Face):
@@ -20,7 +20,7 @@ class TurnFace(Face):
         *,
         turn_id: str | None = None,
         wait: float | timedelta | None = None,
-        lease: timedelta = LEASE,
+        lease: timedelta = DEFAULT_LEASE,
     ) -> TurnHolder:
         """Have a session for one turn, across threads, processes and machines.
 
