@@ -508,3 +508,114 @@ async def test_a_cut_at_a_checkpoint_goes_by_the_stores_time(
     fork = await call("fork_session", "t", checkpoint_id=here)
     found = await call("rewind_session", "t", checkpoint_id=here)
     assert texts(found.messages) == texts(sessions.messages(fork)) == ["early", "one", "re one"]
+
+
+def remembering(sessions: SessionManager) -> Any:
+    """A graph whose subgraph knows how often it was called."""
+    inner = StateGraph(Counted)
+    inner.add_node("x", lambda state: {"count": 1, "seen": [f"call {state.get('count', 0) + 1}"]})
+    inner.add_edge(START, "x")
+    builder = StateGraph(Nested)
+    remembers = inner.compile(checkpointer=True)
+    builder.add_node("inner", lambda state: {"log": [remembers.invoke({"seen": []})["seen"][-1]]})
+    builder.add_edge(START, "inner")
+    return builder.compile(checkpointer=sessions.checkpointer())
+
+
+def head_of(graph: Any, id: str) -> str:
+    return str(graph.get_state(config(id)).config["configurable"]["checkpoint_id"])
+
+
+@pytest.mark.operation("rewind_session", "fork_session")
+async def test_what_was_undone_is_done_again(sessions: SessionManager, call: Call) -> None:
+    graph = remembering(sessions)
+    heads = []
+    for number in range(3):
+        graph.invoke({"log": [f"u{number}"]}, config("t"))
+        heads.append(head_of(graph, "t"))
+    await call("rewind_session", "t", checkpoint_id=heads[0])
+    cut = await call("fork_session", "t", checkpoint_id=heads[2])
+    await call("rewind_session", "t", checkpoint_id=heads[2])
+    for which in (cut.config, config("t")):
+        assert graph.invoke({"log": ["more"]}, which)["log"][-1] == "call 4"
+
+
+@pytest.mark.operation("rewind_session")
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+async def test_a_rewind_to_where_a_rewind_has_led(
+    sessions: SessionManager, call: Call, durability: Any
+) -> None:
+    graph = remembering(sessions)
+    graph.invoke({"log": ["u"]}, config("t"), durability=durability)
+    for _ in range(3):
+        await call("rewind_session", "t", checkpoint_id=head_of(graph, "t"))
+    log = graph.invoke({"log": ["more"]}, config("t"), durability=durability)["log"]
+    assert log[-1] == "call 2"
+
+
+@pytest.mark.operation("rewind_session", "prune")
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+async def test_subgraphs_can_go_back_as_far_as_a_prune_leaves_the_graph(
+    sessions: SessionManager, call: Call, count: int, durability: Any
+) -> None:
+    graph = remembering(sessions)
+    for number in range(3):
+        graph.invoke({"log": [f"u{number}"]}, config("t"), durability=durability)
+    await call("prune", ["t"], keep_last=count)
+    left = [
+        (state.config["configurable"]["checkpoint_id"], state.values["log"])
+        for state in graph.get_state_history(config("t"))
+    ]
+    assert len(left) == (min(count, 3) if durability == "exit" else count)
+    for id, log in left:
+        await call("rewind_session", "t", checkpoint_id=id)
+        calls = sum(word.startswith("call") for word in log)
+        said = graph.invoke({"log": ["more"]}, config("t"), durability=durability)["log"]
+        assert said[-1] == f"call {calls + 1}"
+
+
+@pytest.mark.operation("rewind_session")
+async def test_what_subgraphs_did_can_be_seen_when_all_of_it_is_undone(
+    sessions: SessionManager, call: Call
+) -> None:
+    graph = nested(sessions, persistent=True)
+    graph.invoke({"log": ["in"]}, config("t") | {"metadata": {"run_id": "one"}})
+    first = list(graph.get_state_history(config("t")))[-1]
+    graph.invoke(Command(resume="yes"), config("t") | {"metadata": {"run_id": "two"}})
+    before = {item[1]["id"] for item in dump(sessions, "t")}
+    await call("rewind_session", "t", checkpoint_id=first.config["configurable"]["checkpoint_id"])
+    assert before < {item[1]["id"] for item in dump(sessions, "t")}
+    saver = sessions.checkpointer()
+    assert saver.get_tuple(config("t", checkpoint_ns="inner")) is None
+    for delete in (
+        lambda: saver.delete_for_runs(["two"]),
+        lambda: sessions.prune(["t"], keep_last=1),
+    ):
+        left = len([item for item in dump(sessions, "t") if item[0] == "inner"])
+        delete()
+        assert 0 < len([item for item in dump(sessions, "t") if item[0] == "inner"]) < left
+        assert saver.get_tuple(config("t", checkpoint_ns="inner")) is None
+
+
+@pytest.mark.operation("rewind_session")
+async def test_a_message_that_is_added_in_the_middle_of_a_run(
+    sessions: SessionManager, call: Call
+) -> None:
+    calls: list[str] = []
+    graph = chat(sessions, calls)
+    graph.invoke(say("one"), config("t"))
+    await call("rewind_session", "t", messages=1)
+    sessions.memory("t", source="graph").append(HumanMessage("by the way"))
+    assert graph.get_state(config("t")).next == ("answer",)
+    graph.invoke(None, config("t"))
+    assert calls == ["one", "by the way"]
+    assert texts(sessions.messages("t")) == ["one", "by the way", "re by the way"]
+
+
+async def test_a_change_that_changes_nothing_puts_nothing(sessions: SessionManager) -> None:
+    memory = sessions.memory("t", source="graph")
+    assert not memory.update_last(HumanMessage("nobody"))
+    assert not memory.remove_last()
+    assert memory.clear_messages() == 0
+    assert sessions.get_session("t") is None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
@@ -19,8 +19,36 @@ from threadloom.checkpoint.versions import is_version
 from threadloom.errors import CheckpointNotFound
 from threadloom.keys import SessionPaths
 from threadloom.messages import MESSAGES
+from threadloom.ops import Doc
 from threadloom.plans import Plan
 from threadloom.values import Values
+
+_COPY_OF: Final = "copy_of"
+
+
+class Way(NamedTuple):
+    """A checkpoint of the graph itself and its ancestors, nearest first.
+
+    Attributes:
+        steps: these checkpoints.
+        places: where they are, by id.
+        alike: the same, also by the ids of what they are copies of.
+    """
+
+    steps: Sequence[Stored]
+    places: Mapping[str, int]
+    alike: Mapping[str, int]
+
+
+def copy_of(stored: Stored) -> str | None:
+    """The id of the checkpoint that a rewind has made this one of."""
+    found: str | None = (stored.record.doc or {}).get(_COPY_OF)
+    return found
+
+
+def doc_of_copy(stored: Stored) -> Doc:
+    """The document of a copy that a rewind makes of a checkpoint."""
+    return {**(stored.record.doc or {}), _COPY_OF: stored.id}
 
 
 class Graph:
@@ -130,24 +158,61 @@ class Graph:
         """Whether another checkpoint of the graph, which was read whole, goes on from this one."""
         return any(other.parent == stored.id for other in self._stored.values())
 
-    def made_on(self, whole: WholeNamespace, way: Sequence[Stored], *, last: bool) -> list[Stored]:
+    def way(self, stored: Stored) -> Plan[Way]:
+        """The way to a checkpoint of the graph itself."""
+        steps = yield from self.trail.path(stored)
+        alike = {id: place for place, step in enumerate(steps) for id in self._alike(step)}
+        return Way(steps, {step.id: place for place, step in enumerate(steps)}, alike)
+
+    def made_on(self, whole: WholeNamespace, way: Way, *, last: bool) -> list[Stored]:
         """The checkpoints of a subgraph that were made on the way to one of the graph's.
 
+        They come in the order of the way, so that the last is how the way has left the subgraph.
+        That need not be the newest: a rewind further back has put a copy of an older one since.
         All namespaces have to be read whole.
 
         Args:
             whole: the subgraph's namespace.
-            way: that checkpoint and its ancestors, nearest first.
+            way: the way to that checkpoint.
             last: whether what was run from that checkpoint itself counts as well.
         """
-        runs = {stored.id for stored in (way if last else way[1:])}
-        reached = {stored.id for stored in way}
-        return [
+        made: list[tuple[int, int, Stored]] = []
+        for stored in whole.stored.values():
+            root = self._root_of(whole, stored)
+            if root is None:
+                continue
+            place = way.places.get(root)
+            if place is None and (after := way.alike.get(self._stored_after(root))) is not None:
+                place = after + 1
+            if place is not None and (place or last):
+                made.append((-place, stored.seq, stored))
+        if not made:
+            return self._made_before(whole, way.steps[-1])
+        return [stored for *_, stored in sorted(made, key=lambda item: item[:2])]
+
+    def _made_before(self, whole: WholeNamespace, first: Stored) -> list[Stored]:
+        """What a subgraph made before the first checkpoint that a prune has left of a way."""
+        began = made_at(first.id)
+        if began is None or int(self._metadata(first).get("step") or 0) < 0:
+            return []
+        made = [
             stored
             for stored in whole.stored.values()
-            if (root := self._root_of(whole, stored)) in runs
-            or (root is not None and self._stored_after(root) in reached)
+            if self._root_of(whole, stored) not in self._stored
+            and (at := made_at(stored.id)) is not None
+            and at < began
         ]
+        return sorted(made, key=lambda item: item.seq)
+
+    def _alike(self, stored: Stored) -> Iterator[str]:
+        """The id of a checkpoint, and those of what it is a copy of."""
+        seen: set[str] = set()
+        step: Stored | None = stored
+        while step is not None and (id := copy_of(step)) is not None and id not in seen:
+            seen.add(id)
+            yield id
+            step = self._stored.get(id)
+        yield stored.id
 
     def _root_of(self, whole: WholeNamespace, stored: Stored) -> str | None:
         place = whole.place.ns, stored.id
@@ -157,21 +222,21 @@ class Graph:
         found: str | None = self._parents[place]
         return found
 
-    def _stored_after(self, id: str) -> str | None:
-        """The first checkpoint that was stored after one that never was.
+    def _stored_after(self, id: str) -> str:
+        """The first checkpoint that was stored after one that is not; empty if there is none.
 
         With `durability="exit"` a run stores its last checkpoint only, and what its subgraphs
         stored names others.
         """
         made = made_at(id)
         if made is None or id in self._stored:
-            return None
+            return ""
         if self._made is None:
             self._made = sorted(
                 (at, other) for other in self._stored if (at := made_at(other)) is not None
             )
         place = bisect_left(self._made, (made, ""))
-        return self._made[place][1] if place < len(self._made) else None
+        return self._made[place][1] if place < len(self._made) else ""
 
 
 def read_graph(values: Values, paths: SessionPaths, session: WholeSession) -> Plan[Graph]:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from langgraph.checkpoint.base.id import uuid6
 
 from threadloom.checkpoint import layout
-from threadloom.checkpoint.graph_state import Graph
+from threadloom.checkpoint.graph_state import Graph, doc_of_copy
 from threadloom.checkpoint.header import ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace
@@ -48,15 +48,14 @@ def rewind(values: Values, graph: Graph, target: Stored, now: int) -> Plan[Undon
     assert graph.root is not None
     undone = Undone()
     subgraphs = [whole for whole in graph.namespaces if not whole.place.is_root]
-    way = (yield from graph.trail.path(target)) if subgraphs else []
+    way = (yield from graph.way(target)) if subgraphs else None
     for whole in subgraphs:
-        kept = graph.made_on(whole, way, last=False)
-        newest = max(kept, key=lambda item: item.seq, default=None)
-        if newest is None:
+        kept = [] if way is None else graph.made_on(whole, way, last=False)
+        if not kept:
             if whole.head.id is not None:
                 undone.ops.append(_put_head(whole, whole.head._replace(id=None)))
-        elif newest.id != whole.head.id:
-            head, record = sibling(values, whole, newest)
+        elif kept[-1].id != whole.head.id:
+            head, record = sibling(values, whole, kept[-1])
             undone.ops += (record, _put_head(whole, head))
     head, record = sibling(values, graph.root, target)
     counts = target.header.counts
@@ -96,7 +95,7 @@ def sibling(values: Values, whole: Headed, target: Stored) -> tuple[Head, Put]:
     record = Put(
         whole.place.records(),
         layout.checkpoint_key(id),
-        doc=target.record.doc,
+        doc=doc_of_copy(target),
         blob=encode_header(new),
         expect=ABSENT,
     )
@@ -149,8 +148,8 @@ def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: in
     """
     assert graph.root is not None
     has_children = graph.has_children(target)
-    way = yield from graph.trail.path(target)
-    kept = {stored.id for stored in (way[1:] if has_children else way)}
+    way = yield from graph.way(target)
+    kept = {stored.id for stored in way.steps[1 if has_children else 0 :]}
     forked = Forked()
     shown: list[Put | Patch] = []
     for whole in graph.namespaces:
@@ -169,10 +168,9 @@ def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: in
             head = head.with_growth(0 if counts is None else counts[0], now)
         else:
             stays = graph.made_on(whole, way, last=not has_children)
-            newest = max(stays, key=lambda item: item.seq, default=None)
-            if newest is None:
+            if not stays:
                 continue
-            head = whole.head._replace(id=newest.id)
+            head = whole.head._replace(id=stays[-1].id)
         if (status := _status(whole, head)) != "idle":
             head = head.with_mark(head.id or "", status)
         ids = {stored.id for stored in stays}
