@@ -202,7 +202,7 @@ def tombstone(paths: SessionPaths) -> Get:
 
 def not_found(id: str) -> SessionNotFound:
     """The error for an id that is no session."""
-    return SessionNotFound(f"there is no session {id!r}")
+    return SessionNotFound(f"there is no session {id!r}: create_session begins one")
 
 
 def deleted(id: str, what: str) -> SessionDeleted:

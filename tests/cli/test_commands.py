@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from typer.testing import CliRunner
 
 from threadloom import SessionManager, __version__
-from threadloom.cli import migrating, output, places
+from threadloom.cli import output, places
 from threadloom.cli.app import app
 from threadloom.cli.group import Fault
 
@@ -260,6 +260,8 @@ def test_stats_of_langgraphs_database(made: Path) -> None:
     assert (after["threads_tried"], after["of_all"], after["problems"]) == (1, True, [])
     assert "no thread 'nobody'" in fails(1, "stats", made, "nobody")
     assert "--tenant" in fails(2, "stats", made, "--tenant", "acme")
+    assert "--import nowhere" in fails(2, "stats", made, "--import", "nowhere")
+    assert Result("stats", made, "--import", "json").rows
     assert made.read_bytes() == before
     assert list(made.parent.iterdir()) == [made]
 
@@ -400,5 +402,5 @@ def test_imports_are_found_in_the_folder(tmp_path: Path, monkeypatch: Any) -> No
     (tmp_path / "wares_of_this_test.py").write_text("PRICE = 3\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(__import__("sys").path))
-    migrating._import(["wares_of_this_test", shapes.__name__])
+    places.import_modules(["wares_of_this_test", shapes.__name__])
     assert __import__("sys").modules["wares_of_this_test"].PRICE == 3

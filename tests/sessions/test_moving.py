@@ -240,7 +240,10 @@ async def test_damage_is_named(sessions: SessionManager, call: Call, tmp_path: P
     with pytest.raises(SchemaTooNew):
         await call("import_sessions", path)
     path.write_text("hello\n")
-    with pytest.raises(CorruptRecord):
+    with pytest.raises(CorruptRecord, match="line 1 is no exported session"):
+        await call("import_sessions", path)
+    path.write_bytes(whole[:-20])
+    with pytest.raises(CorruptRecord, match="is torn at its end"):
         await call("import_sessions", path)
 
 

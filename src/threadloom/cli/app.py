@@ -42,6 +42,10 @@ Store = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Tenant = Annotated[str | None, typer.Option(metavar="NAME", help="Whose sessions.")]
+Import = Annotated[
+    list[str] | None,
+    typer.Option("--import", metavar="MODULE", help="Where classes of values are."),
+]
 
 
 def _version(value: bool) -> None:
@@ -111,6 +115,7 @@ def stats(
     id: Annotated[
         str | None, typer.Argument(metavar="[ID]", help="One session instead of all.")
     ] = None,
+    import_: Import = None,
     tenant: Tenant = None,
     json: Json = False,
 ) -> None:
@@ -118,6 +123,7 @@ def stats(
     from threadloom.cli import places, statistics
 
     place = places.place(store)
+    places.import_modules(import_ or [])
     if place.is_langgraph:
         statistics.langgraph_statistics(place, id, tenant=tenant, as_json=json)
     else:
@@ -138,10 +144,7 @@ def migrate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Store nothing; tell how large it would be.")
     ] = False,
-    import_: Annotated[
-        list[str] | None,
-        typer.Option("--import", metavar="MODULE", help="Where classes of values are."),
-    ] = None,
+    import_: Import = None,
     tenant: Tenant = None,
     json: Json = False,
 ) -> int:

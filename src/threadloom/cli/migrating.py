@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import os
-import sys
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 from threadloom.cli import output
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
-from threadloom.cli.places import Place
+from threadloom.cli.places import Place, import_modules
 from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_sqlite
 from threadloom.migrate.source import holds_checkpoints
@@ -41,7 +39,7 @@ def migrate(
     """Bring LangGraph's threads over and print what became of them; returns the exit code."""
     path = _source(old)
     _check_target(path, new)
-    _import(imports)
+    import_modules(imports)
     label = "Trying out" if dry_run else "Migrating"
     check_url(new.url)
     with output.progress(label, quiet=as_json) as show:
@@ -119,22 +117,6 @@ def _exists(new: Place) -> bool:
 
 def _size(new: Place) -> int | None:
     return new.path.stat().st_size if new.path is not None and new.path.is_file() else None
-
-
-def _import(modules: Sequence[str]) -> None:
-    """Import what the application stores; its modules are looked for in this folder, too."""
-    if not modules:
-        return
-    sys.path.insert(0, str(Path.cwd()))
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except Exception as error:
-            raise Fault(
-                f"--import {module}: {type(error).__name__}: {error}. Run it where the application "
-                "is installed, or in its folder",
-                code=USAGE,
-            ) from error
 
 
 __all__ = ["migrate"]

@@ -1,7 +1,10 @@
-"""What STORE means on the command line: a URL, or a path to a file."""
+"""What arguments of the command line name: a store, and modules of the application."""
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -77,3 +80,19 @@ def place(store: str, argument: str = "STORE") -> Place:
 
 
 __all__ = ["Place", "place"]
+
+
+def import_modules(modules: Sequence[str]) -> None:
+    """Import what the application stores; its modules are looked for in this folder, too."""
+    if not modules:
+        return
+    sys.path.insert(0, str(Path.cwd()))
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            raise Fault(
+                f"--import {module}: {type(error).__name__}: {error}. Run it where the application "
+                "is installed, or in its folder",
+                code=USAGE,
+            ) from error

@@ -105,7 +105,8 @@ def look(target: Target, thread: str, outline: Outline) -> Progress:
         id = head.checkpoint["id"]
         if id not in order.parents:
             raise Refused(
-                f"the session went on in the target (checkpoint {id} is not in the source)"
+                f"the session went on in the target (checkpoint {id} is not in the source); delete "
+                "it there to bring the thread over anew"
             )
         stored[ns] = frozenset(order.ids[: order.ids.index(id) + 1])
     outcome: Outcome = "updated" if mark.get("complete") or mark.get("update") else "migrated"

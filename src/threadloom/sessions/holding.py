@@ -193,7 +193,8 @@ class TurnHolder:
 
     def _busy(self) -> SessionBusy:
         return SessionBusy(
-            f"session {self._paths.id!r} has another turn under way; waited {self._wait:g} s for it"
+            f"session {self._paths.id!r} has another turn under way; waited "
+            f"{self._wait:g} s for it (wait=SECONDS waits longer)"
         )
 
     def _given_up(self, taken: Taken) -> Plan[None]:

@@ -83,8 +83,14 @@ class Moved(NamedTuple):
             CorruptRecord: it is damaged.
             SchemaTooNew: a newer Threadloom wrote it.
         """
-        found = decode_doc(line)
-        form = found.get("threadloom")
+        try:
+            found = decode_doc(line)
+            form = found.get("threadloom")
+        except CorruptRecord as error:
+            what = "is no exported session" if line.endswith(b"\n") else "is torn at its end"
+            raise CorruptRecord(
+                f"{where} {what}: choose a file that export_sessions wrote, or export again"
+            ) from error
         if isinstance(form, int) and form > FORMAT:
             raise SchemaTooNew(
                 f"{where} was written by a newer Threadloom: pip install --upgrade threadloom"

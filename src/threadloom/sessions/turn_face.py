@@ -43,7 +43,7 @@ class TurnFace(Face):
         Raises:
             InvalidKey: an argument makes no sense.
             SessionNotFound: on entering, there is no such session.
-            SessionBusy: on entering, another turn is on, and waiting took too long.
+            SessionBusy: on entering, another `turn` is on, and waiting took too long.
             SessionConflict: on leaving, the turn was taken over meanwhile.
         """
         return TurnHolder(
@@ -55,7 +55,8 @@ class TurnFace(Face):
     ) -> SessionInfo:
         """Say how a session stands, for code that does without `turn`.
 
-        ``running`` again for the same turn keeps the time when it began.
+        It keeps nobody out: whoever begins a `turn` meanwhile gets the session. ``running``
+        again for the same turn keeps the time when it began.
 
         Args:
             id: which session.

@@ -82,7 +82,8 @@ def save(scope: Scope, values: Values, session: Session) -> Plan[SessionInfo]:
         if info.version and (record is None or record.version != info.version):
             found = "it is gone" if record is None else f"it is at {record.version} now"
             raise SessionConflict(
-                f"session {paths.id!r} was loaded at version {info.version}, but {found}"
+                f"session {paths.id!r} was loaded at version {info.version}, but {found}: "
+                "load it again"
             )
         now = scope.now()
         ops, counts = yield from _history(values, paths, record, given, now)
