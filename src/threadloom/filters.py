@@ -19,6 +19,53 @@ _ORDER = {"$gt", "$gte", "$lt", "$lte"}
 _OPERATORS = _ORDER | {"$eq", "$ne", "$contains", "$fields"}
 
 
+_DEEPEST = 200
+
+
+def check_filter(filter: Mapping[str, Any] | None) -> None:
+    """Refuse what is no filter, whatever documents there are.
+
+    Raises:
+        InvalidKey: an operator does not exist or has the wrong operand, a name is no text, or
+            it is nested deeper than documents can be.
+    """
+    if filter is not None and not isinstance(filter, Mapping):
+        raise InvalidKey(f"a filter is a mapping, got {type(filter).__name__}")
+    for name, wanted in (filter or {}).items():
+        _check_name(name)
+        _check_wanted(wanted, 0)
+
+
+def _check_wanted(wanted: Any, depth: int) -> None:
+    if not isinstance(wanted, Mapping):
+        return
+    if depth > _DEEPEST:
+        raise InvalidKey(f"a filter is nested deeper than {_DEEPEST}")
+    operators = any(isinstance(key, str) and key.startswith("$") for key in wanted)
+    for key, item in wanted.items():
+        _check_name(key)
+        if not operators:
+            _check_wanted(item, depth + 1)
+        elif key not in _OPERATORS:
+            raise _unknown(key)
+        elif key == "$fields":
+            if not isinstance(item, Mapping):
+                raise InvalidKey(f"$fields takes a mapping, got {type(item).__name__}")
+            for field, inner in item.items():
+                _check_name(field)
+                _check_wanted(inner, depth + 1)
+
+
+def _check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise InvalidKey(f"a field of a filter is named by a text, got {name!r:.80}")
+
+
+def _unknown(name: str) -> InvalidKey:
+    known = ", ".join(sorted(_OPERATORS))
+    return InvalidKey(f"unknown filter operator {name!r}; known: {known}")
+
+
 def matches(doc: Mapping[str, Any] | None, filter: Mapping[str, Any] | None) -> bool:
     """Whether a document passes a filter; no filter lets everything pass.
 
@@ -43,9 +90,7 @@ def _matches(value: Any, wanted: Any) -> bool:
 
 def _operator(value: Any, name: str, operand: Any) -> bool:
     if name not in _OPERATORS:
-        raise InvalidKey(
-            f"unknown filter operator {name!r}; known: {', '.join(sorted(_OPERATORS))}"
-        )
+        raise _unknown(name)
     if name == "$eq":
         return equal(value, operand)
     if name == "$ne":

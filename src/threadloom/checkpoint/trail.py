@@ -8,7 +8,7 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Place, Stored
 from threadloom.garbage import without_collection
 from threadloom.keys import AFTER_PARTS
-from threadloom.ops import Scan
+from threadloom.ops import Record, Scan
 from threadloom.plans import Plan
 
 _FIRST, _LARGEST = 64, 4096
@@ -34,12 +34,20 @@ class Trail:
 
     def find(self, id: str) -> Plan[Stored | None]:
         """A checkpoint, or None."""
-        if id not in self._known and not self._is_whole:
-            end = layout.checkpoint_key(id) + AFTER_PARTS
-            (records,) = yield [Scan(self.place.records(), end=end, reverse=True, limit=self._page)]
-            self._page = min(2 * self._page, _LARGEST)
-            with without_collection(len(records)):
-                self._known = layout.group(records) | self._known
+        key = layout.checkpoint_key(id)
+        read: list[Record] = []
+        # Its pending writes sort behind it: they may fill more than one page.
+        end = key + AFTER_PARTS
+        while id not in self._known and not self._is_whole:
+            limit = self._page
+            self._page = min(2 * limit, _LARGEST)
+            (page,) = yield [Scan(self.place.records(), end=end, reverse=True, limit=limit)]
+            read += page
+            with without_collection(len(read)):
+                self._known = layout.group(read) | self._known
+            if len(page) < limit or page[-1].key < key:
+                break  # it is not there
+            end = page[-1].key
         return self._known.get(id)
 
     def above(self, stored: Stored) -> Plan[Stored | None]:

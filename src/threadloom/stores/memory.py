@@ -13,7 +13,7 @@ from threadloom import keys
 from threadloom.clock import Clock
 from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import StoreClosed, StoreUnavailable, UnsupportedByStore
-from threadloom.filters import matches
+from threadloom.filters import check_filter, matches
 from threadloom.ops import (
     Check,
     CopyTree,
@@ -238,8 +238,10 @@ class _Work:
             case Scan():
                 return self._scan(op)
             case Query():
+                check_filter(op.filter)
                 return arranged(self._filtered(op), op)
             case Count():
+                check_filter(op.filter)
                 return sum(1 for _ in self._filtered(op))
             case Match():
                 return self._match(op)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from threadloom.keys import is_storable
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+")
 _ROOT = "$"
+_MOST = 32
+"""Conditions of one filter."""
 _LARGEST = 10**15
 _COLUMN = "CASE WHEN json_valid(r.doc) THEN {} = ? ELSE 1 END"
 
@@ -23,7 +26,7 @@ def conditions(filter: Mapping[str, Any] | None) -> tuple[list[str], list[Any]]:
     """Conditions on `r.doc` that a document meets if it passes a filter, and their parameters."""
     where: list[str] = []
     parameters: list[Any] = []
-    for path, wanted in _leaves(filter or {}, _ROOT, literal=False):
+    for path, wanted in islice(_leaves(filter or {}, _ROOT, literal=False), _MOST):
         if type(wanted) is bool:
             where.append(_COLUMN.format(f"json_type(r.doc, '{path}')"))
             parameters.append("true" if wanted else "false")
@@ -42,9 +45,10 @@ def _leaves(filter: Mapping[str, Any], path: str, *, literal: bool) -> Iterator[
         literal: whether no name in it is an operator.
     """
     for name, wanted in filter.items():
-        if name == "$eq" and not literal and path != _ROOT and _is_exact(wanted):
+        is_operator = not literal and path != _ROOT
+        if name == "$eq" and is_operator and _is_exact(wanted):
             yield path, wanted
-        elif name == "$fields" and not literal and isinstance(wanted, Mapping):
+        elif name == "$fields" and is_operator and isinstance(wanted, Mapping):
             yield from _leaves(wanted, path, literal=True)
         elif _PLAIN_NAME.fullmatch(name):
             below = f"{path}.{name}"

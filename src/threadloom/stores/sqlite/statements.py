@@ -10,7 +10,7 @@ from typing import Any
 from threadloom import keys
 from threadloom.documents import decode_doc
 from threadloom.errors import UnsupportedByStore
-from threadloom.filters import matches
+from threadloom.filters import check_filter, matches
 from threadloom.garbage import without_collection
 from threadloom.ops import (
     Check,
@@ -221,6 +221,7 @@ class Transaction:
     # Queries
 
     def _query(self, op: Query) -> list[Record]:
+        check_filter(op.filter)
         if op.limit is not None and op.limit <= 0:
             return []
         if keys.is_sessions(op.namespace) and not op.deep and op.order_by in listing.ORDERS:
@@ -258,6 +259,7 @@ class Transaction:
         return list(islice(passing, op.offset, end))
 
     def _count(self, op: Count) -> int:
+        check_filter(op.filter)
         if op.filter:
             return self._count_passing(op, op.filter)
         total = 0

@@ -137,9 +137,33 @@ class FilterContract(ContractBase):
         assert db.keys(query._replace(limit=4, offset=3)) == wanted[3:7]
         assert db.keys(query._replace(descending=True, limit=2)) == wanted[:-3:-1]
 
-    def test_an_unknown_operator_is_refused(self, db: Driver) -> None:
-        db.one(Put(NS, "k", doc={"v": 1}))
-        for filter in ({"v": {"$foo": 1}}, {"v": {"$gt": 0, "$or": []}}, {"v": {"$": 1}}):
-            for op in (Query(NS, filter=filter), Count(NS, filter=filter)):
-                with pytest.raises(InvalidKey):
-                    db.one(op)
+    def test_what_is_no_filter_is_refused_whatever_is_stored(self, db: Driver) -> None:
+        deep: Any = 1
+        for _ in range(1_200):
+            deep = {"v": deep}
+        no_filters: list[Any] = [
+            {"v": {"$foo": 1}},
+            {"v": {"$gt": 0, "$or": []}},
+            {"v": {"$": 1}},
+            {"w": 2, "v": {"$foo": 1}},
+            {"v": {"$fields": 1}},
+            {1: 2},
+            deep,
+        ]
+        for number in range(2):
+            for filter in no_filters:
+                for op in (Query(NS, filter=filter), Count(NS, filter=filter)):
+                    with pytest.raises(InvalidKey):
+                        db.one(op)
+            db.one(Put(NS, f"{number}", doc={"v": 1}))
+
+    def test_a_filter_of_many_fields(self, db: Driver) -> None:
+        doc = {f"f{number}": number for number in range(1_500)}
+        db(Put(NS, "1", doc=doc), Put(NS, "2", doc=doc | {"f1400": 0}))
+        assert db.keys(Query(NS, filter=doc)) == ["1"]
+        assert db.one(Count(NS, filter=doc)) == 1
+
+    def test_a_field_may_be_called_like_an_operator(self, db: Driver) -> None:
+        db(Put(NS, "1", doc={"$fields": {"x": 1}}), Put(NS, "2", doc={"$eq": 1}))
+        assert db.keys(Query(NS, filter={"$fields": {"x": 1}})) == ["1"]
+        assert db.keys(Query(NS, filter={"$eq": 1})) == ["2"]
