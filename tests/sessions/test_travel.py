@@ -22,7 +22,11 @@ from threadloom import (
     SessionNotFound,
     UnsupportedByStore,
 )
+from threadloom.checkpoint.graph_state import read_graph
+from threadloom.checkpoint.namespaces import read_session
+from threadloom.keys import SessionPaths
 from threadloom.ops import ListNamespaces, Scan
+from threadloom.plans import Plan, run
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -619,3 +623,100 @@ async def test_a_change_that_changes_nothing_puts_nothing(sessions: SessionManag
     assert not memory.remove_last()
     assert memory.clear_messages() == 0
     assert sessions.get_session("t") is None
+
+
+class Asked(TypedDict):
+    q: str
+    told: list[str]
+
+
+class Told(Asked):
+    heard: Annotated[list[str], operator.add]
+
+
+def hearing(sessions: SessionManager) -> Any:
+    """A graph whose subgraph tells all that it was ever asked; steps come before and after it."""
+    inner = StateGraph(Told)
+    inner.add_node(
+        "x", lambda state: {"heard": [state["q"]], "told": [*state.get("heard", []), state["q"]]}
+    )
+    inner.add_edge(START, "x")
+    builder = StateGraph(Asked)
+    builder.add_node("inner", inner.compile(checkpointer=True))
+    nodes = ("before", "inner", "after", "last")
+    for name in nodes:
+        if name != "inner":
+            builder.add_node(name, lambda state: {})
+    for one, other in zip((START, *nodes), nodes, strict=False):
+        builder.add_edge(one, other)
+    return builder.compile(checkpointer=sessions.checkpointer())
+
+
+def branched(sessions: SessionManager, durability: Any) -> Any:
+    """A graph that was asked, taken back in the middle of it, and asked again."""
+    graph = hearing(sessions)
+    graph.invoke({"q": "one"}, config("t"))
+    early = next(
+        state for state in graph.get_state_history(config("t")) if state.next == ("inner",)
+    )
+    graph.invoke({"q": "undone"}, config("t"), durability=durability)
+    sessions.rewind_session("t", checkpoint_id=early.config["configurable"]["checkpoint_id"])
+    graph.invoke(None, config("t"))
+    graph.invoke({"q": "two"}, config("t"))
+    return graph
+
+
+def heard_from(sessions: SessionManager, graph: Any) -> dict[str, list[str]]:
+    """What the subgraph would tell after a rewind to each checkpoint that is there."""
+    found = {}
+    for state in list(graph.get_state_history(config("t"))):
+        id = state.config["configurable"]["checkpoint_id"]
+        fork = sessions.fork_session("t")
+        sessions.rewind_session(fork, checkpoint_id=id)
+        found[id] = graph.invoke({"q": "next"}, fork.config)["told"]
+        sessions.delete_session(fork)
+    return found
+
+
+@pytest.mark.operation("rewind_session", "prune")
+@pytest.mark.parametrize("durability", ["sync", "exit"])
+def test_a_prune_does_not_mix_what_subgraphs_heard_on_different_ways(
+    sessions: SessionManager, durability: Any
+) -> None:
+    graph = branched(sessions, durability)
+    before = heard_from(sessions, graph)
+    assert ["next"] in before.values()
+    assert ["one", "undone", "next"] in before.values()
+    assert ["one", "two", "next"] in before.values()
+    for count in range(len(before) - 1, 0, -1):
+        sessions.prune(["t"], keep_last=count)
+        after = heard_from(sessions, graph)
+        assert len(after) == count
+        assert after == {id: before[id] for id in after}
+        assert sessions.check().ok
+
+
+def test_what_ways_have_left_is_told_of_all_of_them_at_once(sessions: SessionManager) -> None:
+    branched(sessions, "exit")
+    graph = remembering(sessions)
+    for number in range(3):
+        graph.invoke({"log": [f"u{number}"]}, config("u"))
+        sessions.rewind_session("u", checkpoint_id=head_of(graph, "u"))
+    for id in ("t", "u", "t"):
+        paths = SessionPaths((), id)
+
+        def look(paths: SessionPaths = paths) -> Plan[None]:
+            found = yield from read_session(sessions._values, paths)
+            assert found is not None
+            whole = yield from read_graph(sessions._values, paths, found.root, found.namespaces)
+            (inner,) = (one for one in found.namespaces if one.place.remembers)
+            departures = whole.departures(inner)
+            every = yield from whole.trail.all()
+            assert departures.keys() == every.keys()
+            for one, stored in every.items():
+                way = yield from whole.way(stored)
+                made = whole.made_on(inner, way, last=False)
+                assert departures[one] is (made[-1] if made else None)
+
+        run(look(), sessions._store)
+        sessions.prune(["t"], keep_last=4)

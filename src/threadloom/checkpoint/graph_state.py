@@ -12,7 +12,7 @@ from threadloom.checkpoint.head_messages import head_messages
 from threadloom.checkpoint.header import Header, ListRef
 from threadloom.checkpoint.layout import Place, Stored
 from threadloom.checkpoint.life import made_at
-from threadloom.checkpoint.namespaces import WholeNamespace, WholeSession
+from threadloom.checkpoint.namespaces import Headed, WholeNamespace
 from threadloom.checkpoint.spans import cut, joined, length
 from threadloom.checkpoint.trail import Trail
 from threadloom.checkpoint.versions import is_version
@@ -24,6 +24,7 @@ from threadloom.plans import Plan
 from threadloom.values import Values
 
 _COPY_OF: Final = "copy_of"
+_LEFT: Final = "left"
 
 
 class Way(NamedTuple):
@@ -51,6 +52,16 @@ def doc_of_copy(stored: Stored) -> Doc:
     return {**(stored.record.doc or {}), _COPY_OF: stored.id}
 
 
+def doc_with_note(stored: Stored, left: Mapping[str, str]) -> Doc:
+    """The document of a checkpoint whose parent goes.
+
+    Args:
+        stored: the checkpoint.
+        left: how the way to it has left subgraphs: ids of their checkpoints, by label.
+    """
+    return {**(stored.record.doc or {}), _LEFT: dict(left)}
+
+
 class Graph:
     """The graph state of a session: what its own checkpoints and its subgraphs' have to do with
     each other.
@@ -63,15 +74,18 @@ class Graph:
     """
 
     def __init__(
-        self, values: Values, session: WholeSession, trail: Trail, head: Stored | None
+        self,
+        values: Values,
+        root: Headed | None,
+        namespaces: Sequence[WholeNamespace],
+        trail: Trail,
+        head: Stored | None,
     ) -> None:
         self._values = values
         self._paths = trail.place.paths
-        self.root = session.root
-        self.namespaces = session.namespaces
-        self._stored = next(
-            (whole.stored for whole in session.namespaces if whole.place.is_root), {}
-        )
+        self.root = root
+        self.namespaces = namespaces
+        self._stored = next((whole.stored for whole in namespaces if whole.place.is_root), {})
         self.trail = trail
         self.head = head
         self._parents: dict[tuple[str, str], Any] = {}
@@ -177,6 +191,11 @@ class Graph:
             last: whether what was run from that checkpoint itself counts as well.
         """
         made: list[tuple[int, int, Stored]] = []
+        first = way.steps[-1]
+        beyond = len(way.steps)
+        is_noted = self._has_note(whole, first)
+        if is_noted and (left := self._left(whole, first)) is not None:
+            made.append((-beyond, left.seq, left))
         for stored in whole.stored.values():
             root = self._root_of(whole, stored)
             if root is None:
@@ -184,25 +203,52 @@ class Graph:
             place = way.places.get(root)
             if place is None and (after := way.alike.get(self._stored_after(root))) is not None:
                 place = after + 1
+            if place == beyond and is_noted:
+                continue  # of a way that was left, and cut as well
             if place is not None and (place or last):
                 made.append((-place, stored.seq, stored))
-        if not made:
-            return self._made_before(whole, way.steps[-1])
         return [stored for *_, stored in sorted(made, key=lambda item: item[:2])]
 
-    def _made_before(self, whole: WholeNamespace, first: Stored) -> list[Stored]:
-        """What a subgraph made before the first checkpoint that a prune has left of a way."""
-        began = made_at(first.id)
-        if began is None or int(self._metadata(first).get("step") or 0) < 0:
-            return []
-        made = [
-            stored
-            for stored in whole.stored.values()
-            if self._root_of(whole, stored) not in self._stored
-            and (at := made_at(stored.id)) is not None
-            and at < began
-        ]
-        return sorted(made, key=lambda item: item.seq)
+    def departures(self, whole: WholeNamespace) -> Mapping[str, Stored | None]:
+        """How the way to each checkpoint of the graph has left a subgraph.
+
+        That is the last of `made_on`, of all of them at once. All namespaces have to be read
+        whole.
+        """
+        direct: dict[str, Stored] = {}
+        after: dict[str, Stored] = {}
+        for stored in sorted(whole.stored.values(), key=lambda item: item.seq):
+            root = self._root_of(whole, stored)
+            if root in self._stored:
+                direct[root] = stored
+            elif root is not None:
+                after[self._stored_after(root)] = stored
+        found: dict[str, Stored | None] = {}
+        for stored in self._stored.values():
+            steps: dict[str, Stored] = {}
+            step: Stored | None = stored
+            while step is not None and step.id not in found and step.id not in steps:
+                steps[step.id] = step
+                step = self._stored.get(step.parent or "")
+            for step in reversed(steps.values()):
+                if self._has_note(whole, step):
+                    found[step.id] = self._left(whole, step)
+                    continue
+                parent = self._stored.get(step.parent or "")
+                here = [after.get(id) for id in self._alike(step)]
+                here.append(None if parent is None else direct.get(parent.id))
+                last = max((item for item in here if item), key=lambda item: item.seq, default=None)
+                found[step.id] = last or (None if parent is None else found.get(parent.id))
+        return found
+
+    def _has_note(self, whole: WholeNamespace, stored: Stored) -> bool:
+        """Whether the way was cut here, and what it had left of a subgraph was noted."""
+        return whole.place.label in ((stored.record.doc or {}).get(_LEFT) or {})
+
+    def _left(self, whole: WholeNamespace, stored: Stored) -> Stored | None:
+        """How the way to a checkpoint with a note has left a subgraph."""
+        noted = (stored.record.doc or {}).get(_LEFT) or {}
+        return whole.stored.get(noted.get(whole.place.label, ""))
 
     def _alike(self, stored: Stored) -> Iterator[str]:
         """The id of a checkpoint, and those of what it is a copy of."""
@@ -239,13 +285,25 @@ class Graph:
         return self._made[place][1] if place < len(self._made) else ""
 
 
-def read_graph(values: Values, paths: SessionPaths, session: WholeSession) -> Plan[Graph]:
-    """The graph state of a session that has been read."""
-    root = next((whole for whole in session.namespaces if whole.place.is_root), None)
-    trail = Trail(Place(paths, ""), None if root is None else root.stored)
-    id = None if session.root is None else session.root.head.id
+def read_graph(
+    values: Values,
+    paths: SessionPaths,
+    root: Headed | None,
+    namespaces: Sequence[WholeNamespace],
+) -> Plan[Graph]:
+    """The graph state of a session.
+
+    Args:
+        values: how values are stored.
+        paths: the session's places.
+        root: the namespace of the graph itself, if there is one.
+        namespaces: all namespaces, where they have been read whole.
+    """
+    whole = next((whole for whole in namespaces if whole.place.is_root), None)
+    trail = Trail(Place(paths, ""), None if whole is None else whole.stored)
+    id = None if root is None else root.head.id
     head = None if id is None else (yield from trail.find(id))
-    return Graph(values, session, trail, head)
+    return Graph(values, root, namespaces, trail, head)
 
 
 def _messages_at(stored: Stored) -> int:

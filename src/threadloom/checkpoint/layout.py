@@ -62,6 +62,14 @@ class Place(NamedTuple):
     def is_root(self) -> bool:
         return self.ns == ""
 
+    @property
+    def remembers(self) -> bool:
+        """Whether it is that of a subgraph which goes on from run to run.
+
+        LangGraph names those of the others after the task that runs them, behind a colon.
+        """
+        return not self.is_root and ":" not in self.ns
+
     def head(self) -> Get:
         return Get(self.paths.checkpoints, self.label)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.header import Apart, Inline, encode_header
@@ -12,7 +12,7 @@ from threadloom.checkpoint.life import made_at
 from threadloom.checkpoint.spans import Span, covered, element_place
 from threadloom.garbage import without_collection
 from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
-from threadloom.ops import Delete, Get, Op, Put, Record, Scan
+from threadloom.ops import Delete, Doc, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
 from threadloom.values import Values
 
@@ -27,6 +27,17 @@ NO_GRAPH = {
     "shared_tokens": 0,
 }
 """What a session's record says where there is no graph state."""
+
+
+class Headed(Protocol):
+    """A checkpoint namespace and its head record."""
+
+    @property
+    def place(self) -> Place: ...
+    @property
+    def head_record(self) -> Record: ...
+    @property
+    def head(self) -> Head: ...
 
 
 class WholeNamespace(NamedTuple):
@@ -58,8 +69,14 @@ class WholeNamespace(NamedTuple):
             kept = kept | fresh
         return set(self.stored) - kept
 
-    def without(self, gone: set[str]) -> list[Op]:
-        """What removes checkpoints, and everything that only they used."""
+    def without(self, gone: set[str], docs: Mapping[str, Doc] | None = None) -> list[Op]:
+        """What removes checkpoints, and everything that only they used.
+
+        Args:
+            gone: their ids.
+            docs: new documents of checkpoints whose parents go, by id.
+        """
+        docs = docs or {}
         left = [item for id, item in self.stored.items() if id not in gone]
         ops: list[Op] = [self._new_head(left, gone)] if gone else []
         records = self.place.records()
@@ -74,7 +91,7 @@ class WholeNamespace(NamedTuple):
             Put(
                 item.record.namespace,
                 item.record.key,
-                doc=item.record.doc,
+                doc=docs.get(item.id, item.record.doc),
                 blob=encode_header(item.header._replace(parent=None)),
                 expect=item.record.version,
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from langgraph.checkpoint.base.id import uuid6
 
@@ -18,13 +18,13 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.graph_state import Graph, doc_of_copy
 from threadloom.checkpoint.header import ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
-from threadloom.checkpoint.namespaces import NO_GRAPH, WholeNamespace
+from threadloom.checkpoint.namespaces import NO_GRAPH, Headed, WholeNamespace
 from threadloom.checkpoint.shown import reshow
 from threadloom.checkpoint.standing import put_head
 from threadloom.errors import SerializationError
 from threadloom.keys import Namespace, SessionPaths
 from threadloom.messages import MESSAGES
-from threadloom.ops import ABSENT, Op, Patch, Put, Record
+from threadloom.ops import ABSENT, Op, Patch, Put
 from threadloom.plans import Plan
 from threadloom.records import copied
 from threadloom.values import Values
@@ -66,17 +66,6 @@ def rewind(values: Values, graph: Graph, target: Stored, now: int) -> Plan[Undon
     if counts is not None:
         undone.fields |= {"graph_messages": counts[0], "graph_tokens": counts[1]}
     return undone
-
-
-class Headed(Protocol):
-    """A checkpoint namespace and its head record."""
-
-    @property
-    def place(self) -> Place: ...
-    @property
-    def head_record(self) -> Record: ...
-    @property
-    def head(self) -> Head: ...
 
 
 def _put_head(whole: Headed, head: Head) -> Put:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from langchain_core.messages import BaseMessage
 
 from threadloom import fences, index
-from threadloom.checkpoint.graph_state import read_graph
+from threadloom.checkpoint.graph_state import doc_with_note, read_graph
 from threadloom.checkpoint.head_messages import head_messages, shared_with_history
 from threadloom.checkpoint.layout import Head
 from threadloom.checkpoint.namespaces import (
     NO_GRAPH,
-    Root,
     WholeNamespace,
-    WholeSession,
     read_namespaces,
 )
 from threadloom.errors import InvalidKey, SessionConflict
@@ -161,14 +159,14 @@ def prune(
         if session is None:
             return Removed()
         wholes = yield from read_namespaces(values, paths, whole_texts=policy is not None)
-        needed = yield from _gone_back_to(values, paths, session, wholes, chosen)
-        ops: list[Op] = []
-        checkpoints = 0
-        for whole in wholes:
-            if whole.head.id is None or whole.head.id in whole.stored:
-                gone = whole.deletable(_doomed(whole, chosen) - needed)
-                checkpoints += len(gone)
-                ops += whole.without(gone) if gone else []
+        doomed = {
+            whole.place.label: _doomed(whole, chosen)
+            for whole in wholes
+            if whole.head.id is None or whole.head.id in whole.stored
+        }
+        cut = yield from _cut(values, paths, wholes, doomed, for_rewinds=True)
+        checkpoints = sum(map(len, cut.gone.values()))
+        ops = cut.ops
         removed = {(op.namespace, op.key) for op in ops if isinstance(op, Delete)}
         found = [
             record
@@ -183,26 +181,67 @@ def prune(
     return retrying(attempt)
 
 
-def _gone_back_to(
+class _Cut(NamedTuple):
+    """What removes checkpoints of a session.
+
+    Attributes:
+        gone: the ids of those that go, by the labels of their namespaces.
+        ops: the operations.
+    """
+
+    gone: dict[str, set[str]]
+    ops: list[Op]
+
+
+def _cut(
     values: Values,
     paths: SessionPaths,
-    session: Record,
     wholes: Sequence[WholeNamespace],
-    policy: Policy,
-) -> Plan[set[str]]:
-    """Of subgraphs that remember, what a rewind to a checkpoint that stays goes back to."""
+    doomed: Mapping[str, set[str]],
+    *,
+    for_rewinds: bool = False,
+) -> Plan[_Cut]:
+    """Remove checkpoints, but those that others are rebuilt from.
+
+    A rewind takes a subgraph that remembers back to what the way to its goal has left of it.
+    Where that way is cut, the first checkpoint that stays of it has a note.
+
+    Args:
+        values: how values are stored.
+        paths: the session's places.
+        wholes: its namespaces.
+        doomed: the ids of the checkpoints, by the labels of their namespaces.
+        for_rewinds: keep what a rewind to a checkpoint that stays goes back to.
+    """
+    gone = {
+        whole.place.label: whole.deletable(doomed.get(whole.place.label, set())) for whole in wholes
+    }
+    notes: dict[str, dict[str, str]] = {}
     root = next((whole for whole in wholes if whole.place.is_root), None)
-    remembering = [whole for whole in wholes if whole.place.ns and ":" not in whole.place.ns]
-    found: set[str] = set()
+    remembering = [whole for whole in wholes if whole.place.remembers]
     if root is not None and remembering:
-        there = Root(root.place, root.head_record, root.head)
-        whole_session = WholeSession(session, there, [*wholes], [], [])
-        graph = yield from read_graph(values, paths, whole_session)
-        for id in root.stored.keys() - _doomed(root, policy):
-            way = yield from graph.way(root.stored[id])
-            for whole in remembering:
-                found |= {stored.id for stored in graph.made_on(whole, way, last=False)[-1:]}
-    return found
+        graph = yield from read_graph(values, paths, root, wholes)
+        taken = gone[root.place.label]
+        stay = [stored for id, stored in root.stored.items() if id not in taken]
+        for whole in remembering:
+            label = whole.place.label
+            departures = graph.departures(whole)
+            left = {stored.id: last.id for stored in stay if (last := departures[stored.id])}
+            if for_rewinds:
+                gone[label] = whole.deletable(doomed.get(label, set()) - set(left.values()))
+            for stored in stay:
+                if stored.parent in taken:
+                    at = left.get(stored.id, "")
+                    notes.setdefault(stored.id, {})[label] = "" if at in gone[label] else at
+    ops: list[Op] = []
+    for whole in wholes:
+        if away := gone[whole.place.label]:
+            docs = {
+                id: doc_with_note(whole.stored[id], note)
+                for id, note in (notes if whole is root else {}).items()
+            }
+            ops += whole.without(away, docs)
+    return _Cut(gone, ops)
 
 
 def _doomed(whole: WholeNamespace, policy: Policy) -> set[str]:
@@ -277,27 +316,26 @@ def _delete_runs(
         if session is None:
             return
         wholes = yield from read_namespaces(values, paths)
-        ops: list[Op] = []
-        fields: dict[str, object] = {}
-        for whole in wholes:
-            doomed = {
+        doomed = {
+            whole.place.label: {
                 id
                 for id, item in whole.stored.items()
                 if (item.record.doc or {}).get("run_id") in runs
             }
-            gone = whole.deletable(doomed)
-            if not gone:
-                continue
-            ops += whole.without(gone)
-            if whole.place.is_root:
-                newest = whole.newest_without(gone)
-                fields = whole.session_fields(newest)
-                if newest is not None and session.body().get("history_messages"):
-                    messages, _ = yield from head_messages(
-                        values, paths, checkpoint_id=newest.id, opaque=True
-                    )
-                    shared = yield from shared_with_history(paths, session, messages)
-                    fields["shared_messages"], fields["shared_tokens"] = shared
+            for whole in wholes
+        }
+        gone, ops = yield from _cut(values, paths, wholes, doomed)
+        fields: dict[str, object] = {}
+        root = next((whole for whole in wholes if whole.place.is_root), None)
+        if root is not None and (away := gone[root.place.label]):
+            newest = root.newest_without(away)
+            fields = root.session_fields(newest)
+            if newest is not None and session.body().get("history_messages"):
+                messages, _ = yield from head_messages(
+                    values, paths, checkpoint_id=newest.id, opaque=True
+                )
+                shared = yield from shared_with_history(paths, session, messages)
+                fields["shared_messages"], fields["shared_tokens"] = shared
         if ops:
             yield index.touch(
                 paths,

@@ -301,7 +301,7 @@ def _look(
     found = yield from read_session(values, paths, content=content)
     if found is None:
         raise index.not_found(paths.id)
-    graph = yield from read_graph(values, paths, found)
+    graph = yield from read_graph(values, paths, found.root, found.namespaces)
     entries = history.entries_of(found.memory, found.memory_index)
     if checkpoint_id is None:
         cut = yield from _after_messages(values, paths, graph, entries, messages)
