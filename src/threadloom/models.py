@@ -207,13 +207,13 @@ class Problem(BaseModel):
     """One thing that is wrong in a store.
 
     Attributes:
-        session_id: the session.
-        kind: ``damaged`` (a record that cannot be read), ``dangling`` (a checkpoint that has lost
-            part of a value), ``head``, ``abandoned`` (pending writes without a checkpoint),
-            ``history`` (its index), ``counts``, ``turn`` (one that died) or ``orphan`` (data
-            without a session).
+        session_id: the session; empty for the store's files.
+        kind: ``file`` (the store's own files are damaged), ``damaged`` (a record that cannot be
+            read), ``dangling`` (a checkpoint that has lost part of a value), ``head``,
+            ``abandoned`` (pending writes without a checkpoint), ``history`` (its index),
+            ``counts``, ``turn`` (one that died) or ``orphan`` (data without a session).
         detail: what and where.
-        fixed: whether it was mended. ``damaged`` and ``dangling`` cannot be.
+        fixed: whether it was mended. ``file``, ``damaged`` and ``dangling`` cannot be.
     """
 
     model_config = ConfigDict(frozen=True)

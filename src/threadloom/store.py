@@ -107,6 +107,10 @@ class Store(Closing, BaseStore):
         """The size of the store's files; None where it has none that it knows of."""
         return None
 
+    def damage(self) -> list[str]:
+        """What the engine itself finds damaged in its files; it may have to read all of them."""
+        return []
+
     def setup(self) -> None:
         """Do nothing: stores set themselves up. Here for code that calls it."""
 

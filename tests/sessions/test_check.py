@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from tests.sessions.conftest import Call
 from tests.sessions.test_travel import chat, config, nested, say, texts
 
-from threadloom import CheckReport, SessionManager, SessionNotFound
+from threadloom import CheckReport, CorruptRecord, SessionManager, SessionNotFound
 from threadloom.checkpoint.layout import checkpoint_key
 from threadloom.keys import FENCE
 from threadloom.ops import Delete, ListNamespaces, Op, Patch, Put, Scan
@@ -181,3 +182,51 @@ async def test_a_turn_that_died(
 def store_label(store: Store) -> tuple[str, ...]:
     (names,) = store.execute([ListNamespaces(("sessions",))])
     return next(name[1:] for name in names if len(name) == 2)
+
+
+def test_torn_pages_of_the_file_are_named(tmp_path: Path) -> None:
+    """Whatever page is torn, an operation that fails by it is no surprise after a check."""
+    whole = tmp_path / "whole.db"
+    with SessionManager(f"sqlite:///{whole}") as sessions:
+        for number in range(12):
+            sessions.memory(f"{number}").add_messages([HumanMessage(f"walrus {number} " * 40)])
+    content = whole.read_bytes()
+    pages = len(content) // 4096
+    assert pages > 10
+    failed = 0
+    for page in range(1, pages):
+        torn = tmp_path / f"{page}.db"
+        torn.write_bytes(content[: page * 4096] + b"\xff" * 4096 + content[(page + 1) * 4096 :])
+        with SessionManager(f"sqlite:///{torn}") as sessions:
+            try:
+                report = sessions.check()
+            except CorruptRecord:  # not even the tables can be read
+                continue
+            try:
+                found = len(sessions.search_sessions("walrus"))
+                read = sum(bool(sessions.messages(f"{number}")) for number in range(12))
+                works = (found, read) == (12, 12)
+            except CorruptRecord:
+                works = False
+            assert works or not report.ok
+            if not report.ok:
+                failed += 1
+                assert report.problems[0].kind == "file"
+                assert "copy_sessions" in report.problems[0].detail
+    assert failed > pages // 2
+
+
+async def test_the_file_is_looked_at_from_a_loop_as_well(tmp_path: Path, store: Store) -> None:
+    assert store.damage() == []
+    path = tmp_path / "t.db"
+    with SessionManager(f"sqlite:///{path}") as sessions:
+        sessions.memory("a").add_messages([HumanMessage("walrus " * 2000)])
+    content = path.read_bytes()
+    path.write_bytes(content[: 4096 * (len(content) // 4096 - 1)] + b"\xff" * 4096)
+    async with SessionManager(f"sqlite:///{path}") as sessions:
+        # In the middle of a text not every SQLite sees that something is wrong.
+        report = await sessions.acheck()
+        assert ("a", "damaged") in kinds(report)
+    path.write_bytes(content[: 4096 * 2] + b"\xff" * 4096 + content[4096 * 3 :])
+    async with SessionManager(f"sqlite:///{path}") as sessions:
+        assert [problem.kind for problem in (await sessions.acheck()).problems][:1] == ["file"]

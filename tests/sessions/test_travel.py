@@ -720,3 +720,16 @@ def test_what_ways_have_left_is_told_of_all_of_them_at_once(sessions: SessionMan
 
         run(look(), sessions._store)
         sessions.prune(["t"], keep_last=4)
+
+
+@pytest.mark.operation("messages")
+async def test_what_is_left_of_a_conversation_stays_where_it_was(
+    sessions: SessionManager, clock: FrozenClock
+) -> None:
+    graph = chat(sessions)
+    graph.invoke(say("one"), config("t"), durability="exit")
+    clock.advance(1)
+    sessions.memory("t").append(HumanMessage("later"))
+    clock.advance(1)
+    assert sessions.memory("t", source="graph").remove_last()
+    assert texts(sessions.messages("t")) == ["one", "later"]

@@ -188,7 +188,9 @@ class Head(NamedTuple):
         """The head after the conversation in its messages channel has this length."""
         growth = [pair for pair in self.growth if pair[0] <= messages]
         if messages and (not growth or growth[-1][0] < messages):
-            growth.append((messages, now))
+            # Where it has become shorter, what is left came when it was longer.
+            at = next((at for length, at in self.growth if length >= messages), now)
+            growth.append((messages, at))
         if len(growth) > _GROWTH:
             # Old times get coarser; recent ones stay.
             growth = [*growth[: -_GROWTH // 2 : 2], *growth[-_GROWTH // 2 :]]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from threadloom.checkpoint import compact
+from threadloom.errors import CorruptRecord
 from threadloom.models import CheckReport, SessionRef, StorageStats
 from threadloom.ops import Reclaim
 from threadloom.plans import Plan
@@ -34,7 +37,9 @@ class CareFace(Face):
 
         Checkpoints that cannot be read or have lost something, heads and indexes that are not
         true, counts, dead turns, pending writes without a checkpoint, and data that belongs to no
-        session. Types of the application are not needed.
+        session. Types of the application are not needed. Where the store's own files are damaged
+        that is named first; what can still be read can be copied to another store with
+        `copy_sessions`, some sessions at a time.
 
         Args:
             id: one session; all, and what lies between them, by default.
@@ -43,11 +48,25 @@ class CareFace(Face):
         Raises:
             SessionNotFound: there is no such session.
         """
-        return self._run(checking.check(self._scope, self._values, id, fix=fix))
+        damage = self._store.damage() if id is None else []
+        try:
+            report = self._run(checking.check(self._scope, self._values, id, fix=fix))
+        except CorruptRecord:
+            if not damage:
+                raise
+            report = CheckReport()
+        return checking.with_damage(report, damage)
 
     async def acheck(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
         """`check`, from an event loop."""
-        return await self._arun(checking.check(self._scope, self._values, id, fix=fix))
+        damage = await asyncio.to_thread(self._store.damage) if id is None else []
+        try:
+            report = await self._arun(checking.check(self._scope, self._values, id, fix=fix))
+        except CorruptRecord:
+            if not damage:
+                raise
+            report = CheckReport()
+        return checking.with_damage(report, damage)
 
     def compact(self, id: SessionRef) -> None:
         """Remove what no checkpoint of a session needs any more.

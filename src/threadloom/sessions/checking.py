@@ -6,7 +6,7 @@ Nothing of the application's is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -101,6 +101,19 @@ class _Found:
             Problem(session_id=self.paths.id, kind=kind, detail=detail, fixed=fixed and mends)
             for kind, detail, mends in self.problems
         ]
+
+
+def with_damage(report: CheckReport, damage: Sequence[str]) -> CheckReport:
+    """A report that names what the engine found damaged as well."""
+    if not damage:
+        return report
+    problem = Problem(
+        session_id="",
+        kind="file",
+        detail=f"the store's own files are damaged ({'; '.join(damage)}): copy what can be read to "
+        "another store with copy_sessions(other, ids=[...])",
+    )
+    return report.model_copy(update={"problems": (problem, *report.problems)})
 
 
 def _session(

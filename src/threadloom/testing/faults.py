@@ -41,6 +41,9 @@ class FaultyStore(Store):
     def file_bytes(self) -> int | None:
         return self.inner.file_bytes()
 
+    def damage(self) -> list[str]:
+        return self.inner.damage()
+
     def fail_next(self, n: int = 1, *, after: bool = False) -> None:
         """Make the `n`-th batch from now raise `StoreUnavailable`; 1 is the very next.
 

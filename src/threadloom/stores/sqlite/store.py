@@ -31,6 +31,8 @@ from threadloom.stores.sqlite.statements import Transaction
 
 _READ_THREADS = 4
 _MOST_NAMESPACES = 4096
+_MOST_DAMAGE = 10
+"""Findings of SQLite's own check that are told."""
 _SYNCHRONOUS = {"normal": "NORMAL", "full": "FULL"}
 
 
@@ -118,6 +120,29 @@ class SQLiteStore(Store):
         """The size of the file and of its write-ahead log."""
         names = (self.path, Path(f"{self.path}-wal"))
         return sum(name.stat().st_size for name in names if name.exists())
+
+    def damage(self) -> list[str]:
+        """What SQLite finds damaged in the file, its search index included."""
+
+        def look(connection: sqlite3.Connection) -> list[str]:
+            try:
+                rows = connection.execute(f"PRAGMA integrity_check({_MOST_DAMAGE})").fetchall()
+                return [str(row[0]) for row in rows if row[0] != "ok"]
+            except sqlite3.DatabaseError as error:
+                return [str(error)]
+
+        def look_at_search(connection: sqlite3.Connection) -> list[str]:
+            try:
+                connection.execute("INSERT INTO fts (fts) VALUES ('integrity-check')")
+            except sqlite3.DatabaseError as error:
+                return [f"the search index: {error}"]
+            return []
+
+        try:
+            found = self._connections.read(look)
+            return found or self._connections.write(look_at_search, time.monotonic())
+        except (sqlite3.DatabaseError, CorruptRecord) as error:
+            return [str(error)]
 
     def close(self) -> None:
         """Wait for what is under way, bring the search index up to date, close the file."""
@@ -232,7 +257,9 @@ class SQLiteStore(Store):
 
 def _translated(error: sqlite3.Error, path: Path) -> Exception:
     name = getattr(error, "sqlite_errorname", "") or ""
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    # Text that is none has no code of SQLite's: Python finds it.
+    is_torn = str(error).startswith("Could not decode to UTF-8")
+    if is_torn or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return CorruptRecord(f"{path} is damaged: {error}")
     if name.startswith("SQLITE_READONLY"):
         return StoreUnavailable(f"{path} cannot be written: {error}")
