@@ -153,7 +153,7 @@ class Graph:
         if _begins(self.head.header, stored.header, count):
             return True
         whole = yield from self._messages(self.head)
-        return _alike((yield from self._messages(stored)), whole[:count])
+        return _same_messages((yield from self._messages(stored)), whole[:count])
 
     def _messages(self, stored: Stored) -> Plan[list[BaseMessage]]:
         messages, _ = yield from head_messages(
@@ -175,7 +175,7 @@ class Graph:
     def way(self, stored: Stored) -> Plan[Way]:
         """The way to a checkpoint of the graph itself."""
         steps = yield from self.trail.path(stored)
-        alike = {id: place for place, step in enumerate(steps) for id in self._alike(step)}
+        alike = {id: place for place, step in enumerate(steps) for id in self._ids_of(step)}
         return Way(steps, {step.id: place for place, step in enumerate(steps)}, alike)
 
     def made_on(self, whole: WholeNamespace, way: Way, *, last: bool) -> list[Stored]:
@@ -235,7 +235,7 @@ class Graph:
                     found[step.id] = self._left(whole, step)
                     continue
                 parent = self._stored.get(step.parent or "")
-                here = [after.get(id) for id in self._alike(step)]
+                here = [after.get(id) for id in self._ids_of(step)]
                 here.append(None if parent is None else direct.get(parent.id))
                 last = max((item for item in here if item), key=lambda item: item.seq, default=None)
                 found[step.id] = last or (None if parent is None else found.get(parent.id))
@@ -250,7 +250,7 @@ class Graph:
         noted = (stored.record.doc or {}).get(_LEFT) or {}
         return whole.stored.get(noted.get(whole.place.label, ""))
 
-    def _alike(self, stored: Stored) -> Iterator[str]:
+    def _ids_of(self, stored: Stored) -> Iterator[str]:
         """The id of a checkpoint, and those of what it is a copy of."""
         seen: set[str] = set()
         step: Stored | None = stored
@@ -322,7 +322,7 @@ def _begins(head: Header, other: Header, count: int) -> bool:
     return length(part.spans) == count and joined(cut(whole.spans, 0, count)) == joined(part.spans)
 
 
-def _alike(some: Sequence[BaseMessage], others: Sequence[BaseMessage]) -> bool:
+def _same_messages(some: Sequence[BaseMessage], others: Sequence[BaseMessage]) -> bool:
     """Whether messages are the same, type for type."""
     return len(some) == len(others) and all(
         type(one) is type(other) and one == other for one, other in zip(some, others, strict=True)

@@ -15,6 +15,7 @@ from threadloom.checkpoint.channels import Loaded, load
 from threadloom.checkpoint.header import Header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.layout import PendingWrite as StoredWrite
+from threadloom.checkpoint.trail import Trail
 from threadloom.errors import CorruptRecord
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id, sort_alike
 from threadloom.ops import Get, ListNamespaces, Record, Scan
@@ -138,53 +139,13 @@ def _ancestors(place: Place, target: Stored, channels: Collection[str]) -> Plan[
     """The parents of a checkpoint, nearest first, as far as `channels` need them."""
     chain: list[Stored] = []
     remaining = set(channels)
-    pages = _Pages(place, layout.checkpoint_key(target.id))
-    parent = target.parent
-    while parent is not None and remaining:
-        stored = yield from pages.find(parent)
-        if stored is None:
-            break
-        chain.append(stored)
-        remaining -= stored.header.refs.keys()
-        parent = stored.parent
+    trail = Trail(place)
+    step = yield from trail.above(target)
+    while step is not None and remaining:
+        chain.append(step)
+        remaining -= step.header.refs.keys()
+        step = yield from trail.above(step)
     return chain
-
-
-class _Pages:
-    """Checkpoints of a namespace, read in pages downwards from one of them."""
-
-    def __init__(self, place: Place, below: str) -> None:
-        self._place = place
-        self._below: str | None = below
-        self._found: dict[str, Stored] = {}
-        self._loose: list[Record] = []
-
-    def find(self, id: str) -> Plan[Stored | None]:
-        while (
-            id not in self._found
-            and self._below is not None
-            and layout.checkpoint_key(id) < self._below
-        ):
-            records = yield [
-                Scan(self._place.records(), end=self._below, reverse=True, limit=_PAGE)
-            ]
-            self._take(records[0])
-        if id not in self._found:
-            # Its id does not sort below its child's: a clock stepped back, or ids of one's own.
-            records = yield [self._place.scan(id)]
-            self._found.update(layout.group(records[0]))
-        return self._found.get(id)
-
-    def _take(self, records: list[Record]) -> None:
-        # A page may end between a checkpoint's writes and the checkpoint, which comes last.
-        gathered = self._loose + records
-        last = max(
-            (at for at, record in enumerate(gathered) if keys.PART_SEPARATOR not in record.key),
-            default=-1,
-        )
-        self._found.update(layout.group(gathered[: last + 1]))
-        self._loose = gathered[last + 1 :]
-        self._below = records[-1].key if len(records) == _PAGE else None
 
 
 def _find(place: Place, id: str | None) -> Plan[Stored | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from threadloom import index
 from threadloom.errors import InvalidKey
@@ -36,16 +36,7 @@ def search(scope: Scope, query: SessionQuery | str) -> Plan[list[SessionMatch]]:
         query = SessionQuery(text=query)
     if not isinstance(query, SessionQuery):
         raise InvalidKey(f"search for a text or a SessionQuery, not a {type(query).__qualname__}")
-    filters: Filters = {
-        "owner": query.owner,
-        "tags": query.tags,
-        "agent_name": query.agent_name,
-        "status": query.status,
-        "context": query.context,
-        "metadata": query.metadata,
-        "created_since": query.created_since,
-        "updated_since": query.updated_since,
-    }
+    filters = cast(Filters, {name: getattr(query, name) for name in Filters.__annotations__})
     if query.limit <= 0:
         return []
     if not query.text.strip():
