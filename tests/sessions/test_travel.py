@@ -733,3 +733,17 @@ async def test_what_is_left_of_a_conversation_stays_where_it_was(
     clock.advance(1)
     assert sessions.memory("t", source="graph").remove_last()
     assert texts(sessions.messages("t")) == ["one", "later"]
+
+
+@pytest.mark.operation("fork_session", "rewind_session")
+async def test_a_cut_at_where_a_rewind_has_led_keeps_what_the_rewind_kept() -> None:
+    with SessionManager("memory://") as sessions:
+        graph = chat(sessions)
+        graph.invoke(say("one"), config("t"))
+        sessions.memory("t").append(HumanMessage("later"))
+        sessions.rewind_session("t", messages=3)
+        sessions.memory("t").append(HumanMessage("last"))
+        here = head_of(graph, "t")
+        fork = sessions.fork_session("t", checkpoint_id=here)
+        found = sessions.rewind_session("t", checkpoint_id=here)
+        assert texts(found.messages) == texts(sessions.messages(fork)) == ["one", "re one", "later"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from langgraph.checkpoint.base.id import uuid6
@@ -76,9 +77,10 @@ def sibling(values: Values, whole: Headed, target: Stored) -> tuple[Head, Put]:
     """A copy of a checkpoint beside it: the head after it is put, and its record."""
     header = target.header
     id = str(uuid6(clock_seq=header.seq))
+    made = datetime.now(UTC).isoformat()  # what the history has now is older than the copy
     new = header._replace(
         seq=whole.head.puts + 1,
-        checkpoint={**header.checkpoint, "id": id},
+        checkpoint={**header.checkpoint, "id": id, "ts": made},
         metadata=_of_a_fork(values, header.metadata),
     )
     record = Put(
