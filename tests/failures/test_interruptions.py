@@ -33,7 +33,7 @@ from threadloom.ops import ABSENT, Check, Delete, Get, Put, Scan
 from threadloom.serde import Codec
 from threadloom.serde.reader import Reader
 from threadloom.store import Store
-from threadloom.stores import memory
+from threadloom.stores import spaces
 from threadloom.testing import FaultyStore, FrozenClock
 
 from .helpers import Door, all_well, at_once, checkpoint, config, put, run_program
@@ -158,7 +158,7 @@ def test_an_interrupt_between_any_two_lines_of_a_change_in_memory(line: int) -> 
 
         def interrupting(frame: Any, event: str, argument: Any) -> Any:
             nonlocal changes
-            if frame.f_code is memory._Space.set.__code__ and event == "call":
+            if frame.f_code is spaces.Space.set.__code__ and event == "call":
                 changes += 1
                 if changes == line:
                     sys.settrace(None)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from heapq import nlargest
-from typing import Any, NamedTuple
+from typing import Any
 
 from threadloom import keys
 from threadloom.clock import Clock
@@ -41,85 +41,8 @@ from threadloom.plans import Batch, Results
 from threadloom.records import arranged, holds, patched, patched_expiry
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
+from threadloom.stores.spaces import Entry, Space, Spaces
 from threadloom.text import tokens
-
-
-class _Entry(NamedTuple):
-    doc: bytes | None
-    blob: bytes | None
-    text: str | None
-    version: int
-    created_at: int
-    updated_at: int
-    expires_at: int | None
-
-
-class _Space:
-    """The records of one namespace, by key and in order."""
-
-    __slots__ = ("entries", "order")
-
-    def __init__(self) -> None:
-        self.entries: dict[str, _Entry] = {}
-        self.order: list[str] = []
-
-    def set(self, key: str, entry: _Entry) -> None:
-        if key not in self.entries:
-            if self.order and key <= self.order[-1]:
-                insort(self.order, key)
-            else:
-                self.order.append(key)
-        self.entries[key] = entry
-
-    def remove(self, key: str) -> None:
-        del self.entries[key]
-        del self.order[bisect_left(self.order, key)]
-
-
-class _Spaces:
-    """The namespaces that hold records, those of one session side by side.
-
-    Needs no repair after an interrupt: what can be left behind is a family without members.
-    """
-
-    __slots__ = ("_families",)
-
-    def __init__(self) -> None:
-        self._families: dict[Namespace, dict[Namespace, _Space]] = {}
-
-    def get(self, namespace: Namespace) -> _Space | None:
-        family = self._families.get(_family(namespace))
-        return None if family is None else family.get(namespace)
-
-    def make(self, namespace: Namespace) -> _Space:
-        """The space of a namespace, a new one if there is none."""
-        family = self._families.setdefault(_family(namespace), {})
-        return family.setdefault(namespace, _Space())
-
-    def remove(self, namespace: Namespace) -> None:
-        family = self._families[_family(namespace)]
-        del family[namespace]
-        if not family:
-            del self._families[_family(namespace)]
-
-    def below(self, namespace: Namespace) -> Iterator[tuple[Namespace, _Space]]:
-        """The spaces at and below a namespace."""
-        size, prefix = len(namespace), _family(namespace)
-        # Families have names of one length, but for tenants: a shorter prefix is in many.
-        only = self._families.get(prefix)
-        for family in [only or {}] if _is_whole(prefix) else self._families.values():
-            for name, space in family.items():
-                if name[:size] == namespace:
-                    yield name, space
-
-
-def _family(namespace: Namespace) -> Namespace:
-    """What the namespaces of one session have in common."""
-    return namespace[: 3 if namespace and namespace[0].startswith(keys.TENANT_MARK) else 2]
-
-
-def _is_whole(family: Namespace) -> bool:
-    return len(family) == (3 if family and family[0].startswith(keys.TENANT_MARK) else 2)
 
 
 class MemoryStore(Store):
@@ -136,7 +59,7 @@ class MemoryStore(Store):
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         super().__init__(clock=clock)
-        self._spaces = _Spaces()
+        self._spaces = Spaces()
         self._version = 0
         self._closed = False
         self._working_thread = 0
@@ -188,7 +111,7 @@ class MemoryStore(Store):
         with self._lock:
             self._closed = True
             self._work = None
-            self._spaces = _Spaces()
+            self._spaces = Spaces()
 
     def before_fork(self) -> None:
         # A fork in a signal handler that interrupted this store: the child finishes undoing.
@@ -208,11 +131,11 @@ class MemoryStore(Store):
 class _Work:
     """One batch at work: applies operations and can take them back."""
 
-    def __init__(self, spaces: _Spaces, now: int, version: int) -> None:
+    def __init__(self, spaces: Spaces, now: int, version: int) -> None:
         self.spaces = spaces
         self.now = now
         self.version = version
-        self._done: list[tuple[Namespace, str, _Entry | None]] = []
+        self._done: list[tuple[Namespace, str, Entry | None]] = []
 
     def apply(self, op: Op) -> Any:
         match op:
@@ -273,14 +196,14 @@ class _Work:
             elif self._stored(namespace, key) is not None:
                 self._take_out(namespace, key)
 
-    def _alive(self, entry: _Entry) -> bool:
+    def _alive(self, entry: Entry) -> bool:
         return entry.expires_at is None or entry.expires_at > self.now
 
-    def _stored(self, namespace: Namespace, key: str) -> _Entry | None:
+    def _stored(self, namespace: Namespace, key: str) -> Entry | None:
         space = self.spaces.get(namespace)
         return None if space is None else space.entries.get(key)
 
-    def _live(self, namespace: Namespace, key: str) -> _Entry | None:
+    def _live(self, namespace: Namespace, key: str) -> Entry | None:
         entry = self._stored(namespace, key)
         return entry if entry is not None and self._alive(entry) else None
 
@@ -291,7 +214,7 @@ class _Work:
         if not holds(expect, None if entry is None else entry.version):
             raise ExpectationFailed(op)
 
-    def _set(self, namespace: Namespace, key: str, entry: _Entry) -> int:
+    def _set(self, namespace: Namespace, key: str, entry: Entry) -> int:
         self._done.append((namespace, key, self._stored(namespace, key)))
         self.spaces.make(namespace).set(key, entry)
         return entry.version
@@ -310,7 +233,7 @@ class _Work:
         return self._set(
             op.namespace,
             op.key,
-            _Entry(
+            Entry(
                 None if op.doc is None else encode_doc(op.doc),
                 op.blob,
                 op.text,
@@ -374,7 +297,7 @@ class _Work:
 
     def _below(
         self, namespace: Namespace, deep: bool, user_only: bool
-    ) -> Iterator[tuple[Namespace, _Space]]:
+    ) -> Iterator[tuple[Namespace, Space]]:
         if not deep:
             space = self.spaces.get(namespace)
             if space is not None:
@@ -428,7 +351,7 @@ class _Work:
         return nlargest(op.limit, hits, key=lambda hit: (hit.score, hit.record.updated_at))
 
 
-def _size(item: tuple[str, _Entry]) -> int:
+def _size(item: tuple[str, Entry]) -> int:
     key, entry = item
     return (
         len(key.encode())
@@ -438,7 +361,7 @@ def _size(item: tuple[str, _Entry]) -> int:
     )
 
 
-def _record(namespace: Namespace, key: str, entry: _Entry, *, blobs: bool = True) -> Record:
+def _record(namespace: Namespace, key: str, entry: Entry, *, blobs: bool = True) -> Record:
     return Record(
         namespace,
         key,
