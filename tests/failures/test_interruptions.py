@@ -33,7 +33,7 @@ from threadloom.ops import ABSENT, Check, Delete, Get, Put, Scan
 from threadloom.serde import Codec
 from threadloom.serde.reader import Reader
 from threadloom.store import Store
-from threadloom.stores import spaces
+from threadloom.stores import memory, spaces
 from threadloom.testing import FaultyStore, FrozenClock
 
 from .helpers import Door, all_well, at_once, checkpoint, config, put, run_program
@@ -361,7 +361,7 @@ def test_an_interrupt_while_a_refused_batch_is_taken_back(line: int) -> None:
 
         def interrupting(frame: Any, event: str, argument: Any) -> Any:
             nonlocal lines
-            if frame.f_code.co_filename == memory.__file__ and event == "line":
+            if frame.f_code.co_filename in (memory.__file__, spaces.__file__) and event == "line":
                 lines += 1
                 if lines == line:
                     sys.settrace(None)
