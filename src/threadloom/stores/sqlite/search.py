@@ -3,7 +3,8 @@
 A text that is written gets a number (`tid`) above all before it. The index knows every text
 up to the watermark `state.fed`, which is stored in the file and moves in the transaction
 that feeds, so any number of processes agree on it. Text beyond the watermark costs nothing
-until a search, a close, or `BACKLOG` texts have gathered.
+until a search, a close, or `BACKLOG` texts have gathered; then each write feeds so many, so that
+none pays for all of a large batch, such as a fork.
 
 The index keeps no copy of the text; to forget a text it must be told its tokens again, so
 whoever overwrites or deletes a record says what it held.
@@ -28,19 +29,26 @@ def forget(connection: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> 
     )
 
 
-def feed(connection: sqlite3.Connection, *, at_least: int = 1) -> None:
-    """Bring the index up to date, if `at_least` texts wait. Needs a write transaction."""
+def feed(connection: sqlite3.Connection, *, at_least: int = 1, at_most: int | None = None) -> None:
+    """Bring the index up to date, or nearer to it, if `at_least` texts wait.
+
+    Needs a write transaction.
+    """
     fed, tid = connection.execute("SELECT fed, tid FROM state").fetchone()
     if tid - fed < at_least:
         return
     rows = connection.execute(
-        "SELECT tid, text FROM rec WHERE tid > ? ORDER BY tid", (fed,)
+        "SELECT tid, text FROM rec WHERE tid > ? ORDER BY tid LIMIT ?",
+        (fed, -1 if at_most is None else at_most),
     ).fetchall()
     connection.executemany(
         "INSERT INTO fts (rowid, words) VALUES (?, ?)",
         ((number, _words(text)) for number, text in rows),
     )
-    connection.execute("UPDATE state SET fed = tid")
+    if len(rows) == at_most:
+        connection.execute("UPDATE state SET fed = ?", (rows[-1][0],))
+    else:
+        connection.execute("UPDATE state SET fed = tid")
 
 
 def reclaim(connection: sqlite3.Connection) -> list[None]:

@@ -226,7 +226,7 @@ class SQLiteStore(Store):
         transaction = Transaction(connection, self.now(), Numbers(connection, known), state)
         results = transaction.apply_all(ops)
         schema.give_out(connection, version, transaction.tid)
-        search.feed(connection, at_least=search.BACKLOG)
+        search.feed(connection, at_least=search.BACKLOG, at_most=search.BACKLOG)
         connection.execute("COMMIT")
         if len(known) <= _MOST_NAMESPACES:
             self._namespaces, self._last_seq = known, version
