@@ -22,7 +22,6 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
-    precondition,
     rule,
     run_state_machine_as_test,
 )
@@ -55,8 +54,6 @@ ASKED = st.sampled_from(["", "", "", *(f"ask {where}" for where in ASKING), "boo
 DURABILITY = st.sampled_from(["sync", "async", "exit"])
 PLACES = st.integers(0, 60)
 GOALS = st.tuples(st.sampled_from(["messages", "checkpoint_id"]), PLACES)
-THEN = st.sampled_from(["say", "go on", "stay"])
-TURNS = st.lists(st.tuples(ASKED, DURABILITY), min_size=1, max_size=3)
 
 
 class Travels(RuleBasedStateMachine):
@@ -84,11 +81,11 @@ class Travels(RuleBasedStateMachine):
         self.words: list[str] = []
         self.use(self.store)
 
-    @initialize(target=ids, on_loop=st.booleans(), turns=TURNS)
-    def begin(self, on_loop: bool, turns: list[tuple[str, str]]) -> str:
+    @initialize(target=ids, on_loop=st.booleans())
+    def begin(self, on_loop: bool) -> str:
         if on_loop:
             self.runner = asyncio.Runner()
-        return self.new_session(turns)
+        return self.new_session()
 
     def use(self, store: Store) -> None:
         self.store = store
@@ -194,67 +191,56 @@ class Travels(RuleBasedStateMachine):
 
     # The graph
 
-    @precondition(lambda self: len(self.lives) < 2)
-    @rule(target=ids, turns=TURNS | st.just([]))
-    def create(self, turns: list[tuple[str, str]]) -> str:
-        return self.new_session(turns)
+    @rule(target=ids)
+    def create(self) -> str:
+        return self.new_session()
 
-    def new_session(self, turns: list[tuple[str, str]]) -> str:
+    def new_session(self) -> str:
         id = f"s{next(self.numbers)}"
         self.call(self.sessions, "create_session", id=id)
         self.lives[id] = Life()
-        for text, durability in turns:
-            self.run(id, {"messages": [self.message(text=text)]}, durability)
         self.touched.add(id)
         return id
 
-    # Few rules with much in each, for Hypothesis leaves many rules out of an example.
+    @rule(id=ids, text=ASKED, durability=DURABILITY)
+    def say(self, id: str, text: str, durability: str) -> None:
+        self.run(id, {"messages": [self.message(text=text)]}, durability)
 
-    @rule(
-        id=ids,
-        how=st.sampled_from(["say", "say", "answer", "go on", "say what the history has"]),
-        text=ASKED,
-        durability=DURABILITY,
-    )
-    def talk(self, id: str, how: str, text: str, durability: str) -> None:
-        asked: Any = None
-        if how == "say":
-            asked = {"messages": [self.message(text=text)]}
-        elif how == "answer":
-            asked = Command(resume="yes")
-        elif how != "go on":
-            life = self.lives[id]
-            alone = [item for name, item in life.history.items() if name not in life.graph]
-            asked = {"messages": [HumanMessage(text, id=name) for _, name, text in alone[-1:]]}
-        self.run(id, asked, durability)
+    @rule(id=ids, durability=DURABILITY)
+    def say_what_the_history_has(self, id: str, durability: str) -> None:
+        life = self.lives[id]
+        alone = [item for name, item in life.history.items() if name not in life.graph]
+        if alone:
+            _, name, text = alone[-1]
+            self.run(id, {"messages": [HumanMessage(text, id=name)]}, durability)
 
-    @rule(
-        id=ids,
-        what=st.sampled_from(["notes", "a message", "inside", "the history", "the graph's"]),
-        how=st.sampled_from(["add", "edit", "share", "remove"]),
-        place=PLACES,
-        as_node=st.sampled_from([None, *NODES]),
-    )
-    def change(self, id: str, what: str, how: str, place: int, as_node: str | None) -> None:
-        if what == "notes":
-            self.both(id, "update_state", {"notes": {"k": len(self.words)}}, as_node)
-        elif what == "a message":
-            self.change_a_message(id, how, place, as_node or "answer")
-        elif what == "inside":
-            self.change_inside(id, {"calls": 10} if how == "add" else {"heard": ["slipped in"]})
-        elif what == "the history":
-            self.change_the_history(id, how)
-        else:
-            self.change_the_graphs(id, how)
+    @rule(id=ids, durability=DURABILITY)
+    def resume(self, id: str, durability: str) -> None:
+        self.run(id, Command(resume="yes"), durability)
 
-    def change_a_message(self, id: str, how: str, place: int, as_node: str) -> None:
-        """A message of the graph gets another content, or is removed."""
+    @rule(id=ids, durability=DURABILITY)
+    def go_on(self, id: str, durability: str) -> None:
+        self.run(id, None, durability)
+
+    @rule(id=ids, as_node=st.sampled_from([None, *NODES]), key=st.sampled_from("ab"))
+    def update(self, id: str, as_node: str | None, key: str) -> None:
+        self.both(id, "update_state", {"notes": {key: len(self.words)}}, as_node)
+
+    @rule(id=ids, place=PLACES, as_node=st.sampled_from(["keeper", "answer"]))
+    def edit(self, id: str, place: int, as_node: str) -> None:
+        """A message of the graph gets another content."""
         if names := list(self.lives[id].graph):
-            name = names[place % len(names)]
-            changed = RemoveMessage(id=name) if how == "remove" else self.message(name)
+            changed = self.message(names[place % len(names)])
             self.both(id, "update_state", {"messages": [changed]}, as_node)
 
-    def change_inside(self, id: str, inside: dict[str, Any]) -> None:
+    @rule(id=ids, place=PLACES)
+    def remove(self, id: str, place: int) -> None:
+        if names := list(self.lives[id].graph):
+            gone = RemoveMessage(id=names[place % len(names)])
+            self.both(id, "update_state", {"messages": [gone]}, "answer")
+
+    @rule(id=ids, inside=st.sampled_from([{"calls": 10}, {"heard": ["slipped in"]}]))
+    def update_inside(self, id: str, inside: dict[str, Any]) -> None:
         """The state of a subgraph that waits is changed."""
         self.load(id)
         ours = waiting(self.call(self.graph, "get_state", self.config(id), subgraphs=True))
@@ -267,24 +253,15 @@ class Travels(RuleBasedStateMachine):
 
     # Both histories
 
-    def change_the_history(self, id: str, how: str) -> None:
-        life = self.load(id)
-        memory = self.sessions.memory(id)
-        self.touched.add(id)
-        if how == "add":
-            self.add_to_history(id, [self.message(), self.message()])
-        elif how == "share":
-            self.add_to_history(id, self.saver.messages()[-1:])
-        elif how == "edit":
-            name = next(reversed(life.history), None)
-            changed = self.message(name)
-            assert self.call(memory, "update_last", changed) is (name is not None)
-            if name is not None:
-                life.history[name] = bare(changed)
-        else:
-            assert self.call(memory, "remove_last") is bool(life.history)
-            life.keep_history(list(life.history)[:-1])
-            life.shown = [name for name in life.shown if name in {*life.graph, *life.history}]
+    @rule(id=ids, count=st.integers(1, 2))
+    def append(self, id: str, count: int) -> None:
+        self.add_to_history(id, [self.message() for _ in range(count)])
+
+    @rule(id=ids)
+    def append_what_the_graph_has(self, id: str) -> None:
+        if self.lives[id].graph:
+            *_, found = self.load(id) and self.saver.messages()
+            self.add_to_history(id, [found])
 
     def add_to_history(self, id: str, messages: list[BaseMessage]) -> None:
         life = self.lives[id]
@@ -298,30 +275,47 @@ class Travels(RuleBasedStateMachine):
             life.history[name] = bare(message)
         self.touched.add(id)
 
+    @rule(id=ids)
+    def edit_the_last(self, id: str) -> None:
+        life = self.lives[id]
+        name = next(reversed(life.history), None)
+        changed = self.message(name)
+        assert self.call(self.sessions.memory(id), "update_last", changed) is (name is not None)
+        if name is not None:
+            life.history[name] = bare(changed)
+        self.touched.add(id)
+
+    @rule(id=ids)
+    def remove_the_last(self, id: str) -> None:
+        life = self.lives[id]
+        assert self.call(self.sessions.memory(id), "remove_last") is bool(life.history)
+        if life.history:
+            life.history.popitem()
+            stay = {*life.graph, *life.history}
+            life.shown = [name for name in life.shown if name in stay]
+        self.touched.add(id)
+
+    @rule(id=ids, how=st.sampled_from(["add", "edit", "update_last", "remove_last"]))
     def change_the_graphs(self, id: str, how: str) -> None:
         """The graph's conversation, changed from outside of the graph."""
         self.load(id)
         old = list(self.saver.messages())
         memory = self.sessions.memory(id, source="graph")
-        message = self.message(old[-1].id if old and how != "add" else None)
-
-        def change() -> Any:
-            if how == "remove":
-                return self.call(memory, "remove_last")
-            if how == "share":
-                return self.call(memory, "update_last", message)
-            return self.call(memory, "add_messages", [message])
-
-        new: list[Any] = old[:-1]
-        if how in ("add", "edit"):
+        named = old[-1].id if old and how != "add" else None
+        message = self.message(named)
+        if how == "remove_last":
+            new, change = old[:-1], lambda: self.call(memory, "remove_last")
+        elif how == "update_last":
+            new = [*old[:-1], message] if old else []
+            change = lambda: self.call(memory, "update_last", message)  # noqa: E731
+        else:
             new = list(add_messages(old, [message]))  # type: ignore[arg-type]
-        elif how == "share" and old:
-            new = [*old[:-1], message]
+            change = lambda: self.call(memory, "add_messages", [message])  # noqa: E731
         if self.saver.waits():
             with pytest.raises(SessionConflict):
                 change()
             return
-        assert change() is (bool(old) if how in ("share", "remove") else None)
+        assert change() is {"update_last": bool(old), "remove_last": bool(old)}.get(how)
         if old or new:
             self.saver.change_messages(new)
         self.settle(id)
@@ -354,21 +348,12 @@ class Travels(RuleBasedStateMachine):
             raise LookupError(f"no checkpoint has the first {value} messages")
         return target, history, shown
 
-    def after(self, id: str, then: str) -> None:
-        """What comes next where somebody has travelled."""
-        self.all_is_as_it_should_be()
-        if then != "stay":
-            asked = {"messages": [self.message()]} if then == "say" else None
-            self.run(id, asked, "sync")
-
-    @rule(id=ids, where=GOALS, then=THEN)
-    def rewind(self, id: str, where: tuple[str, int], then: str) -> None:
-        if (goal := self.goal(self.lives[id], where)) is not None:
-            self.rewind_to(id, *goal)
-            self.after(id, then)
-
-    def rewind_to(self, id: str, kind: str, value: Any) -> None:
+    @rule(id=ids, where=GOALS)
+    def rewind(self, id: str, where: tuple[str, int]) -> None:
         life = self.lives[id]
+        if (goal := self.goal(life, where)) is None:
+            return
+        kind, value = goal
         self.touched.add(id)
         try:
             target, history, shown = self.cut(life, kind, value)
@@ -394,32 +379,24 @@ class Travels(RuleBasedStateMachine):
         life.head = name
         self.rest(id, kept.image)
 
-    @precondition(lambda self: len(self.lives) < 4)
-    @rule(target=ids, id=ids, where=st.none() | GOALS, then=THEN)
-    def fork(self, id: str, where: tuple[str, int] | None, then: str) -> Any:
-        goal = None if where is None else self.goal(self.lives[id], where)
-        new = self.forked(id) if goal is None else self.forked_at(id, *goal)
-        if new is None:
-            return multiple()
-        self.after(new, then)
-        return new
-
-    def forked(self, id: str) -> str:
-        new = self.call(self.sessions, "fork_session", id).id
-        self.lives[new] = copy_of(self.lives[id])
-        self.touched.add(new)
-        return str(new)
-
-    def forked_at(self, id: str, kind: str, value: Any) -> str | None:
+    @rule(target=ids, id=ids, where=st.none() | GOALS)
+    def fork(self, id: str, where: tuple[str, int] | None) -> Any:
         life = self.lives[id]
+        goal = None if where is None else self.goal(life, where)
+        if goal is None:
+            new = self.call(self.sessions, "fork_session", id).id
+            self.lives[new] = deepcopy_of(life)
+            self.touched.add(new)
+            return new
+        kind, value = goal
         try:
             target, history, shown = self.cut(life, kind, value)
         except LookupError:
             with pytest.raises(CheckpointNotFound):
                 self.call(self.sessions, "fork_session", id, **{kind: value})
-            return None
+            return multiple()
         new = self.call(self.sessions, "fork_session", id, **{kind: value}).id
-        copied = self.lives[new] = copy_of(life)
+        copied = self.lives[new] = deepcopy_of(life)
         copied.keep_history(history)
         self.touched.add(new)
         if target is not None:
@@ -435,26 +412,9 @@ class Travels(RuleBasedStateMachine):
                 assert kept.rest is not None
                 self.rest(new, kept.rest)
         copied.shown = shown
-        return str(new)
+        return new
 
-    @rule(
-        id=ids,
-        how=st.sampled_from(["prune", "look back", "search", "reopen", "prune all"]),
-        place=PLACES,
-    )
-    def tidy(self, id: str, how: str, place: int) -> None:
-        if how == "prune":
-            self.prune(id, 1 + place % 8)
-        elif how == "look back":
-            self.look_back(id, place)
-        elif how == "search":
-            self.search(place)
-        elif how == "reopen":
-            self.use(self.open_again(self.store))
-            self.touched |= self.lives.keys()
-        else:
-            self.prune(id, None)
-
+    @rule(id=ids, count=st.none() | st.integers(1, 6))
     def prune(self, id: str, count: int | None) -> None:
         life = self.lives[id]
 
@@ -471,7 +431,6 @@ class Travels(RuleBasedStateMachine):
         self.seen.pop(id, None)
         self.touched.add(id)
 
-    @precondition(lambda self: len(self.lives) > 2)
     @rule(id=consumes(ids))
     def delete(self, id: str) -> None:
         assert self.call(self.sessions, "delete_session", id)
@@ -481,8 +440,14 @@ class Travels(RuleBasedStateMachine):
         self.seen.pop(id, None)
         self.touched.discard(id)
 
+    @rule()
+    def reopen(self) -> None:
+        self.use(self.open_again(self.store))
+        self.touched |= self.lives.keys()
+
     # Looking
 
+    @rule(id=ids, place=PLACES)
     def look_back(self, id: str, place: int) -> None:
         """Whatever was put is there as long as it is not pruned, undone or not."""
         life = self.lives[id]
@@ -494,6 +459,7 @@ class Travels(RuleBasedStateMachine):
         wanted = self.theirs.get_state(CONFIG)
         assert plain(found)[:3] == plain(wanted)[:3]
 
+    @rule(place=PLACES)
     def search(self, place: int) -> None:
         if self.words:
             word = self.words[-1 - place % len(self.words)]
@@ -574,7 +540,7 @@ class Travels(RuleBasedStateMachine):
         assert info.message_count == len(shown)
 
 
-def copy_of(life: Life) -> Life:
+def deepcopy_of(life: Life) -> Life:
     """A copy that shares nothing that changes."""
     return replace(
         life,
@@ -633,5 +599,5 @@ class InSQLite(Travels):
 @pytest.mark.parametrize("machine", [InMemory, InSQLite])
 def test_travels(machine: type[Travels], rounds: int) -> None:
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=rounds, stateful_step_count=25)
+        machine, settings=settings(max_examples=rounds, stateful_step_count=20)
     )
