@@ -747,3 +747,19 @@ async def test_a_cut_at_where_a_rewind_has_led_keeps_what_the_rewind_kept() -> N
         fork = sessions.fork_session("t", checkpoint_id=here)
         found = sessions.rewind_session("t", checkpoint_id=here)
         assert texts(found.messages) == texts(sessions.messages(fork)) == ["one", "re one", "later"]
+
+
+@pytest.mark.operation("rewind_session", "prune")
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_what_was_undone_does_not_come_back_with_a_prune(
+    sessions: SessionManager, call: Call, goes_on: bool
+) -> None:
+    graph = remembering(sessions)
+    graph.invoke({"log": ["u"]}, config("t"))
+    first = list(graph.get_state_history(config("t")))[-1]
+    await call("rewind_session", "t", checkpoint_id=first.config["configurable"]["checkpoint_id"])
+    if goes_on:
+        graph.update_state(config("t"), {"log": ["v"]}, as_node="__start__")
+    await call("prune", ["t"], keep_last=2 if goes_on else 1)
+    await call("rewind_session", "t", checkpoint_id=head_of(graph, "t"))
+    assert graph.invoke({"log": ["more"]}, config("t"))["log"][-1] == "call 1"

@@ -272,17 +272,30 @@ class Graph:
         """The first checkpoint that was stored after one that is not; empty if there is none.
 
         With `durability="exit"` a run stores its last checkpoint only, and what its subgraphs
-        stored names others.
+        stored names others. What a prune has removed is not stored either; but of such a run
+        everything is younger than the checkpoint that it began with, and a copy is as old as
+        what it is a copy of.
         """
         made = made_at(id)
         if made is None or id in self._stored:
             return ""
         if self._made is None:
             self._made = sorted(
-                (at, other) for other in self._stored if (at := made_at(other)) is not None
+                (at, stored.id)
+                for stored in self._stored.values()
+                if (at := made_at(self._origin(stored))) is not None
             )
         place = bisect_left(self._made, (made, ""))
-        return self._made[place][1] if place < len(self._made) else ""
+        if place == len(self._made):
+            return ""
+        found = self._stored[self._made[place][1]]
+        began = made_at(found.parent or "")
+        return found.id if began is None or began <= made else ""
+
+    def _origin(self, stored: Stored) -> str:
+        """The id of what a checkpoint is a copy of in the end; its own, if of nothing."""
+        *others, own = self._ids_of(stored)
+        return others[-1] if others else own
 
 
 def read_graph(
