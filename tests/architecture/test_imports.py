@@ -80,7 +80,9 @@ LAYERS: dict[str, Layer] = {
     # Engines know the port and nothing else, not even each other. The registry names them,
     # as strings.
     "registry": Layer(("stores", "stores.registry"), ("port", "errors")),
-    "engine tools": Layer(("stores.forking", "stores.spaces"), ("port", "errors")),
+    "engine tools": Layer(
+        ("stores.forking", "stores.spaces", "stores.working"), ("port", "errors")
+    ),
     "memory": Layer(("stores.memory",), ("engine tools", "port", "errors")),
     "sqlite": Layer(("stores.sqlite",), ("engine tools", "port", "errors"), drivers=True),
     "wrappers": Layer(("wrappers",), ("port", "errors")),

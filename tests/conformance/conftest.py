@@ -9,11 +9,13 @@ import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-STORES = ("memory", "sqlite")
+from engines import KINDS, url_of
+
+STORES = KINDS
 
 
 def store_url(store: str, folder: Path) -> str:
-    return "memory://" if store == "memory" else f"sqlite:///{folder}/threads.db"
+    return url_of(store, folder, "threads")
 
 
 @pytest.fixture(params=[*STORES, "control"])

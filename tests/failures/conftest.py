@@ -7,16 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from engines import KINDS, url_of
 from threadloom import SessionManager, open_store
 from threadloom.store import Store
 
 from .helpers import Door
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty store."""
-    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/sessions.db"
+    return url_of(request.param, tmp_path)
 
 
 @pytest.fixture

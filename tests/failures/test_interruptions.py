@@ -20,6 +20,7 @@ from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base.id import uuid6
 from langgraph.graph import START, MessagesState, StateGraph
 
+from engines import KINDS, open_kind, url_of
 from threadloom import (
     InvalidKey,
     MemoryStore,
@@ -40,12 +41,10 @@ from .helpers import Door, all_well, at_once, checkpoint, config, put, run_progr
 
 
 def make(kind: str, folder: Path, clock: FrozenClock | None = None) -> Store:
-    return (
-        MemoryStore(clock=clock) if kind == "memory" else SQLiteStore(folder / "s.db", clock=clock)
-    )
+    return open_kind(kind, folder, "s", clock=clock)
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_outlives_its_sessions_expiry_brings_nothing_back(
     kind: str, tmp_path: Path
 ) -> None:
@@ -88,7 +87,7 @@ def test_clocks_that_disagree_do_not_hang() -> None:
             past.create_session(ttl=timedelta(seconds=1))
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_signal_handler_cannot_deadlock_on_the_store_it_interrupts(
     kind: str, tmp_path: Path
 ) -> None:
@@ -115,7 +114,7 @@ def test_a_signal_handler_cannot_deadlock_on_the_store_it_interrupts(
         assert store.execute([Get(("a",), "k"), Get(("a",), "from the handler")])[1] is None
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_an_interrupted_write_leaves_nothing_and_no_lock(kind: str, tmp_path: Path) -> None:
     clock = _Interrupting()
     with make(kind, tmp_path) as store:
@@ -139,12 +138,12 @@ def test_an_interrupted_write_leaves_nothing_and_no_lock(kind: str, tmp_path: Pa
         store.execute([Put(("a",), "k", {"n": 3})])
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.soak(full=20_000)
 def test_interrupts_at_any_moment_leave_a_store_that_works(
     kind: str, tmp_path: Path, rounds: int
 ) -> None:
-    url = "memory://" if kind == "memory" else f"sqlite:///{tmp_path}/s.db"
+    url = url_of(kind, tmp_path)
     counted, verdict = run_program("interrupted", url, rounds)
     assert int(counted.split()[1]) > rounds / 10
     assert verdict == "whole"

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage
 
+from engines import KINDS, open_kind
 from threadloom import (
     InvalidKey,
     MemoryStore,
@@ -16,7 +17,6 @@ from threadloom import (
     StoreChatMessageHistory,
     StoreCheckpointer,
     ThreadloomError,
-    open_store,
 )
 from threadloom.store import Store
 
@@ -475,7 +475,7 @@ def seen(manager: SessionManager) -> Any:
     )
 
 
-@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_tenants_on_one_store_are_as_if_each_had_its_own(
     kind: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -486,8 +486,7 @@ def test_tenants_on_one_store_are_as_if_each_had_its_own(
     @given(st.lists(STEP, max_size=25))
     def check(steps: list[tuple[str, str | None, str, str]]) -> None:
         folder = tmp_path_factory.mktemp("tenants")
-        shared = MemoryStore() if kind == "memory" else open_store(f"sqlite:///{folder}/shared.db")
-        with shared:
+        with open_kind(kind, folder, "shared") as shared:
             together = {name: SessionManager(shared, tenant=name) for name in TENANTS}
             apart = {name: SessionManager(MemoryStore()) for name in TENANTS}
             for number, (name, tenant, one, two) in enumerate(steps):

@@ -9,19 +9,21 @@ from pathlib import Path
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
+from engines import url_of
+
 OpenSaver = Callable[[str], BaseCheckpointSaver[str]]
 
 
 @pytest.fixture
 def open_saver(tmp_path: Path) -> Iterator[OpenSaver]:
-    """`open_saver("memory" | "sqlite")`, a new and empty store each time."""
+    """`open_saver(kind)`, a new and empty store each time."""
     from threadloom import SessionManager
 
     with ExitStack() as stack:
 
         def build(store: str) -> BaseCheckpointSaver[str]:
             count = len(list(tmp_path.iterdir()))
-            url = "memory://" if store == "memory" else f"sqlite:///{tmp_path}/{count}.db"
+            url = url_of(store, tmp_path, str(count))
             manager = stack.enter_context(SessionManager(url))
             return manager.checkpointer()
 

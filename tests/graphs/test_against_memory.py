@@ -7,6 +7,8 @@ import functools
 
 import pytest
 
+from engines import KINDS
+
 from . import catalogue
 from .conftest import OpenSaver
 from .harness import SCENARIOS, Trace, difference, play
@@ -16,7 +18,7 @@ CASES = [
     pytest.param(name, style, durability, store, id=f"{name}-{style}-{durability}-{store}")
     for name, scenario in catalogue.SCENARIOS.items()
     for style, durability in scenario.combinations
-    for store in ("memory", "sqlite")
+    for store in KINDS
 ]
 
 

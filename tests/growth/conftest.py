@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from threadloom import MemoryStore, SQLiteStore
+from engines import KINDS, open_kind
 from threadloom.store import Store
 
 
@@ -17,8 +17,8 @@ def quiet(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.ERROR, logger="threadloom.checkpoint")
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A new, empty store."""
-    with MemoryStore() if request.param == "memory" else SQLiteStore(tmp_path / "a.db") as opened:
+    with open_kind(request.param, tmp_path, "a") as opened:
         yield opened

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from threadloom import MemoryStore, SessionManager, SQLiteStore
+from engines import KINDS, open_kind
+from threadloom import SessionManager
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -18,14 +19,9 @@ def clock() -> FrozenClock:
     return FrozenClock()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path, clock: FrozenClock) -> Iterator[Store]:
-    made = (
-        MemoryStore(clock=clock)
-        if request.param == "memory"
-        else SQLiteStore(tmp_path / "sessions.db", clock=clock)
-    )
-    with made:
+    with open_kind(request.param, tmp_path, clock=clock) as made:
         yield made
 
 

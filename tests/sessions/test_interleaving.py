@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
+from engines import KINDS, open_kind
 from threadloom import (
-    MemoryStore,
     SessionConflict,
     SessionDeleted,
     SessionManager,
     SessionNotFound,
-    SQLiteStore,
 )
 from threadloom.plans import Batch, Results
 from threadloom.testing import FaultyStore, FrozenClock
@@ -104,15 +103,10 @@ class Between(FaultyStore):
         return super().execute(ops)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=KINDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Between]:
     clock = FrozenClock()
-    inner = (
-        MemoryStore(clock=clock)
-        if request.param == "memory"
-        else SQLiteStore(tmp_path / "s.db", clock=clock)
-    )
-    with Between(inner) as store:
+    with Between(open_kind(request.param, tmp_path, clock=clock)) as store:
         yield store
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import tempfile
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -18,18 +19,19 @@ from hypothesis.stateful import (
     invariant,
     multiple,
     rule,
+    run_state_machine_as_test,
 )
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
+from engines import KINDS, open_kind
 from threadloom import (
     CheckpointNotFound,
-    MemoryStore,
     Session,
     SessionManager,
     SessionQuery,
-    SQLiteStore,
 )
+from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
 NAMES = st.sampled_from(["", "Oslo", "oslo trip", "雪の大阪", "a*b"])
@@ -272,19 +274,14 @@ class Sessions(RuleBasedStateMachine):
             self.sessions._store.close()
 
 
-class InMemory(Sessions):
-    def make(self) -> Any:
-        return MemoryStore(clock=self.clock)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sessions(kind: str, tmp_path: Path) -> None:
+    number = count()
 
+    class OnThisKind(Sessions):
+        def make(self) -> Store:
+            return open_kind(kind, tmp_path, str(next(number)), clock=self.clock)
 
-class InSQLite(Sessions):
-    def make(self) -> Any:
-        folder = Path(tempfile.mkdtemp())
-        return SQLiteStore(folder / "s.db", clock=self.clock)
-
-
-some = settings(max_examples=25, stateful_step_count=25, deadline=None)
-TestInMemory = InMemory.TestCase
-TestInMemory.settings = some
-TestInSQLite = InSQLite.TestCase
-TestInSQLite.settings = some
+    run_state_machine_as_test(
+        OnThisKind, settings=settings(max_examples=25, stateful_step_count=25)
+    )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from langgraph.graph import add_messages
 from langgraph.types import Command, StateSnapshot
 
+from engines import KINDS, open_kind
 from stateful.travellers import (
     ASKING,
     CONFIG,
@@ -42,11 +42,9 @@ from stateful.travellers import (
 )
 from threadloom import (
     CheckpointNotFound,
-    MemoryStore,
     SessionConflict,
     SessionManager,
     SessionQuery,
-    SQLiteStore,
 )
 from threadloom.store import Store
 
@@ -573,31 +571,23 @@ def waiting(snapshot: StateSnapshot) -> Any:
     )
 
 
-class InMemory(Travels):
-    def open_store(self) -> Store:
-        return MemoryStore()
-
-
-class InSQLite(Travels):
-    def open_store(self) -> Store:
-        self.folder = Path(tempfile.mkdtemp())
-        return SQLiteStore(self.folder / "s.db")
-
-    def open_again(self, store: Store) -> Store:
-        store.close()
-        return SQLiteStore(self.folder / "s.db")
-
-    def teardown(self) -> None:
-        try:
-            super().teardown()
-        finally:
-            shutil.rmtree(self.folder)
-
-
 @pytest.mark.timeout(3_600)
 @pytest.mark.soak(full=250)
-@pytest.mark.parametrize("machine", [InMemory, InSQLite])
-def test_travels(machine: type[Travels], rounds: int) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_travels(kind: str, tmp_path: Path, rounds: int) -> None:
+    number = count()
+
+    class OnThisKind(Travels):
+        def open_store(self) -> Store:
+            self.name = str(next(number))
+            return open_kind(kind, tmp_path, self.name)
+
+        def open_again(self, store: Store) -> Store:
+            if not store.capabilities.durable:
+                return super().open_again(store)
+            store.close()
+            return open_kind(kind, tmp_path, self.name)
+
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=rounds, stateful_step_count=20)
+        OnThisKind, settings=settings(max_examples=rounds, stateful_step_count=20)
     )
