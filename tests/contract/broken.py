@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from threadloom.errors import UnsupportedByStore
-from threadloom.keys import encode_namespace
+from threadloom.keys import check_copy, encode_namespace
 from threadloom.ops import (
     WRITES,
     Check,
@@ -357,6 +357,9 @@ class WithoutAtomicBatches(MemoryStore):
             raise UnsupportedByStore("this store cannot apply a conditional batch atomically")
         if any(type(op).__module__ != "threadloom.ops" for op in asked):
             raise UnsupportedByStore("an unknown operation")
+        for op in asked:
+            if isinstance(op, CopyTree):
+                check_copy(op.source, op.target)
         return [super(WithoutAtomicBatches, self).execute([op])[0] for op in asked]
 
 
