@@ -21,8 +21,8 @@ namespace                              key                        content
 ``("checkpoints", ID, NS)``            ``CHECKPOINT``             one checkpoint
 ``("checkpoints", ID, NS)``            ``CHECKPOINT!TASK!INDEX``  one pending write
 ``("checkpoints", ID, NS, "~values")`` ``CHANNEL!VERSION``        the value of a channel
-``("checkpoints", ID, NS, "~logs")``   log and position           an element of a list or dict
-``("checkpoints", ID, NS, "~texts")``  writer and number          a long text
+``("checkpoints", ID, "%", "~logs")``  log and position           an element of a list or dict
+``("checkpoints", ID, "%", "~texts")`` writer and number          a long text
 =====================================  =========================  =============================
 
 Capitals stand for `encode_id` of the thing, CHECKPOINT and TASK for its `compact_id`.
@@ -366,9 +366,9 @@ class SessionPaths:
         return (*self.checkpoints, ns_label, OWN_MARK + "values")
 
     def logs(self, ns_label: str) -> Namespace:
-        """Elements of the lists and dicts of one checkpoint namespace."""
+        """Elements of lists and dicts; `ns_label` is always that of the graph itself."""
         return (*self.checkpoints, ns_label, OWN_MARK + "logs")
 
     def texts(self, ns_label: str) -> Namespace:
-        """Long texts and bytes of one checkpoint namespace."""
+        """Long texts and bytes; `ns_label` is always that of the graph itself."""
         return (*self.checkpoints, ns_label, OWN_MARK + "texts")

@@ -13,11 +13,13 @@ import ormsgpack
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
-from threadloom.serde import Codec, Opened, PlainModel, opened, read_plain_model
+from threadloom.serde import Codec, Opened, PlainModel, Runs, opened, read_plain_model
 
 Keep = Callable[[str | bytes], str | None]
 """Takes a long text or bytes; gives the key under which it is kept, or None to leave it."""
 Texts = Mapping[str, str | bytes]
+Parts = Mapping[str, Any]
+"""Texts, bytes, and runs of lists, by the keys that stand for them in a value."""
 
 
 class Values(Protocol):
@@ -33,10 +35,13 @@ class Values(Protocol):
             SerializationError: it cannot be stored; `where` is in the message.
         """
 
-    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
-        """`dumps` without the long texts, which `keep` takes where they may be seen."""
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str, runs: Runs | None = None) -> bytes:
+        """`dumps` without the long texts, which `keep` takes where they may be seen.
 
-    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+        Nor with runs of lists that can be found elsewhere (see `Codec.dumps_apart`).
+        """
+
+    def loads_joined(self, data: bytes, texts: Parts, *, opaque: bool = False) -> Any:
         """The value that `dumps_apart` was given, from its parts by their keys."""
 
     def opened(self, data: bytes) -> Opened:
@@ -72,10 +77,10 @@ class SafeValues:
     def dumps(self, value: Any, *, where: str) -> bytes:
         return self.codec.dumps(value, where=where)
 
-    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
-        return self.codec.dumps_apart(value, keep, where=where)
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str, runs: Runs | None = None) -> bytes:
+        return self.codec.dumps_apart(value, keep, where=where, runs=runs)
 
-    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+    def loads_joined(self, data: bytes, texts: Parts, *, opaque: bool = False) -> Any:
         return self.codec.loads_joined(data, texts, opaque=opaque)
 
     def opened(self, data: bytes) -> Opened:
@@ -113,10 +118,10 @@ class CallerValues:
             ) from error
         return ormsgpack.packb((kind, data))
 
-    def dumps_apart(self, value: Any, keep: Keep, *, where: str) -> bytes:
+    def dumps_apart(self, value: Any, keep: Keep, *, where: str, runs: Runs | None = None) -> bytes:
         return self.dumps(value, where=where)
 
-    def loads_joined(self, data: bytes, texts: Texts, *, opaque: bool = False) -> Any:
+    def loads_joined(self, data: bytes, texts: Parts, *, opaque: bool = False) -> Any:
         return self.loads(data)
 
     def opened(self, data: bytes) -> Opened:

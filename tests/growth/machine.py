@@ -207,6 +207,30 @@ class Threads(RuleBasedStateMachine):
         if twice:
             self._put_writes(1 - saver, thread, ns, id, writes, task, path)
 
+    @rule(saver=savers, reader=savers, at=numbers, edit=st.booleans(), said=material.messages())
+    def hand_on(self, saver: int, reader: int, at: int, edit: bool, said: BaseMessage) -> None:
+        """The conversation goes to a subgraph and comes back, longer or edited."""
+        thread = self._pick(at)[0]
+        head = self.model.space(thread, "").head
+        if head is None:
+            return
+        found = self.rig.savers[reader].get_tuple(config(thread, "", head))
+        assert found is not None
+        messages = found.checkpoint["channel_values"].get("messages")
+        if not isinstance(messages, list):
+            return
+        if edit and messages:
+            messages[at % len(messages)] = said.model_copy(deep=True)
+        values = {
+            "messages": [*messages, said],
+            "__start__": {"messages": messages, "twice": [messages, tuple(messages)]},
+        }
+        ns = SPACES[-1]
+        parent = self.model.space(thread, ns).head if at % 2 else None
+        self._put(saver, thread, ns, parent, values, {}, set(values))
+        back = [("messages", [*messages, said]), ("plain", {"all": messages, "also": [messages]})]
+        self._put_writes(saver, thread, "", head, back, f"sub-{self.count}", "~pull")
+
     # ── What holders do ───────────────────────────────────────────────────────────────────────
     @rule(saver=savers, at=numbers, listed=st.booleans())
     def read(self, saver: int, at: int, listed: bool) -> None:

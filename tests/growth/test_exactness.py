@@ -35,6 +35,7 @@ class AwaitedOnFile(Threads):
     make = staticmethod(lambda store: ByAsyncCalls(StoreCheckpointer(store)))
 
 
+@pytest.mark.usefixtures("any_run_is_long")
 @pytest.mark.parametrize(
     ("machine", "examples"),
     [(InMemory, 40), (OnFile, 15), (ByCallersSerializer, 6), (AwaitedOnFile, 4)],
@@ -45,6 +46,7 @@ def test_every_reader_sees_what_was_put(machine: type[Threads], examples: int) -
     )
 
 
+@pytest.mark.usefixtures("any_run_is_long")
 @pytest.mark.soak(full=1_000)
 @pytest.mark.parametrize("machine", [InMemory, OnFile])
 def test_long_lives(machine: type[Threads], rounds: int) -> None:

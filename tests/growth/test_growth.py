@@ -49,14 +49,7 @@ GRAPHS: dict[str, Callable[[Any], Any]] = {
 
 
 # ── Bytes ─────────────────────────────────────────────────────────────────────────────────────
-WRITES_EVERYTHING = pytest.mark.xfail(
-    strict=True, reason="a node that returns every message has a pending write with all their ids"
-)
-
-
-@pytest.mark.parametrize(
-    "style", ["chat", "window", "edit", pytest.param("front", marks=WRITES_EVERYTHING)]
-)
+@pytest.mark.parametrize("style", list(GRAPHS))
 def test_each_turn_takes_as_much_as_the_one_before(store: Store, style: str) -> None:
     graph = GRAPHS[style](StoreCheckpointer(store))
     sizes = {}

@@ -708,8 +708,10 @@ def test_what_ways_have_left_is_told_of_all_of_them_at_once(sessions: SessionMan
         def look(paths: SessionPaths = paths) -> Plan[None]:
             found = yield from read_session(sessions._values, paths)
             assert found is not None
-            whole = yield from read_graph(sessions._values, paths, found.root, found.namespaces)
-            (inner,) = (one for one in found.namespaces if one.place.remembers)
+            whole = yield from read_graph(
+                sessions._values, paths, found.root, found.graph.namespaces
+            )
+            (inner,) = (one for one in found.graph.namespaces if one.place.remembers)
             departures = whole.departures(inner)
             every = yield from whole.trail.all()
             assert departures.keys() == every.keys()

@@ -31,8 +31,10 @@ _RECENT = 256
 _RECENT_BYTES = 1024 * 1024
 _ELEMENT = 200
 """About how many bytes an element takes besides its content."""
-_HELD = 2 * 1024
-"""About how many bytes are remembered of a namespace besides elements."""
+_HELD = 1024
+"""About how many bytes are remembered of a session, and of a namespace, besides elements."""
+_NAMESPACES = 64
+"""How many namespaces of a session are remembered; a subgraph's run mostly has its own."""
 
 
 class Element:
@@ -68,36 +70,28 @@ class Element:
 
 
 Log = list[Element | None]
-HeldKey = tuple[int, tuple[str, ...]]
-"""A codec, and a checkpoint namespace."""
+ShelfKey = tuple[int, tuple[str, ...]]
+"""A codec, and the checkpoints of a session."""
 
 
 class Held:
     """What is remembered of one checkpoint namespace.
 
     Attributes:
-        key: what it is remembered under.
+        shelf: what is remembered of all namespaces of the session together.
         logs: elements by position, None where they are not known.
         whole: up to where all elements of a log are known.
         standing: how it stood after the last put of this process, if nothing since says
             otherwise.
-        unpaid: bytes that the cache has not been told of.
-        size: bytes that it has been told of.
     """
 
-    def __init__(self, key: HeldKey) -> None:
-        self.key = key
-        self.logs: dict[str, Log] = {}
-        self.whole: dict[str, int] = {}
+    __slots__ = ("logs", "shelf", "standing", "whole")
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        self.logs = shelf.logs
+        self.whole = shelf.whole
         self.standing: Standing | None = None
-        self.unpaid = 0
-        self._blocks: dict[tuple[str, int], Block] = {}
-        self._recent: OrderedDict[str | bytes, str] = OrderedDict()
-        self.size = 0
-        self._recent_size = 0
-        self._writer = new_log()
-        self._numbers = count()
-        self._lock = threading.Lock()
 
     def unless_overtaken(self, standing: Standing | None, ops: list[Op]) -> Plan[list[Any]]:
         """A write; if anybody else wrote meanwhile, how things stood is forgotten."""
@@ -110,14 +104,55 @@ class Held:
 
     def forget_standing(self) -> None:
         """Look again before the next write."""
-        self.unpaid -= 0 if self.standing is None else self.standing.size
+        self.shelf.unpaid -= 0 if self.standing is None else self.standing.size
         self.standing = None
 
     def stand(self, standing: Standing) -> None:
         """Remember how things stand now."""
         before = 0 if self.standing is None else self.standing.size
         self.standing = standing
-        self.unpaid += standing.size - before
+        self.shelf.unpaid += standing.size - before
+
+
+class Shelf:
+    """What is remembered of one session: elements and texts, and how its namespaces stand.
+
+    Attributes:
+        key: what it is remembered under.
+        logs: elements by position, None where they are not known.
+        whole: up to where all elements of a log are known.
+        unpaid: bytes that the cache has not been told of.
+        size: bytes that it has been told of.
+    """
+
+    def __init__(self, key: ShelfKey) -> None:
+        self.key = key
+        self.logs: dict[str, Log] = {}
+        self.whole: dict[str, int] = {}
+        self.unpaid = 0
+        self._namespaces: OrderedDict[str, Held] = OrderedDict()
+        self._blocks: dict[tuple[str, int], Block] = {}
+        self._recent: OrderedDict[str | bytes, str] = OrderedDict()
+        self.size = 0
+        self._recent_size = 0
+        self._writer = new_log()
+        self._numbers = count()
+        self._lock = threading.Lock()
+
+    def held(self, ns: str) -> Held:
+        """What is remembered of one of its namespaces."""
+        with self._lock:
+            found = self._namespaces.get(ns)
+            if found is None:
+                found = self._namespaces[ns] = Held(self)
+                self.unpaid += _HELD
+                if len(self._namespaces) > _NAMESPACES:
+                    oldest = next(name for name in self._namespaces if name)
+                    self._namespaces.pop(oldest).forget_standing()
+                    self.unpaid -= _HELD
+            else:
+                self._namespaces.move_to_end(ns)
+            return found
 
     def key_of(self, text: str | bytes) -> str:
         """The key of a text: the one that it went by lately, or one that nobody else uses.
@@ -188,39 +223,40 @@ class Cache:
         self.limit = limit
         self.guarded = guarded
         self.size = 0
-        self._held: OrderedDict[HeldKey, tuple[Values, Held]] = OrderedDict()
+        self._shelves: OrderedDict[ShelfKey, tuple[Values, Shelf]] = OrderedDict()
         self._lock = threading.Lock()
 
     def held(self, values: Values, place: Place) -> Held:
         """What is remembered of a checkpoint namespace, as one codec reads it."""
-        key = (id(values), place.records())
+        key = (id(values), place.paths.checkpoints)
         with self._lock:
-            found = self._held.get(key)
+            found = self._shelves.get(key)
             if found is None:
-                found = self._held[key] = (values, Held(key))
+                found = self._shelves[key] = (values, Shelf(key))
                 self._add(found[1], _HELD)
             else:
-                self._held.move_to_end(key)
-            return found[1]
+                self._shelves.move_to_end(key)
+            return found[1].held(place.ns)
 
     def charge(self, held: Held, size: int) -> None:
         """Count what was remembered, and forget what was not used for longest."""
+        shelf = held.shelf
         with self._lock:
-            if self._held.get(held.key, (None, None))[1] is not held:
+            if self._shelves.get(shelf.key, (None, None))[1] is not shelf:
                 return  # it was forgotten meanwhile; who works with it still has it
-            size, held.unpaid = size + held.unpaid, 0
-            self._add(held, size)
+            size, shelf.unpaid = size + shelf.unpaid, 0
+            self._add(shelf, size)
 
-    def _add(self, held: Held, size: int) -> None:
-        held.size += size
+    def _add(self, shelf: Shelf, size: int) -> None:
+        shelf.size += size
         self.size += size
-        while self.size > self.limit and self._held:
-            _, (_, oldest) = self._held.popitem(last=False)
+        while self.size > self.limit and self._shelves:
+            _, (_, oldest) = self._shelves.popitem(last=False)
             self.size -= oldest.size
             oldest.size = 0
 
     def __len__(self) -> int:
-        return len(self._held)
+        return len(self._shelves)
 
 
 _caches: WeakKeyDictionary[Store, tuple[int, Cache]] = WeakKeyDictionary()

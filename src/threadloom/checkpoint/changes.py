@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ class Base:
 
     def _is_same(self, stretch: _Stretch, values: Sequence[Any]) -> bool:
         if stretch.at % BLOCK == 0:
-            block = self._held.block(stretch.log, stretch.at, stretch.size)
+            block = self._held.shelf.block(stretch.log, stretch.at, stretch.size)
             if block is not None:
                 return block.same(values)
         return same(self._frozen(stretch), values)
@@ -156,19 +156,32 @@ class Change(NamedTuple):
         return all(before[1] <= after[0] for before, after in pairwise(runs))
 
 
-def list_change(base: Base | None, logs: Logs | None, values: Sequence[Any]) -> Change:
-    """How a list differs from the base."""
+NewLog = Callable[[], str]
+
+
+def list_change(
+    base: Base | None, logs: Logs | None, values: Sequence[Any], new_log: NewLog = new_log
+) -> Change:
+    """How a list differs from the base.
+
+    Args:
+        base: what it is compared with.
+        logs: where new elements go.
+        values: the list.
+        new_log: names a new log.
+    """
     if base is None or not base.size:
-        return _place([Piece(False, 0, len(values))], None, None if base is None else logs)
-    pieces = _pieces(base, values)
-    change = _place(pieces, base, logs)
+        known = None if base is None else logs
+        return _place([Piece(False, 0, len(values))], None, known, new_log)
+    change = _place(pieces_of(base, values), base, logs, new_log)
     if len(change.spans) <= MOST_SPANS:
         return change
-    fresh = _place([Piece(False, 0, len(values))], None, None)
+    fresh = _place([Piece(False, 0, len(values))], None, None, new_log)
     return fresh._replace(removed=list(range(base.size)))
 
 
-def _pieces(base: Base, values: Sequence[Any]) -> list[Piece]:
+def pieces_of(base: Base, values: Sequence[Any]) -> list[Piece]:
+    """What a list consists of: runs of the base's elements, and new values."""
     old, new = base.size, len(values)
     short = min(old, new)
     prefix = base.first_differing(0, values[:short])
@@ -218,7 +231,7 @@ def _match(base: Base, values: Sequence[Any], start: int, end: int) -> list[Piec
     return pieces
 
 
-def _place(pieces: list[Piece], base: Base | None, logs: Logs | None) -> Change:
+def _place(pieces: list[Piece], base: Base | None, logs: Logs | None, new_log: NewLog) -> Change:
     """Give new values their places: at the end of the main log, or in the side log."""
     logs = logs or Logs(new_log(), 0, "", 0)
     pieces = [piece for piece in pieces if piece.start < piece.end]
@@ -257,17 +270,20 @@ class Entry(NamedTuple):
 
 
 def dict_change(
-    base: Base | None, logs: Logs | None, values: dict[Any, Any]
+    base: Base | None,
+    logs: Logs | None,
+    values: dict[Any, Any],
+    new_log: NewLog = new_log,
 ) -> tuple[Change, list[Entry]]:
     """How a dict differs from the base; the entries are what `Change.added` counts."""
     if base is not None and (entries := _entries(base, values)) is not None:
-        change = _place([Piece(False, 0, len(entries))], None, logs)
+        change = _place([Piece(False, 0, len(entries))], None, logs, new_log)
         spans = joined((*base.spans, *change.spans))
         total = length(spans)
         if total <= 2 * len(values) + _SPARE_ENTRIES and len(spans) <= MOST_SPANS:
             return change._replace(spans=spans), entries
     entries = [Entry(key) for key in values]
-    return _place([Piece(False, 0, len(entries))], None, None), entries
+    return _place([Piece(False, 0, len(entries))], None, None, new_log), entries
 
 
 def _entries(base: Base, values: dict[Any, Any]) -> list[Entry] | None:

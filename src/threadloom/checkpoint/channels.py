@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -24,18 +25,27 @@ from threadloom.checkpoint.elements import (
 )
 from threadloom.checkpoint.frozen import thaw
 from threadloom.checkpoint.header import APART, Apart, DictRef, Header, Inline, ListRef, Ref
+from threadloom.checkpoint.kin import Kin, is_conversation
 from threadloom.checkpoint.layout import Logs, Place
-from threadloom.checkpoint.spans import Span, element_key, length
+from threadloom.checkpoint.spans import (
+    Span,
+    element_key,
+    length,
+    new_log,
+    runs_among,
+    texts_among,
+)
 from threadloom.errors import UntrustedType
 from threadloom.ops import Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
-from threadloom.values import Values
+from threadloom.serde import Runs
+from threadloom.values import Texts, Values
 
 _SMALL = 64
 """Encoded values of up to so many bytes stand in the checkpoint's record itself."""
 _SMALL_AND_BRIEF = 400
 """The same for channels that LangGraph empties after a step."""
-_BRIEF = ("__start__", "branch:")
+_BRIEF = ("__start__", "__pregel_tasks", "branch:")
 _LIST, _DICT = "[", "{"
 _DICT_BYTES = 512
 """Dicts of more encoded bytes are kept entry by entry."""
@@ -48,11 +58,13 @@ class WrittenList(NamedTuple):
         base: what it was compared with.
         change: how it differs.
         added: place, element and value of what is new.
+        borrowed: whether it was compared with the graph's own conversation.
     """
 
     base: Base | None
     change: Change
     added: list[tuple[tuple[str, int], Element, Any]]
+    borrowed: bool = False
 
     @property
     def elements(self) -> list[Element]:
@@ -71,6 +83,13 @@ class WrittenList(NamedTuple):
 class ChannelWriter:
     """Stores the values of one put.
 
+    Args:
+        cache: what is remembered.
+        values: how values are stored.
+        place: the checkpoint namespace.
+        logs: where elements go next, by channel.
+        kin: what values may refer to.
+
     Attributes:
         refs: where each value is, by channel.
         logs: where elements go next, by channel.
@@ -80,7 +99,12 @@ class ChannelWriter:
     """
 
     def __init__(
-        self, cache: Cache, values: Values, place: Place, logs: Mapping[str, Logs]
+        self,
+        cache: Cache,
+        values: Values,
+        place: Place,
+        logs: Mapping[str, Logs],
+        kin: Kin | None = None,
     ) -> None:
         self._cache = cache
         self._held = cache.held(values, place)
@@ -89,6 +113,8 @@ class ChannelWriter:
         self.keeper = TextKeeper(place, self._held)
         self.refs: dict[str, Ref] = {}
         self.logs = dict(logs)
+        self._kin = kin
+        self._new_log = partial(new_log, of_subgraph=not place.is_root)
         self.lists: dict[str, WrittenList] = {}
         self.ops: list[Op] = []
         self._puts: dict[tuple[str, int], int] = {}
@@ -101,6 +127,12 @@ class ChannelWriter:
             base = None  # logs hold either elements or entries
         if not self._values.readable:
             self._put_apart(channel, version, self._values.dumps(value, where=where))
+        elif runs := self._runs(value):
+            data = self._values.dumps_apart(value, self.keeper.keep, where=where, runs=runs)
+            self._put_whole(channel, version, data)
+        elif type(value) is list and base is None and self._is_borrowed(value):
+            assert self._kin is not None
+            self._write_list(channel, value, self._kin.base, where, borrowed=True)
         elif type(value) is list and (
             base is not None or any(isinstance(item, BaseMessage) for item in value)
         ):
@@ -110,10 +142,19 @@ class ChannelWriter:
         else:
             self._write_whole(channel, version, value, where)
 
+    def _is_borrowed(self, value: list[Any]) -> bool:
+        """Whether a subgraph was handed the conversation, or some of it."""
+        return self._kin is not None and not self.place.is_root and self._kin.has_some_of(value)
+
+    def _runs(self, value: Any) -> Runs | None:
+        """Where the conversation, or some of it, is inside of a value."""
+        if self._kin is None or (type(value) is list and is_conversation(value)):
+            return None
+        return self._kin.runs(value)
+
     def _write_whole(self, channel: str, version: Any, value: Any, where: str) -> None:
         data = self._values.dumps_apart(value, self.keeper.keep, where=where)
-        small = _SMALL_AND_BRIEF if channel.startswith(_BRIEF) else _SMALL
-        if len(data) <= small:
+        if len(data) <= _most_inline(channel):
             self.refs[channel] = Inline(data)
         elif type(value) is list:
             self._write_list(channel, value, None, where)
@@ -122,13 +163,27 @@ class ChannelWriter:
         else:
             self._put_apart(channel, version, data)
 
+    def _put_whole(self, channel: str, version: Any, data: bytes) -> None:
+        if len(data) <= _most_inline(channel):
+            self.refs[channel] = Inline(data)
+        else:
+            self._put_apart(channel, version, data)
+
     def _put_apart(self, channel: str, version: Any, data: bytes) -> None:
         self.refs[channel] = APART
         key = layout.value_key(channel, version)
         self.ops.append(Put(self.place.values(), key, blob=data))
 
-    def _write_list(self, channel: str, value: list[Any], base: Base | None, where: str) -> None:
-        change = list_change(base, self.logs.get(_LIST + channel), value)
+    def _write_list(
+        self,
+        channel: str,
+        value: list[Any],
+        base: Base | None,
+        where: str,
+        *,
+        borrowed: bool = False,
+    ) -> None:
+        change = list_change(base, self.logs.get(_LIST + channel), value, self._new_log)
         added = []
         for log, position, index in change.added:
             item = value[index]
@@ -139,12 +194,12 @@ class ChannelWriter:
             added.append(((log, position), element, item))
         self.refs[channel] = ListRef(change.spans)
         self.logs[_LIST + channel] = change.logs
-        self.lists[channel] = WrittenList(base, change, added)
+        self.lists[channel] = WrittenList(base, change, added, borrowed)
 
     def _write_dict(
         self, channel: str, value: dict[Any, Any], base: Base | None, where: str
     ) -> None:
-        change, entries = dict_change(base, self.logs.get(_DICT + channel), value)
+        change, entries = dict_change(base, self.logs.get(_DICT + channel), value, self._new_log)
         for log, position, index in change.added:
             key, deleted = entries[index]
             element: Element | None
@@ -175,9 +230,8 @@ class ChannelWriter:
 
     def stored(self) -> None:
         """Remember what was written: it is in the store now."""
-        size = sum(
-            self._held.add(log, position, [element]) for log, position, element in self._elements
-        )
+        add = self._held.shelf.add
+        size = sum(add(log, position, [element]) for log, position, element in self._elements)
         self._cache.charge(self._held, size)
 
 
@@ -249,8 +303,11 @@ class Loaded:
         return data is not None and self.has(data)
 
     def has(self, data: bytes) -> bool:
-        """Whether all texts of an encoded value are there."""
-        return self._texts.keys() >= set(self._values.opened(data).keys)
+        """Whether all that an encoded value needs is there."""
+        keys = self._values.opened(data).keys
+        return self._texts.keys() >= set(texts_among(keys)) and has_elements(
+            self._held, runs_among(keys)
+        )
 
     def _data(self, header: Header, channel: str, ref: Inline | Apart) -> bytes | None:
         if isinstance(ref, Inline):
@@ -271,11 +328,35 @@ class Loaded:
             return dict(zip(entries, thaw(frozen), strict=True))  # type: ignore[arg-type]
         data = self._data(header, channel, ref)
         assert data is not None
-        return self._values.loads_joined(data, self._texts, opaque=opaque)
+        return self.joined(data, opaque=opaque)
 
-    def joined(self, data: bytes) -> Any:
+    def joined(self, data: bytes, *, opaque: bool = False) -> Any:
         """An encoded value, such as that of a pending write."""
-        return self._values.loads_joined(data, self._texts)
+        parts = _PartsOf(self._held, self._texts)
+        return self._values.loads_joined(data, parts, opaque=opaque)
+
+
+class _PartsOf(Mapping[str, Any]):
+    """What encoded values need: texts, and runs of elements, new objects each time."""
+
+    def __init__(self, held: Held, texts: Texts) -> None:
+        self._held = held
+        self._texts = texts
+
+    def __getitem__(self, key: str) -> Any:
+        runs = runs_among([key])
+        if not runs:
+            return self._texts[key]
+        elements = elements_of(self._held, runs)
+        if elements is None:
+            raise KeyError(key)
+        return thaw([element.frozen for element in elements])  # type: ignore[misc]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._texts)
+
+    def __len__(self) -> int:
+        return len(self._texts)
 
 
 def load(
@@ -312,8 +393,9 @@ def load(
         records = yield list(wanted.values())
         apart = dict(zip(wanted, records, strict=True))
         bodies += [record.blob for record in records if record is not None and record.blob]
-    keys = sorted({key for body in bodies for key in values.opened(body).keys})
-    texts = yield from fetch_texts(place, keys)
+    keys = {key for body in bodies for key in values.opened(body).keys}
+    yield from fetch(cache, values, place, runs_among(keys))
+    texts = yield from fetch_texts(place, sorted(texts_among(keys)))
     return Loaded(values, held, apart, texts)
 
 
@@ -348,6 +430,11 @@ def read_value(
         return MISSING
     items = [values.loads_joined(body, texts, opaque=opaque) for body in bodies]
     return items if isinstance(ref, ListRef) else {}  # of a dict nobody asks for more
+
+
+def _most_inline(channel: str) -> int:
+    """The most bytes of a value that stands in the checkpoint's record."""
+    return _SMALL_AND_BRIEF if channel.startswith(_BRIEF) else _SMALL
 
 
 def _has_plain_keys(value: dict[Any, Any]) -> bool:

@@ -150,6 +150,7 @@ def follow(
         and base is not None
         and base.counts
         and written.base is not None
+        and not written.borrowed
         and written.change.each_once
     ):
         more = _sum([element for _, element, _ in written.added])

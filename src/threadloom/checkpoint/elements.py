@@ -55,7 +55,7 @@ class TextKeeper:
         """The key of a text; None for what no engine can hold as a text."""
         key = self.keys.get(text)
         if key is None and (isinstance(text, bytes) or is_storable(text)):
-            key = self.keys[text] = self._held.key_of(text)
+            key = self.keys[text] = self._held.shelf.key_of(text)
         return key
 
     def ops(self, shown: Mapping[str, str] | None = None) -> list[Op]:
@@ -279,10 +279,10 @@ def fetch(
             else:
                 element = _element(values, data, body, parts)
             if log != name or position != first + len(some):
-                size += held.add(name, first, some)
+                size += held.shelf.add(name, first, some)
                 name, first, some = log, position, []
             some.append(element)
-        size += held.add(name, first, some)
+        size += held.shelf.add(name, first, some)
     cache.charge(held, size)
     return held
 

@@ -14,7 +14,8 @@ table). Within a checkpoint namespace:
   with the same channel and version writes it again, so nothing remembers it.
 * an **element** record is one element of a list or one entry of a dict, at a position of a log;
   checkpoints refer to spans of logs (`threadloom.checkpoint.spans`). It never changes, but for
-  what search sees of it.
+  what search sees of it. Elements and texts lie with the graph itself, for all its subgraphs:
+  one that is handed the conversation refers to it.
 * a **text** record is a long text or bytes, wherever it appears in elements, values and pending
   writes. Search sees the texts of the conversation at the root's head, and no others.
 """
@@ -42,6 +43,7 @@ from threadloom.keys import (
 )
 from threadloom.ops import Doc, Get, Record, Scan
 
+_ROOT = encode_id("")
 _LOWEST_INDEX = 100
 _TIPS = 128
 _MARKS = 16
@@ -82,12 +84,12 @@ class Place(NamedTuple):
         return self.paths.values(self.label)
 
     def logs(self) -> tuple[str, ...]:
-        """The namespace of elements of lists and dicts."""
-        return self.paths.logs(self.label)
+        """The namespace of elements of lists and dicts: one for the whole session."""
+        return self.paths.logs(_ROOT)
 
     def texts(self) -> tuple[str, ...]:
-        """The namespace of long texts."""
-        return self.paths.texts(self.label)
+        """The namespace of long texts: one for the whole session."""
+        return self.paths.texts(_ROOT)
 
     def scan(self, checkpoint_id: str) -> Scan:
         """A checkpoint and its pending writes."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.header import Apart, Inline, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.life import made_at
-from threadloom.checkpoint.spans import Span, covered, element_place
+from threadloom.checkpoint.spans import Span, covered, element_place, runs_among, texts_among
 from threadloom.garbage import without_collection
 from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
 from threadloom.ops import Delete, Doc, Get, Op, Put, Record, Scan
@@ -44,19 +44,20 @@ class WholeNamespace(NamedTuple):
     """One checkpoint namespace, whole."""
 
     place: Place
-    values: Values
     head_record: Record
     head: Head
     stored: dict[str, Stored]
     records: list[Record]
     loose: list[Record]
     apart: list[Record]
-    elements: list[Record]
-    texts: list[Record]
 
     def all_records(self) -> Iterable[Record]:
         """Everything in the namespace but its head record."""
-        return (*self.records, *self.apart, *self.elements, *self.texts)
+        return (*self.records, *self.apart)
+
+    def left(self, gone: Collection[str]) -> list[Stored]:
+        """Its checkpoints but those that go."""
+        return [item for id, item in self.stored.items() if id not in gone]
 
     def deletable(self, doomed: set[str]) -> set[str]:
         """Of some checkpoints those that no other one is rebuilt from.
@@ -70,14 +71,14 @@ class WholeNamespace(NamedTuple):
         return set(self.stored) - kept
 
     def without(self, gone: set[str], docs: Mapping[str, Doc] | None = None) -> list[Op]:
-        """What removes checkpoints, and everything that only they used.
+        """What removes checkpoints; what only they used is for `dead` to find.
 
         Args:
             gone: their ids.
             docs: new documents of checkpoints whose parents go, by id.
         """
         docs = docs or {}
-        left = [item for id, item in self.stored.items() if id not in gone]
+        left = self.left(gone)
         ops: list[Op] = [self._new_head(left, gone)] if gone else []
         records = self.place.records()
         for id in gone:
@@ -86,7 +87,6 @@ class WholeNamespace(NamedTuple):
                 Delete(records, layout.write_key(id, write.task_id, write.number))
                 for write in self.stored[id].writes
             ]
-        ops += self.dead(left)
         ops += [
             Put(
                 item.record.namespace,
@@ -100,45 +100,23 @@ class WholeNamespace(NamedTuple):
         ]
         return ops
 
-    def dead(self, left: Iterable[Stored], *, loose: bool = True) -> list[Delete]:
-        """What removes values, elements and texts that none of some checkpoints needs.
-
-        Args:
-            left: the checkpoints, each with its pending writes.
-            loose: whether pending writes count whose checkpoint has not come yet.
-        """
-        with without_collection():
-            return self._dead(list(left), loose)
-
-    def _dead(self, left: Sequence[Stored], loose: bool) -> list[Delete]:
-        values: set[str] = set()
-        spans: set[Span] = set()
-        bodies = [write.blob for item in left for write in item.writes]
-        if loose:
-            bodies += [layout.pending_write(record).blob for record in self.loose]
+    def used(self, left: Iterable[Stored], *, loose: bool) -> Used:
+        """What some of its checkpoints need, each with its pending writes."""
+        found = Used(set(), set(), [])
         for item in left:
+            found.bodies.extend(write.blob for write in item.writes)
             for channel, ref in item.header.refs.items():
                 if isinstance(ref, Apart):
-                    values.add(layout.value_key(channel, item.header.versions[channel]))
+                    found.values.add(layout.value_key(channel, item.header.versions[channel]))
                 elif isinstance(ref, Inline):
-                    bodies.append(ref.data)
+                    found.bodies.append(ref.data)
                 else:
-                    spans.update(ref.spans)
-        used = covered(spans)
-        ops: list[Delete] = []
-        for record in self.apart:
-            if record.key in values:
-                bodies.append(record.blob or b"")
-            else:
-                ops.append(Delete(record.namespace, record.key))
-        for record in self.elements:
-            if element_place(record.key) in used:
-                bodies.append(record.blob or b"")
-            else:
-                ops.append(Delete(record.namespace, record.key))
-        texts = {key for body in bodies for key in self.values.opened(body).keys}
-        ops += [Delete(text.namespace, text.key) for text in self.texts if text.key not in texts]
-        return ops
+                    found.spans.update(ref.spans)
+        if loose:
+            found.bodies.extend(layout.pending_write(record).blob for record in self.loose)
+        apart = [record for record in self.apart if record.key in found.values]
+        found.bodies.extend(record.blob or b"" for record in apart)
+        return found
 
     def abandoned(self) -> list[Record]:
         """The pending writes whose checkpoint surely never came."""
@@ -219,10 +197,97 @@ class WholeNamespace(NamedTuple):
         return set(passed) if written else set()
 
 
+class Used(NamedTuple):
+    """What some checkpoints of a namespace need.
+
+    Attributes:
+        values: keys of value records.
+        spans: elements.
+        bodies: encoded values, which may need texts and elements.
+    """
+
+    values: set[str]
+    spans: set[Span]
+    bodies: list[bytes]
+
+
+class Content(NamedTuple):
+    """What the checkpoints of all namespaces of a session refer to by place."""
+
+    elements: list[Record]
+    texts: list[Record]
+
+
+class WholeGraph(NamedTuple):
+    """The graph state of a session, whole.
+
+    Attributes:
+        values: how values are stored.
+        namespaces: its checkpoint namespaces.
+        content: what these refer to.
+    """
+
+    values: Values
+    namespaces: list[WholeNamespace]
+    content: Content
+
+    def all_records(self) -> list[Record]:
+        """Everything but the head records."""
+        found = [record for whole in self.namespaces for record in whole.all_records()]
+        return [*found, *self.content.elements, *self.content.texts]
+
+    def referred(self) -> list[Record]:
+        """What checkpoints refer to: values, elements and texts."""
+        apart = [record for whole in self.namespaces for record in whole.apart]
+        return [*apart, *self.content.elements, *self.content.texts]
+
+    def dead(self, left: Mapping[str, Iterable[Stored]], *, loose: bool = True) -> list[Delete]:
+        """What removes values, elements and texts that none of some checkpoints needs.
+
+        Args:
+            left: the checkpoints, each with its pending writes, by the label of their namespace.
+            loose: whether pending writes count whose checkpoint has not come yet.
+        """
+        with without_collection():
+            return self._dead(left, loose)
+
+    def _dead(self, left: Mapping[str, Iterable[Stored]], loose: bool) -> list[Delete]:
+        ops: list[Delete] = []
+        spans: set[Span] = set()
+        texts: set[str] = set()
+
+        def open_all(bodies: Iterable[bytes]) -> None:
+            keys = {key for body in bodies for key in self.values.opened(body).keys}
+            texts.update(texts_among(keys))
+            spans.update(runs_among(keys))
+
+        for whole in self.namespaces:
+            used = whole.used(left.get(whole.place.label, ()), loose=loose)
+            spans |= used.spans
+            open_all(used.bodies)
+            ops += [
+                Delete(record.namespace, record.key)
+                for record in whole.apart
+                if record.key not in used.values
+            ]
+        places = covered(spans)
+        bodies = []
+        for record in self.content.elements:
+            if element_place(record.key) in places:
+                bodies.append(record.blob or b"")
+            else:
+                ops.append(Delete(record.namespace, record.key))
+        open_all(bodies)
+        ops += [
+            Delete(text.namespace, text.key) for text in self.content.texts if text.key not in texts
+        ]
+        return ops
+
+
 def read_namespaces(
     values: Values, paths: SessionPaths, *, whole_texts: bool = False
-) -> Plan[list[WholeNamespace]]:
-    """The checkpoint namespaces of a session, one after the other.
+) -> Plan[WholeGraph]:
+    """The graph state of a session, its namespaces one after the other.
 
     Args:
         values: how values are stored.
@@ -230,11 +295,12 @@ def read_namespaces(
         whole_texts: whether the long texts are wanted themselves, not only their keys.
     """
     (heads,) = yield [Scan(paths.checkpoints)]
+    elements, texts = yield _content(paths, whole_texts=whole_texts)
     wholes = []
     for head in heads:
-        pages = yield _scans(paths, head.key, whole_texts=whole_texts)
-        wholes.append(_whole(values, paths, head, pages))
-    return wholes
+        pages = yield _scans(paths, head.key)
+        wholes.append(_whole(paths, head, pages))
+    return WholeGraph(values, wholes, Content(elements, texts))
 
 
 class Root(NamedTuple):
@@ -251,14 +317,14 @@ class WholeSession(NamedTuple):
     Attributes:
         session: its record.
         root: the namespace of the graph itself; None where the session has no graph state.
-        namespaces: its checkpoint namespaces, with their texts.
+        graph: its graph state.
         memory: its messages, summary and state.
         memory_index: what the chat history knows of its messages.
     """
 
     session: Record
     root: Root | None
-    namespaces: list[WholeNamespace]
+    graph: WholeGraph
     memory: list[Record]
     memory_index: list[Record]
 
@@ -277,13 +343,15 @@ def read_session(
     known: list[str] = []
     each = _SCANS if content else 1
     place = Place(paths, "")
+    referred = _content(paths, whole_texts=True) if content else []
     while True:
         session, heads, memory, memory_index, *pages = yield [
             Get(paths.sessions, paths.id),
             Scan(paths.checkpoints),
             Scan(paths.memory),
             Scan(paths.memory_index),
-            *(scan for label in known for scan in _scans(paths, label, whole_texts=True)[:each]),
+            *(scan for label in known for scan in _scans(paths, label)[:each]),
+            *referred,
         ]
         if session is None:
             return None
@@ -294,40 +362,34 @@ def read_session(
             continue
         root = found.get(place.label)
         wholes = [
-            _whole(
-                values,
-                paths,
-                found[label],
-                [*pages[each * at : each * (at + 1)], [], [], []][:_SCANS],
-            )
+            _whole(paths, found[label], [*pages[each * at : each * (at + 1)], []][:_SCANS])
             for at, label in enumerate(known)
         ]
+        elements, texts = pages[-2:] if content else ([], [])
         return WholeSession(
             session,
             None if root is None else Root(place, root, Head.read(root)),
-            wholes,
+            WholeGraph(values, wholes, Content(elements, texts)),
             memory,
             memory_index,
         )
 
 
-_SCANS = 4
+_SCANS = 2
 
 
-def _scans(paths: SessionPaths, label: str, *, whole_texts: bool) -> list[Scan]:
+def _scans(paths: SessionPaths, label: str) -> list[Scan]:
     place = Place(paths, decode_id(label))
-    return [
-        Scan(place.records()),
-        Scan(place.values()),
-        Scan(place.logs()),
-        Scan(place.texts(), blobs=whole_texts),
-    ]
+    return [Scan(place.records()), Scan(place.values())]
 
 
-def _whole(
-    values: Values, paths: SessionPaths, head: Record, pages: Sequence[list[Record]]
-) -> WholeNamespace:
-    records, apart, elements, texts = pages
+def _content(paths: SessionPaths, *, whole_texts: bool) -> list[Scan]:
+    graph = Place(paths, "")
+    return [Scan(graph.logs()), Scan(graph.texts(), blobs=whole_texts)]
+
+
+def _whole(paths: SessionPaths, head: Record, pages: Sequence[list[Record]]) -> WholeNamespace:
+    records, apart = pages
     with without_collection(len(records)):
         stored = layout.group(records)
     loose = [
@@ -336,6 +398,4 @@ def _whole(
         if PART_SEPARATOR in record.key and layout.written_for(record) not in stored
     ]
     place = Place(paths, decode_id(head.key))
-    return WholeNamespace(
-        place, values, head, Head.read(head), stored, records, loose, apart, elements, texts
-    )
+    return WholeNamespace(place, head, Head.read(head), stored, records, loose, apart)

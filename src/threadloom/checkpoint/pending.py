@@ -14,6 +14,7 @@ from threadloom.checkpoint import layout, life
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.configs import owner_of, run_of
 from threadloom.checkpoint.elements import TextKeeper
+from threadloom.checkpoint.kin import kept_for, kin_of
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.standing import Standing, put_head
 from threadloom.ops import ABSENT, Check, Op, Put, Record
@@ -49,12 +50,14 @@ def put_writes(
 
     def attempt() -> Plan[None]:
         keeper = TextKeeper(place, held)
+        kin = kin_of(cache, values, place)
         puts: list[Op] = []
         mark: str | None = None
         for position, (channel, value) in enumerate(writes):
             number = WRITES_IDX_MAP.get(channel, position)
             where = f"a pending write to channel {channel!r}"
-            data = values.dumps_apart(value, keeper.keep, where=where)
+            runs = None if kin is None else kin.runs(value)
+            data = values.dumps_apart(value, keeper.keep, where=where, runs=runs)
             puts.append(
                 Put(
                     place.records(),
@@ -91,16 +94,18 @@ def put_writes(
             marking.append(put_head(place, head_version or ABSENT, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
+        guard = [kin.check()] if kin is not None and kin.used else []
         ops = index.touch(
             paths,
             session,
             scope.now(),
-            [still, *keeper.ops(), *puts, *marking],
+            [still, *guard, *keeper.ops(), *puts, *marking],
             implicit=scope.implicit,
             owner=owner_of(config),
             set=fields,
         )
-        yield from held.unless_overtaken(standing, ops)
+        with kept_for(kin):
+            yield from held.unless_overtaken(standing, ops)
         if marking and standing is not None and held.standing is standing:
             held.forget_standing()  # the head record has moved on
 

@@ -2,7 +2,7 @@
 
 A log is a sequence of elements that is only ever added to. A value is a list of spans, each a
 range of positions of a log, so that values which have most of their elements in common share
-them, wherever they differ.
+them, wherever they differ: in checkpoints of one graph, of its subgraphs, or in pending writes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import NamedTuple
 from threadloom.keys import DIGITS
 
 _LOG_DIGITS = 5
+_SUBGRAPH, _SUBGRAPH_DIGITS = "~", 8
 _POSITION_DIGITS = 5
+_RUN = "["
 _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 
 
@@ -29,9 +31,15 @@ class Span(NamedTuple):
 Spans = tuple[Span, ...]
 
 
-def new_log() -> str:
-    """A name for a log that no other has: the chance is one in 10^9 for two of a session."""
-    return "".join(secrets.choice(DIGITS) for _ in range(_LOG_DIGITS))
+def new_log(*, of_subgraph: bool = False) -> str:
+    """A name for a log that no other has.
+
+    For two logs of a session the chance is one in 10^9; in 10^14 for those of subgraphs, of which
+    a session may have many.
+    """
+    digits = _SUBGRAPH_DIGITS if of_subgraph else _LOG_DIGITS
+    name = "".join(secrets.choice(DIGITS) for _ in range(digits))
+    return _SUBGRAPH + name if of_subgraph else name
 
 
 def number_key(number: int, digits: int = _POSITION_DIGITS) -> str:
@@ -58,7 +66,29 @@ def element_key(log: str, position: int) -> str:
 
 def element_place(key: str) -> tuple[str, int]:
     """Log and position of an element's record."""
-    return key[:_LOG_DIGITS], key_number(key[_LOG_DIGITS:])
+    return key[:-_POSITION_DIGITS], key_number(key[-_POSITION_DIGITS:])
+
+
+def run_key(span: Span) -> str:
+    """What stands in a value for a run of elements that a log has."""
+    return _RUN + span.log + number_key(span.start) + number_key(span.end)
+
+
+def runs_among(keys: Iterable[str]) -> list[Span]:
+    """The runs of elements among the keys of what a value needs; the others are texts."""
+    return [_run(key) for key in keys if key.startswith(_RUN)]
+
+
+def texts_among(keys: Iterable[str]) -> list[str]:
+    """The keys of texts among those of what a value needs."""
+    return [key for key in keys if not key.startswith(_RUN)]
+
+
+def _run(key: str) -> Span:
+    size = _POSITION_DIGITS
+    return Span(
+        key[len(_RUN) : -2 * size], key_number(key[-2 * size : -size]), key_number(key[-size:])
+    )
 
 
 def length(spans: Iterable[Span]) -> int:

@@ -19,7 +19,7 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.graph_state import Graph, doc_of_copy
 from threadloom.checkpoint.header import ListRef, encode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
-from threadloom.checkpoint.namespaces import NO_GRAPH, Headed, WholeNamespace
+from threadloom.checkpoint.namespaces import NO_GRAPH, Headed, WholeGraph, WholeNamespace
 from threadloom.checkpoint.shown import reshow
 from threadloom.checkpoint.standing import put_head
 from threadloom.errors import SerializationError
@@ -131,7 +131,14 @@ class Forked:
     fields: dict[str, Any] = field(default_factory=dict)
 
 
-def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: int) -> Plan[Forked]:
+def fork(
+    values: Values,
+    graph: Graph,
+    whole_graph: WholeGraph,
+    to: SessionPaths,
+    target: Stored,
+    now: int,
+) -> Plan[Forked]:
     """The graph state of a session as it was at a checkpoint, for another one.
 
     That is the way to the checkpoint, and what subgraphs did on it. Where others go on from the
@@ -142,14 +149,14 @@ def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: in
     way = yield from graph.way(target)
     kept = {stored.id for stored in way.steps[1 if has_children else 0 :]}
     forked = Forked()
-    shown: list[Put | Patch] = []
+    shown = yield from _show(values, graph, target)
+    left: dict[str, list[Stored]] = {}
     for whole in graph.namespaces:
         here = whole.place
         there = Place(to, here.ns)
         extra: list[Put] = []
         if here.is_root:
             stays = [whole.stored[id] for id in kept]
-            shown = yield from _show(values, graph, target)
             if has_children:
                 head, record = sibling(values, whole, target)
                 extra.append(record)
@@ -166,15 +173,25 @@ def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: in
             head = head.with_mark(head.id or "", status)
         ids = {stored.id for stored in stays}
         also = [Stored(target.id, target.record, [])] if extra else []
-        copies = _copies(whole, stays, also, there)
-        places = {(op.namespace, op.key) for op in copies}
-        forked.ops += copies
+        left[here.label] = [*stays, *also]
+        forked.ops += _copies(stays, there)
         forked.ops += [op._replace(namespace=there.records()) for op in extra]
-        for op in shown if here.is_root else ():
-            moved = op._replace(namespace=_namespace(op.namespace, here, there))
-            if (moved.namespace, moved.key) in places:
-                forked.ops.append(moved)
         forked.ops.append(put_head(there, ABSENT, _head_of_fork(head, ids)))
+    dead = {(op.namespace, op.key) for op in whole_graph.dead(left, loose=False)}
+    content = [
+        copied(record, _moved(record.namespace, graph.root.place.paths, to))
+        for record in whole_graph.referred()
+        if (record.namespace, record.key) not in dead
+    ]
+    there_now = {(op.namespace, op.key) for op in content}
+    moved = [
+        op._replace(namespace=_moved(op.namespace, graph.root.place.paths, to)) for op in shown
+    ]
+    forked.ops = [
+        *content,
+        *(op for op in moved if (op.namespace, op.key) in there_now),
+        *forked.ops,
+    ]
     status = "idle" if has_children else target.status
     forked.fields = {**NO_GRAPH, "status": status}
     if (counts := target.header.counts) is not None:
@@ -182,16 +199,13 @@ def fork(values: Values, graph: Graph, to: SessionPaths, target: Stored, now: in
     return forked
 
 
-def copy(graph: Graph, to: SessionPaths) -> list[Op]:
+def copy(graph: WholeGraph, source: SessionPaths, to: SessionPaths) -> list[Op]:
     """All graph state of a session, for another one; the two share nothing."""
-    ops: list[Op] = []
+    ops: list[Op] = [
+        copied(record, _moved(record.namespace, source, to)) for record in graph.all_records()
+    ]
     for whole in graph.namespaces:
-        here, there = whole.place, Place(to, whole.place.ns)
-        ops += [
-            copied(record, _namespace(record.namespace, here, there))
-            for record in whole.all_records()
-        ]
-        ops.append(put_head(there, ABSENT, whole.head._replace(logs={})))
+        ops.append(put_head(Place(to, whole.place.ns), ABSENT, whole.head._replace(logs={})))
     return ops
 
 
@@ -208,12 +222,8 @@ def _head_of_fork(head: Head, ids: Collection[str]) -> Head:
     return head._replace(greatest=max([*ids, head.id]), tips=(head.id,), marks=marks, logs={})
 
 
-def _copies(
-    whole: WholeNamespace, stays: Sequence[Stored], also: Sequence[Stored], there: Place
-) -> list[Put]:
-    """Checkpoints with their pending writes, and all that these and further ones refer to."""
-    here = whole.place
-    dead = {(op.namespace, op.key) for op in whole.dead([*stays, *also], loose=False)}
+def _copies(stays: Sequence[Stored], there: Place) -> list[Put]:
+    """Checkpoints with their pending writes."""
     ops = [copied(stored.record, there.records()) for stored in stays]
     ops += [
         Put(
@@ -225,14 +235,9 @@ def _copies(
         for stored in stays
         for write in stored.writes
     ]
-    ops += [
-        copied(record, _namespace(record.namespace, here, there))
-        for record in (*whole.apart, *whole.elements, *whole.texts)
-        if (record.namespace, record.key) not in dead
-    ]
     return ops
 
 
-def _namespace(namespace: Namespace, here: Place, there: Place) -> Namespace:
-    """The namespace of another session that holds what this one holds here."""
-    return (*there.records(), *namespace[len(here.records()) :])
+def _moved(namespace: Namespace, source: SessionPaths, to: SessionPaths) -> Namespace:
+    """The namespace of another session that holds what this one holds of the first."""
+    return (*to.checkpoints, *namespace[len(source.checkpoints) :])

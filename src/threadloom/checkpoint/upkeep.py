@@ -13,6 +13,7 @@ from threadloom.checkpoint.head_messages import head_messages, shared_with_histo
 from threadloom.checkpoint.layout import Head
 from threadloom.checkpoint.namespaces import (
     NO_GRAPH,
+    WholeGraph,
     WholeNamespace,
     read_namespaces,
 )
@@ -158,21 +159,18 @@ def prune(
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return Removed()
-        wholes = yield from read_namespaces(values, paths, whole_texts=policy is not None)
+        graph = yield from read_namespaces(values, paths, whole_texts=policy is not None)
         doomed = {
             whole.place.label: _doomed(whole, chosen)
-            for whole in wholes
+            for whole in graph.namespaces
             if whole.head.id is None or whole.head.id in whole.stored
         }
-        cut = yield from _cut(values, paths, wholes, doomed, for_rewinds=True)
+        cut = yield from _cut(values, paths, graph, doomed, for_rewinds=True)
         checkpoints = sum(map(len, cut.gone.values()))
         ops = cut.ops
         removed = {(op.namespace, op.key) for op in ops if isinstance(op, Delete)}
         found = [
-            record
-            for whole in wholes
-            for record in whole.all_records()
-            if (record.namespace, record.key) in removed
+            record for record in graph.all_records() if (record.namespace, record.key) in removed
         ]
         if ops and not chosen.dry_run:
             yield _removal(scope, paths, session, ops)
@@ -196,7 +194,7 @@ class _Cut(NamedTuple):
 def _cut(
     values: Values,
     paths: SessionPaths,
-    wholes: Sequence[WholeNamespace],
+    graph: WholeGraph,
     doomed: Mapping[str, set[str]],
     *,
     for_rewinds: bool = False,
@@ -209,10 +207,11 @@ def _cut(
     Args:
         values: how values are stored.
         paths: the session's places.
-        wholes: its namespaces.
+        graph: its graph state.
         doomed: the ids of the checkpoints, by the labels of their namespaces.
         for_rewinds: keep what a rewind to a checkpoint that stays goes back to.
     """
+    wholes = graph.namespaces
     gone = {
         whole.place.label: whole.deletable(doomed.get(whole.place.label, set())) for whole in wholes
     }
@@ -220,12 +219,12 @@ def _cut(
     root = next((whole for whole in wholes if whole.place.is_root), None)
     remembering = [whole for whole in wholes if whole.place.remembers]
     if root is not None and remembering:
-        graph = yield from read_graph(values, paths, root, wholes)
+        state = yield from read_graph(values, paths, root, wholes)
         taken = gone[root.place.label]
         stay = [stored for id, stored in root.stored.items() if id not in taken]
         for whole in remembering:
             label = whole.place.label
-            departures = graph.departures(whole)
+            departures = state.departures(whole)
             left = {stored.id: last.id for stored in stay if (last := departures[stored.id])}
             if for_rewinds:
                 gone[label] = whole.deletable(doomed.get(label, set()) - set(left.values()))
@@ -241,6 +240,8 @@ def _cut(
                 for id, note in (notes if whole is root else {}).items()
             }
             ops += whole.without(away, docs)
+    if ops:
+        ops += graph.dead({w.place.label: w.left(gone[w.place.label]) for w in wholes})
     return _Cut(gone, ops)
 
 
@@ -269,13 +270,17 @@ def compact(scope: Scope, values: Values, paths: SessionPaths) -> Plan[None]:
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        wholes = yield from read_namespaces(values, paths)
+        graph = yield from read_namespaces(values, paths)
         ops: list[Op] = []
-        for whole in wholes:
+        wholes = []
+        for whole in graph.namespaces:
             abandoned = {record.key: record for record in whole.abandoned()}
             ops += [Delete(record.namespace, record.key) for record in abandoned.values()]
             left = [record for record in whole.loose if record.key not in abandoned]
-            ops += whole._replace(loose=left).without(set())
+            wholes.append(whole._replace(loose=left))
+        ops += graph._replace(namespaces=wholes).dead(
+            {whole.place.label: whole.stored.values() for whole in wholes}
+        )
         if ops:
             yield _removal(scope, paths, session, ops)
 
@@ -315,18 +320,18 @@ def _delete_runs(
         (session,) = yield [Get(paths.sessions, paths.id)]
         if session is None:
             return
-        wholes = yield from read_namespaces(values, paths)
+        graph = yield from read_namespaces(values, paths)
         doomed = {
             whole.place.label: {
                 id
                 for id, item in whole.stored.items()
                 if (item.record.doc or {}).get("run_id") in runs
             }
-            for whole in wholes
+            for whole in graph.namespaces
         }
-        gone, ops = yield from _cut(values, paths, wholes, doomed)
+        gone, ops = yield from _cut(values, paths, graph, doomed)
         fields: dict[str, object] = {}
-        root = next((whole for whole in wholes if whole.place.is_root), None)
+        root = next((whole for whole in graph.namespaces if whole.place.is_root), None)
         if root is not None and (away := gone[root.place.label]):
             newest = root.newest_without(away)
             fields = root.session_fields(newest)

@@ -16,6 +16,7 @@ from threadloom.checkpoint.channels import ChannelWriter, bases
 from threadloom.checkpoint.configs import is_on_purpose, metadata_of, owner_of, puts_last, run_of
 from threadloom.checkpoint.conversation import Conversation, Moment, follow
 from threadloom.checkpoint.header import Header, Ref, decode_header, encode_header, new_header
+from threadloom.checkpoint.kin import kept_for, kin_of
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.standing import Seen, Standing, look, put_head
 from threadloom.errors import SessionConflict
@@ -128,7 +129,8 @@ def put(
         conflict = _is_overtaken(scope, place, given, seen)
         # A put of an id that is there already replaces it; what is new is new against itself.
         base = seen.parent if existing is None else decode_header(existing)
-        writer = ChannelWriter(cache, values, place, head.logs)
+        kin = kin_of(cache, values, place)
+        writer = ChannelWriter(cache, values, place, head.logs, kin)
         refs = yield from _write_channels(cache, values, writer, given, seen, base)
         becomes_head = existing is None or head.id == id
         conversation = yield from follow(
@@ -168,6 +170,8 @@ def put(
         if dead:
             fields |= dict.fromkeys(index.OF_A_TURN)
         expect, check = _counted(place, seen, conversation)
+        if kin is not None and kin.used:
+            guard.append(kin.check())
         run_id = given.metadata.get("run_id")
         own_record = Put(
             place.records(),
@@ -197,7 +201,8 @@ def put(
             set=fields,
             increment=_increments(values, place, given, seen, conflict=conflict),
         )
-        results = yield from held.unless_overtaken(standing, ops)
+        with kept_for(kin):
+            results = yield from held.unless_overtaken(standing, ops)
         if session is not None and becomes_head and not index.has_history(session):
             at_head, own = (_result_of(op, ops, results) for op in (head_record, own_record))
             held.stand(Standing.after(seen, new_head, at_head, header, own))

@@ -6,7 +6,7 @@ whose class the reading process does not have.
 
 from __future__ import annotations
 
-from threadloom.serde.codec import Codec, Opened, opened
+from threadloom.serde.codec import Codec, Opened, Runs, opened
 from threadloom.serde.opaque import Opaque
 from threadloom.serde.plain_models import ModelKind, PlainModel, read_plain_model
 
@@ -16,6 +16,7 @@ __all__ = [
     "Opaque",
     "Opened",
     "PlainModel",
+    "Runs",
     "opened",
     "read_plain_model",
 ]

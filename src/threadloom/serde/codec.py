@@ -13,7 +13,11 @@ from threadloom.serde.classes import name_of, plan_of
 from threadloom.serde.format import PARTED, WHOLE, Refused, frame, pack, unframe
 from threadloom.serde.reader import Reader
 from threadloom.serde.resolve import find
-from threadloom.serde.writer import Writer
+from threadloom.serde.writer import Spliced, Writer
+
+Run = tuple[str | None, int, int]
+"""A run of a list's items: its key where it is kept elsewhere, its start and its end."""
+Runs = Mapping[int, Sequence[Run]]
 
 STRICT_VARIABLE: Final = "LANGGRAPH_STRICT_MSGPACK"
 _TRUE: Final = frozenset({"1", "true", "yes"})
@@ -126,7 +130,12 @@ class Codec:
         return frame(self._body(value, where, None, ()))
 
     def dumps_apart(
-        self, value: Any, keep: Callable[[str | bytes], str | None], *, where: str = "value"
+        self,
+        value: Any,
+        keep: Callable[[str | bytes], str | None],
+        *,
+        where: str = "value",
+        runs: Runs | None = None,
     ) -> bytes:
         """The bytes of a value without its long texts and bytes, which `keep` takes.
 
@@ -135,12 +144,15 @@ class Codec:
             keep: takes a text or bytes of 64 or more, and gives the key under which it can be
                 found again, or None to leave it inside.
             where: what to call the value in an error.
+            runs: by the identity of a list in the value what it consists of, in order: the key
+                under which a run of its items can be found again and where the run begins and
+                ends, or None for the key of a run that stays inside.
 
         Raises:
             SerializationError: as `dumps`.
         """
         keys: list[str] = []
-        parts: list[str | bytes] = []
+        parts: list[Any] = []
         numbers: dict[str, int] = {}
 
         def apart(part: str | bytes) -> int | None:
@@ -154,7 +166,21 @@ class Codec:
                 parts.append(part)
             return number
 
-        body = self._body(value, where, apart, parts)
+        def spliced(items: list[Any]) -> Spliced | None:
+            found = None if runs is None else runs.get(id(items))
+            if found is None:
+                return None
+            pieces: list[int | tuple[int, int]] = []
+            for key, start, end in found:
+                if key is None:
+                    pieces.append((start, end))
+                    continue
+                pieces.append(len(keys))
+                keys.append(key)
+                parts.append(items[start:end])
+            return pieces
+
+        body = self._body(value, where, apart, parts, spliced if runs else None)
         return frame(pack([body, *keys]), PARTED) if keys else frame(body)
 
     def _body(
@@ -162,14 +188,15 @@ class Codec:
         value: Any,
         where: str,
         apart: Callable[[str | bytes], int | None] | None,
-        parts: Sequence[str | bytes],
+        parts: Sequence[Any],
+        spliced: Callable[[list[Any]], Spliced | None] | None = None,
     ) -> bytes:
         try:
-            writer = Writer(apart=apart)
+            writer = Writer(apart=apart, spliced=spliced)
             try:
                 body = pack(writer.encode(value))
             except ormsgpack.MsgpackEncodeError:  # a lone surrogate: look at every string
-                writer = Writer(careful=True, apart=apart)
+                writer = Writer(careful=True, apart=apart, spliced=spliced)
                 body = pack(writer.encode(value))
             if writer.deepest > _SURELY_READABLE:
                 # Reading has a budget for nesting. What would exceed it is refused here.
@@ -196,10 +223,10 @@ class Codec:
         """
         return self._read(data, {}, opaque=False)
 
-    def loads_joined(
-        self, data: bytes, texts: Mapping[str, str | bytes], *, opaque: bool = False
-    ) -> Any:
+    def loads_joined(self, data: bytes, texts: Mapping[str, Any], *, opaque: bool = False) -> Any:
         """The value that ``dumps_apart`` was given, its parts taken from ``texts`` by key.
+
+        Parts are texts, bytes, and for runs of lists lists, which become the caller's.
 
         Raises:
             UntrustedType: it names a class that may not be rebuilt in this process.
@@ -207,7 +234,7 @@ class Codec:
         """
         return self._read(data, texts, opaque=opaque)
 
-    def _read(self, data: bytes, texts: Mapping[str, str | bytes], *, opaque: bool) -> Any:
+    def _read(self, data: bytes, texts: Mapping[str, Any], *, opaque: bool) -> Any:
         found = opened(data)
         return Reader(self, opaque=opaque, parts=found.parts(texts)).read(found.body)
 
@@ -283,7 +310,7 @@ class Opened(NamedTuple):
     body: bytes
     keys: list[str]
 
-    def parts(self, texts: Mapping[str, str | bytes]) -> list[str | bytes]:
+    def parts(self, texts: Mapping[str, Any]) -> list[Any]:
         """Its parts.
 
         Raises:

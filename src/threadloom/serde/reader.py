@@ -20,6 +20,7 @@ from threadloom.serde.format import (
     KIND_NAMES,
     MAX_DEPTH,
     PART,
+    SPLICE,
     hook_was_interrupted,
     nesting,
     nesting_at_most,
@@ -37,6 +38,7 @@ _LOADERS: Final[dict[int, Callable[[Reader, bytes], Any]]] = {
     **types_records.LOADERS,
     **types_subclasses.LOADERS,
     PART: lambda reader, data: reader.part(data),
+    SPLICE: lambda reader, data: reader.splice(data),
 }
 
 _FREE_LEVELS: Final = 3
@@ -55,9 +57,7 @@ class Reader:
 
     __slots__ = ("_codec", "_depth", "_opaque", "_parts", "_stack", "error")
 
-    def __init__(
-        self, codec: Codec, *, opaque: bool = False, parts: Sequence[str | bytes] = ()
-    ) -> None:
+    def __init__(self, codec: Codec, *, opaque: bool = False, parts: Sequence[Any] = ()) -> None:
         self._parts = parts
         self._codec = codec
         self._opaque = opaque
@@ -114,10 +114,25 @@ class Reader:
 
     def part(self, data: bytes) -> str | bytes:
         """A text or bytes that are kept apart."""
-        number = ormsgpack.unpackb(data)
+        part = self._part(ormsgpack.unpackb(data))
+        if type(part) is not str and type(part) is not bytes:
+            raise CorruptRecord("a part of a stored value is no text")
+        return part
+
+    def _part(self, number: Any) -> Any:
         if type(number) is not int or not 0 <= number < len(self._parts):
             raise CorruptRecord("a stored value lacks one of its parts")
         return self._parts[number]
+
+    def splice(self, data: bytes) -> list[Any]:
+        """A list of which some runs are kept apart."""
+        found: list[Any] = []
+        for run in self.sequence(data):
+            items = run if type(run) is list else self._part(run)
+            if type(items) is not list:
+                raise CorruptRecord("a part of a stored list is no list")
+            found += items
+        return found
 
     def unpack(self, data: bytes) -> Any:
         """The MessagePack value in the body of an extension."""

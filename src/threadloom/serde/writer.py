@@ -8,7 +8,7 @@ dicts of plain scalars, the bulk of most values, are recognised at C speed and l
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from threadloom.serde.format import (
     PAIRS,
     PART,
     SCALARS,
+    SPLICE,
     TEXT,
     Refused,
     ext,
@@ -34,6 +35,8 @@ from threadloom.serde.types_records import RECORD_DUMPERS
 from threadloom.serde.types_subclasses import DUMPERS as SUBCLASS_DUMPERS
 
 DUMPERS: Final = {**PLAIN_DUMPERS, **PYDANTIC_DUMPERS}
+Spliced = Sequence[int | tuple[int, int]]
+
 _CODE: Final = (type, FunctionType, BuiltinFunctionType, MethodType, ModuleType)
 CLASS_DUMPERS: Final = {**RECORD_DUMPERS, **SUBCLASS_DUMPERS}
 
@@ -47,16 +50,23 @@ class Writer:
             attempt does without and fails if there are any.
         apart: takes a long text or bytes to be kept elsewhere and gives its number among
             the parts, or None where it stays.
+        spliced: takes a list and says which runs of it are kept elsewhere: in order, a run's
+            number among the parts, or start and end of items that stay; None where all stay.
         plain: whether scalars are written as they are.
     """
 
-    __slots__ = ("apart", "careful", "deepest", "depth", "plain")
+    __slots__ = ("apart", "careful", "deepest", "depth", "plain", "spliced")
 
     def __init__(
-        self, *, careful: bool = False, apart: Callable[[str | bytes], int | None] | None = None
+        self,
+        *,
+        careful: bool = False,
+        apart: Callable[[str | bytes], int | None] | None = None,
+        spliced: Callable[[list[Any]], Spliced | None] | None = None,
     ) -> None:
         self.careful = careful
         self.apart = apart
+        self.spliced = spliced
         self.plain = not careful and apart is None
         self.depth = 0
         self.deepest = 0
@@ -75,7 +85,8 @@ class Writer:
         if self.depth > MAX_DEPTH:
             raise Refused(None, f"it contains itself, or nests deeper than {MAX_DEPTH} levels")
         if kind is list:
-            result = self.items(value)
+            runs = None if self.spliced is None else self.spliced(value)
+            result = self.items(value) if runs is None else self.splice(value, runs)
         elif kind is dict:
             result = self.mapping(value)
         elif (dump := DUMPERS.get(kind)) is not None:
@@ -109,6 +120,13 @@ class Writer:
             error.path.append(f"[{len(result)}]")
             raise
         return result
+
+    def splice(self, values: list[Any], runs: Spliced) -> Any:
+        """A list of which some runs are kept elsewhere."""
+        return ext(
+            SPLICE,
+            [run if type(run) is int else self.items(values[slice(*run)]) for run in runs],  # type: ignore[misc]
+        )
 
     def mapping(self, values: Mapping[Any, Any]) -> Any:
         """A dict: a plain one if every key is plain text, else an extension."""

@@ -6,7 +6,7 @@ Nothing of the application's is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -15,14 +15,15 @@ from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.elements import text_in
 from threadloom.checkpoint.head_messages import head_messages
-from threadloom.checkpoint.header import Apart, Header, Inline
+from threadloom.checkpoint.header import Apart, Header, Inline, Ref
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.namespaces import (
+    Content,
     WholeNamespace,
     WholeSession,
     read_session,
 )
-from threadloom.checkpoint.spans import element_place
+from threadloom.checkpoint.spans import Span, element_place, places, runs_among, texts_among
 from threadloom.checkpoint.standing import put_head, run_status
 from threadloom.errors import CorruptRecord, UnsupportedByStore
 from threadloom.history import records as history
@@ -129,9 +130,10 @@ def _session(
         if session is None:
             return None
         yield from _headless(found)
-        for whole in session.namespaces:
+        content = _Content(found, values, session.graph.content)
+        for whole in session.graph.namespaces:
             _head(found, whole)
-            _checkpoints(found, values, whole)
+            _checkpoints(found, values, whole, content)
             _abandoned(found, whole)
         yield from _history(found, values, session)
         yield from _turn(found, scope, session)
@@ -161,7 +163,7 @@ def _headless(found: _Found) -> Plan[None]:
         Scan(paths.checkpoints, blobs=False),
     ]
     depth = len(paths.checkpoints)
-    labels = {name[depth] for name in names if len(name) > depth}
+    labels = {name[depth] for name in names if len(name) == depth + 1}
     for label in sorted(labels - {head.key for head in heads}):
         place = Place(paths, decode_id(label))
         (records,) = yield [Scan(place.records())]
@@ -205,49 +207,71 @@ def _head(found: _Found, whole: WholeNamespace) -> None:
     found.ops.append(put_head(whole.place, whole.head_record.version, new))
 
 
-def _checkpoints(found: _Found, values: Values, whole: WholeNamespace) -> None:
+class _Content:
+    """What checkpoints refer to, and whether it is whole."""
+
+    def __init__(self, found: _Found, values: Values, content: Content) -> None:
+        self._found = found
+        self._values = values
+        self._texts: set[str] = set()
+        for record in content.texts:
+            try:
+                text_in(record)
+                self._texts.add(record.key)
+            except CorruptRecord as error:
+                found.name("damaged", str(error))
+        # Elements need nothing but texts; what is not whole is not here.
+        self._elements: set[tuple[str, int]] = set()
+        for record in content.elements:
+            if self.is_whole(record.blob, record.key):
+                self._elements.add(element_place(record.key))
+
+    def is_whole(self, blob: bytes | None, what: str) -> bool:
+        """Whether all is there that an encoded value needs."""
+        try:
+            keys = self._values.opened(blob or b"").keys
+        except CorruptRecord as error:
+            self._found.name("damaged", f"{what!r}: {error}")
+            return False
+        return self._texts.issuperset(texts_among(keys)) and self.has(runs_among(keys))
+
+    def has(self, spans: Iterable[Span]) -> bool:
+        """Whether all elements of spans are there, and whole."""
+        return self._elements.issuperset(places(spans))
+
+
+def _checkpoints(found: _Found, values: Values, whole: WholeNamespace, content: _Content) -> None:
     """Every checkpoint can be read, and all that it refers to is there and whole."""
     where = f"namespace {whole.place.ns!r}"
-    elements = {element_place(record.key): record for record in whole.elements}
-    apart = {record.key: record for record in whole.apart}
-    texts = {}
-    for record in whole.texts:
-        try:
-            texts[record.key] = text_in(record)
-        except CorruptRecord as error:
-            found.name("damaged", f"{where}: {error}")
-    needs: dict[str, list[str]] = {}
-    for record in (*whole.elements, *whole.apart):
-        try:
-            needs[record.key] = values.opened(record.blob or b"").keys
-        except CorruptRecord as error:
-            found.name("damaged", f"{where}: {record.key!r}: {error}")
+    apart = {record.key: content.is_whole(record.blob, record.key) for record in whole.apart}
     for stored in whole.stored.values():
         try:
             header = stored.header
         except CorruptRecord as error:
             found.name("damaged", f"{where}: {error}")
             continue
-        for channel, value in _refers(header, elements, apart):
-            if value is None or any(key not in texts for key in needs.get(value.key, ())):
-                found.name(
-                    "dangling",
-                    f"{where}: checkpoint {stored.id} has lost (part of) channel {channel!r}",
-                )
-                break
+        lost = [
+            f"channel {channel!r}"
+            for channel, ref in header.refs.items()
+            if not _is_there(header, channel, ref, apart, content)
+        ] + [
+            f"the pending write to {write.channel!r}"
+            for write in stored.writes
+            if not content.is_whole(write.blob, write.channel)
+        ]
+        if lost:
+            found.name("dangling", f"{where}: checkpoint {stored.id} has lost (part of) {lost[0]}")
 
 
-def _refers(
-    header: Header, elements: Mapping[tuple[str, int], Record], apart: Mapping[str, Record]
-) -> Iterator[tuple[str, Record | None]]:
-    """For each value that a checkpoint refers to: the channel, and its record if it is there."""
-    for channel, ref in header.refs.items():
-        if isinstance(ref, Apart):
-            yield channel, apart.get(layout.value_key(channel, header.versions[channel]))
-        elif not isinstance(ref, Inline):
-            for log, start, end in ref.spans:
-                for at in range(start, end):
-                    yield channel, elements.get((log, at))
+def _is_there(
+    header: Header, channel: str, ref: Ref, apart: Mapping[str, bool], content: _Content
+) -> bool:
+    """Whether the value of a channel can be read."""
+    if isinstance(ref, Apart):
+        return apart.get(layout.value_key(channel, header.versions[channel]), False)
+    if isinstance(ref, Inline):
+        return content.is_whole(ref.data, channel)
+    return content.has(ref.spans)
 
 
 def _abandoned(found: _Found, whole: WholeNamespace) -> None:
@@ -300,7 +324,7 @@ def _counts(
     found: _Found, values: Values, session: WholeSession, entries: list[Entry]
 ) -> Plan[None]:
     doc = session.session.body()
-    root = next((whole for whole in session.namespaces if whole.place.is_root), None)
+    root = next((whole for whole in session.graph.namespaces if whole.place.is_root), None)
     stored = None if root is None else root.stored.get(root.head.id or "")
     graph = (0, 0)
     try:

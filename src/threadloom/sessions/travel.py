@@ -179,11 +179,11 @@ def fork(
         content = [*_history_of(cut, found, source, target)]
         fields: dict[str, object] = {}
         if cut.target is not None:
-            forked = yield from travel.fork(values, graph, target, cut.target, now)
+            forked = yield from travel.fork(values, graph, found.graph, target, cut.target, now)
             content += forked.ops
             fields |= forked.fields
         elif graph.head is not None:
-            content += travel.copy(graph, target)
+            content += travel.copy(found.graph, source, target)
             fields["status"] = graph.head.status
         head = cut.target or graph.head
         last_id = _last_id(cut)
@@ -301,7 +301,7 @@ def _look(
     found = yield from read_session(values, paths, content=content)
     if found is None:
         raise index.not_found(paths.id)
-    graph = yield from read_graph(values, paths, found.root, found.namespaces)
+    graph = yield from read_graph(values, paths, found.root, found.graph.namespaces)
     entries = history.entries_of(found.memory, found.memory_index)
     if checkpoint_id is None:
         cut = yield from _after_messages(values, paths, graph, entries, messages)
