@@ -50,6 +50,11 @@ class Size:
         return max(1, self.turns * 3 // 10)
 
     @property
+    def turns_handed_on(self) -> int:
+        """Turns of a chat that is handed to a subgraph; savers take gigabytes for more."""
+        return max(1, self.turns // 5)
+
+    @property
     def window(self) -> int:
         """Messages that a sliding window keeps."""
         return 4 if self.small else 100

@@ -10,6 +10,7 @@ NAMES = (
     "files",
     "window",
     "front",
+    "subgraph",
     "threads",
     "cold",
     "memory",

@@ -147,9 +147,9 @@ class Program:
         self.process.kill()
         self.process.wait(PATIENCE)
 
-    def end(self, code: int = 0) -> list[str]:
+    def end(self, code: int = 0, patience: float = PATIENCE) -> list[str]:
         """Wait until it has ended by itself, with this code; the lines it printed since."""
-        found = self.process.wait(PATIENCE)
+        found = self.process.wait(patience)
         assert found == code, f"exit code {found}: {self.errors()}"
         self._readers[0].join(PATIENCE)
         lines: list[str] = []
@@ -173,10 +173,12 @@ class Program:
                     pass
 
 
-def run_program(name: str, *args: Any, path: Path | None = None) -> list[str]:
-    """Run a program to its end; what it printed."""
+def run_program(
+    name: str, *args: Any, path: Path | None = None, patience: float = PATIENCE
+) -> list[str]:
+    """Run a program to its end, for at most so many seconds; what it printed."""
     with Program(name, *args, path=path) as program:
-        return program.end()
+        return program.end(patience=patience)
 
 
 class Chat(TypedDict):

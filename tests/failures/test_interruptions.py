@@ -37,7 +37,7 @@ from threadloom.store import Store
 from threadloom.stores import memory, spaces
 from threadloom.testing import FaultyStore, FrozenClock
 
-from .helpers import Door, all_well, at_once, checkpoint, config, put, run_program
+from .helpers import PATIENCE, Door, all_well, at_once, checkpoint, config, put, run_program
 
 
 def make(kind: str, folder: Path, clock: FrozenClock | None = None) -> Store:
@@ -144,7 +144,7 @@ def test_interrupts_at_any_moment_leave_a_store_that_works(
     kind: str, tmp_path: Path, rounds: int
 ) -> None:
     url = url_of(kind, tmp_path)
-    counted, verdict = run_program("interrupted", url, rounds)
+    counted, verdict = run_program("interrupted", url, rounds, patience=PATIENCE + rounds / 100)
     assert int(counted.split()[1]) > rounds / 10
     assert verdict == "whole"
 
