@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from threadloom import open_store
 from threadloom.clock import Clock
@@ -22,7 +23,7 @@ def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
 
 
 def open_kind(
-    kind: str, folder: Path, name: str = "sessions", *, clock: Clock | None = None
+    kind: str, folder: Path, name: str = "sessions", *, clock: Clock | None = None, **options: Any
 ) -> Store:
-    """Open a store of a kind in a folder."""
-    return open_store(url_of(kind, folder, name), clock=clock)
+    """Open a store of a kind in a folder, with options of `open_store`."""
+    return open_store(url_of(kind, folder, name), clock=clock, **options)

@@ -6,6 +6,7 @@ one of several values, or one) and ``$fields`` (a mapping's fields, whose names 
 operators). A mapping without an
 operator is matched field by field. Values are compared as JSON: ``True`` is not ``1``, a
 missing field equals ``None``, and order is defined between numbers and between strings only.
+A list is matched by one of the same length whose items match in turn, each as a field would.
 """
 
 from __future__ import annotations
@@ -37,10 +38,14 @@ def check_filter(filter: Mapping[str, Any] | None) -> None:
 
 
 def _check_wanted(wanted: Any, depth: int) -> None:
-    if not isinstance(wanted, Mapping):
+    if not isinstance(wanted, (Mapping, list, tuple)):
         return
     if depth > _DEEPEST:
         raise InvalidKey(f"a filter is nested deeper than {_DEEPEST}")
+    if not isinstance(wanted, Mapping):
+        for item in wanted:
+            _check_wanted(item, depth + 1)
+        return
     operators = any(isinstance(key, str) and key.startswith("$") for key in wanted)
     for key, item in wanted.items():
         _check_name(key)
@@ -84,6 +89,12 @@ def _matches(value: Any, wanted: Any) -> bool:
             return all(_operator(value, name, operand) for name, operand in wanted.items())
         return isinstance(value, dict) and all(
             _matches(value.get(key), item) for key, item in wanted.items()
+        )
+    if isinstance(wanted, (list, tuple)):
+        return (
+            isinstance(value, list)
+            and len(value) == len(wanted)
+            and all(map(_matches, value, wanted))
         )
     return equal(value, wanted)
 

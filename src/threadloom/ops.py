@@ -125,6 +125,20 @@ class Delete(NamedTuple):
     expect: Expect = None
 
 
+class Renew(NamedTuple):
+    """Let a record live longer, and change nothing else of it. Result: whether it does.
+
+    Only a living record at `version` that is to expire is renewed, and only to a later time:
+    what has expired, was written anew or lives for ever is left as it is (False). Neither
+    `version` nor `updated_at` moves.
+    """
+
+    namespace: Namespace
+    key: str
+    version: int
+    expires_at: int
+
+
 class DropTree(NamedTuple):
     """Remove every record of a namespace and of all below it. Result: how many."""
 
@@ -171,7 +185,8 @@ class Query(NamedTuple):
     `filter` is LangGraph's (see `threadloom.filters`). The order is by `order_by`, a
     top-level integer field of the document (0 where it is missing; by place where `order_by`
     is None), then by namespace and key. `after` is the place to go on behind: the field's
-    value, and the key. Blobs are left out. `expired=True` shows nothing but what has expired.
+    value, and the key. Without `blobs` they are left out. `expired=True` shows nothing but what
+    has expired.
     `user_only` leaves out what is not its user's below `namespace`: Threadloom's own records
     and, at the root, the tenants.
     """
@@ -186,6 +201,7 @@ class Query(NamedTuple):
     offset: int = 0
     expired: bool = False
     user_only: bool = False
+    blobs: bool = False
 
 
 class Count(NamedTuple):
@@ -245,6 +261,7 @@ Op = (
     | Put
     | Patch
     | Delete
+    | Renew
     | DropTree
     | CopyTree
     | Check
@@ -256,7 +273,7 @@ Op = (
     | Measure
     | Reclaim
 )
-WRITES = (Put, Patch, Delete, DropTree, CopyTree, Reclaim)
+WRITES = (Put, Patch, Delete, Renew, DropTree, CopyTree, Reclaim)
 """Operations that change something."""
 
 

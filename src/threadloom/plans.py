@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from threadloom.errors import SessionConflict
@@ -28,7 +28,17 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Plan = Generator[Batch | Pause, Results, T]
+class Outside(NamedTuple):
+    """Yielded by a plan for work that is no store's, done outside of it: called, or awaited.
+
+    What it returns is what the plan is sent; an error of it is raised inside the plan.
+    """
+
+    call: Callable[[], Results]
+    acall: Callable[[], Awaitable[Results]]
+
+
+Plan = Generator[Batch | Pause | Outside, Results, T]
 
 
 class Executor(Protocol):
@@ -48,6 +58,8 @@ def run(plan: Plan[T], store: Executor) -> T:
                 if isinstance(step, Pause):
                     time.sleep(step.seconds)
                     results: Results = []
+                elif isinstance(step, Outside):
+                    results = step.call()
                 else:
                     results = store.execute(step)
             except Exception as error:
@@ -69,6 +81,8 @@ async def arun(plan: Plan[T], store: Executor) -> T:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     results: Results = []
+                elif isinstance(step, Outside):
+                    results = await step.acall()
                 else:
                     results = await store.aexecute(step)
             except Exception as error:

@@ -16,6 +16,7 @@ from threadloom.ops import (
     Put,
     Query,
     Record,
+    Renew,
 )
 
 
@@ -54,6 +55,11 @@ def patched_expiry(expires_at: int | None, op: Patch, doc: Doc, now: int) -> int
         life = doc.get(op.life)
         return now + life if isinstance(life, int) else None
     return expires_at if op.expires_at == KEEP_EXPIRY else op.expires_at
+
+
+def renewed(op: Renew, version: int, expires_at: int | None, now: int) -> bool:
+    """Whether a renewal changes a record that is at `version` and expires at `expires_at`."""
+    return version == op.version and expires_at is not None and now < expires_at < op.expires_at
 
 
 def arranged(records: Iterable[Record], op: Query) -> list[Record]:

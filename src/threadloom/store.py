@@ -19,19 +19,16 @@ keeps these promises, which `threadloom.testing.StoreContract` checks:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph.store.base import BaseStore
-from langgraph.store.base import Op as LangGraphOp
-from langgraph.store.base import Result as LangGraphResult
+from langgraph.store.base import IndexConfig, TTLConfig
 
-from threadloom.basestore import batch_plan
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
 from threadloom.errors import InvalidKey
-from threadloom.plans import Batch, Results, arun, run
+from threadloom.itemstore import ItemStore, Settings
+from threadloom.plans import Batch, Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +60,7 @@ class Capabilities:
     shared: bool = False
 
 
-class Store(Closing, BaseStore):
+class Store(Closing, ItemStore):
     """A namespaced record store: one batch of operations in, one list of results out.
 
     It is a LangGraph `BaseStore` as well (`put`, `get`, `search`, `delete`,
@@ -73,12 +70,30 @@ class Store(Closing, BaseStore):
 
     Args:
         clock: tells the time for times of records and their expiry; the system's by default.
+        index: LangGraph's `IndexConfig` (``dims``, ``embed``, ``fields``): what of an item is
+            embedded, for semantic search. Without it, the query of a search is ignored.
+        ttl: LangGraph's `TTLConfig`: ``default_ttl`` (minutes), ``refresh_on_read`` (true by
+            default) and ``sweep_interval_minutes``.
+
+    Raises:
+        InvalidKey: `index` or `ttl` makes no sense.
+        MissingAdapter: the index names embeddings of a package that is not installed.
     """
 
     capabilities: Capabilities = Capabilities()
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
         self.clock = clock
+        self._configure(Settings.of(index, ttl))
+
+    def _engine(self) -> Store:
+        return self
 
     @abstractmethod
     def execute(self, ops: Batch, /) -> Results:
@@ -116,14 +131,6 @@ class Store(Closing, BaseStore):
 
     async def asetup(self) -> None:
         """Do nothing: stores set themselves up. Here for code that calls it."""
-
-    def batch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
-        """LangGraph's batch: all reads see the state before the batch's writes."""
-        return run(batch_plan(ops), self)
-
-    async def abatch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
-        """`batch`, from an event loop."""
-        return await arun(batch_plan(ops), self)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

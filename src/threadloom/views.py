@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from langgraph.store.base import BaseStore
-from langgraph.store.base import Op as LangGraphOp
-from langgraph.store.base import Result as LangGraphResult
-
-from threadloom.basestore import batch_plan
+from threadloom.itemstore import ItemStore, Settings
 from threadloom.keys import Namespace
-from threadloom.plans import arun, run
 from threadloom.store import Store
 
 
-class TenantStore(BaseStore):
+class TenantStore(ItemStore):
     """A LangGraph store below one root of a Threadloom store.
 
     Pass it to `compile(store=…)`. It cannot name anything outside its root. The records of
@@ -24,16 +17,25 @@ class TenantStore(BaseStore):
     Args:
         store: the store behind it; it stays its owner's to close.
         root: the namespace below which everything lies.
+        settings: how items are embedded and how long they live; what is not said here is as
+            the store says.
     """
 
-    def __init__(self, store: Store, root: Namespace) -> None:
+    _tenants = False
+
+    def __init__(self, store: Store, root: Namespace, settings: Settings | None = None) -> None:
+        own, behind = settings or Settings(), store._settings
         self._store = store
         self._root = root
+        self._configure(
+            Settings(
+                behind.index if own.index is None else own.index,
+                behind.ttl if own.ttl is None else own.ttl,
+            )
+        )
 
-    def batch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
-        """LangGraph's batch: all reads see the state before the batch's writes."""
-        return run(batch_plan(ops, self._root, tenants=False), self._store)
+    def _engine(self) -> Store:
+        return self._store
 
-    async def abatch(self, ops: Iterable[LangGraphOp]) -> list[LangGraphResult]:
-        """`batch`, from an event loop."""
-        return await arun(batch_plan(ops, self._root, tenants=False), self._store)
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._store!r}, {self._root!r})"

@@ -63,6 +63,12 @@ LAYERS: dict[str, Layer] = {
         (
             "store",
             "basestore",
+            "items",
+            "itemstore",
+            "nearest",
+            "semantic",
+            "sweeping",
+            "vectors",
             "plans",
             "ops",
             "keys",

@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import HumanMessage
 
-from engines import KINDS, open_kind
 from threadloom import (
     InvalidKey,
-    MemoryStore,
     SessionManager,
     StoreChatMessageHistory,
     StoreCheckpointer,
@@ -386,114 +382,3 @@ def test_reserved_words_are_not_written_through_the_store(
                 do(view, "delete", namespace, "k")
         do(view, "put", ("mine", word), "k", {"v": 1})
         assert do(view, "get", ("mine", word), "k").value == {"v": 1}
-
-
-SESSION = st.sampled_from(["a", "b", "~a", "sessions", "~b"])
-STEP = st.tuples(
-    st.sampled_from(
-        [
-            "create",
-            "append",
-            "put",
-            "note",
-            "delete",
-            "delete_thread",
-            "delete_for_runs",
-            "prune",
-            "copy",
-            "rename",
-            "clear",
-            "unnote",
-            "update",
-        ]
-    ),
-    st.sampled_from(TENANTS),
-    SESSION,
-    SESSION,
-)
-
-
-def act(manager: SessionManager, name: str, one: str, two: str, number: int) -> Any:
-    """One step; what it gives, or the name of its error."""
-    saver = manager.checkpointer()
-    try:
-        match name:
-            case "create":
-                return manager.create_session(id=one, name=f"n{number}").id
-            case "append":
-                manager.memory(one).append(AIMessage(f"m{number}", id=f"m{number}"))
-            case "put":
-                made = checkpoint(f"{number:04}", messages=[HumanMessage(f"g{number}", id="g")])
-                parent = saver.get_tuple(config(one))
-                named = config(one, checkpoint_ns="")
-                if parent is not None:
-                    named["configurable"]["checkpoint_id"] = parent.checkpoint["id"]
-                metadata: Any = {"source": "loop", "step": number, "run_id": f"r{number % 3}"}
-                saver.put(named, made, metadata, made["channel_versions"])
-            case "note":
-                manager.store.put(("notes", one.strip("~")), two, {"n": number})
-            case "unnote":
-                manager.store.delete(("notes", one.strip("~")), two)
-            case "delete":
-                return manager.delete_session(one)
-            case "delete_thread":
-                saver.delete_thread(one)
-            case "delete_for_runs":
-                saver.delete_for_runs([f"r{number % 3}"])
-            case "prune":
-                saver.prune([one])
-            case "copy":
-                saver.copy_thread(one, two)
-            case "rename":
-                return manager.rename_session(one, f"n{number}").name
-            case "clear":
-                return manager.memory(one).clear_messages()
-            case "update":
-                return manager.update_session(one, owner=two, create=bool(number % 2)).owner
-    except ThreadloomError as error:
-        return type(error).__name__
-    return None
-
-
-def seen(manager: SessionManager) -> Any:
-    """Everything that one tenant sees, through every reading method."""
-    sessions = [
-        info.model_dump(exclude={"created_at", "updated_at", "version"})
-        for info in manager.list_sessions()
-    ]
-    return (
-        sorted(sessions, key=lambda info: info["id"]),
-        manager.count_sessions(),
-        {info["id"]: texts(manager.messages(info["id"])) for info in sessions},
-        [
-            (item.config["configurable"]["thread_id"], item.checkpoint, item.metadata)
-            for item in manager.checkpointer().list(None)
-        ],
-        [(item.namespace, item.key, item.value) for item in manager.store.search((), limit=99)],
-        manager.store.list_namespaces(),
-        sorted(item.key for item in manager.store.search(("sessions",), limit=99)),
-    )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_tenants_on_one_store_are_as_if_each_had_its_own(
-    kind: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """No step of one tenant, by any method, is seen by another or changes what it sees."""
-    examples = settings().max_examples
-
-    @settings(max_examples=examples if kind == "memory" else max(5, examples // 10))
-    @given(st.lists(STEP, max_size=25))
-    def check(steps: list[tuple[str, str | None, str, str]]) -> None:
-        folder = tmp_path_factory.mktemp("tenants")
-        with open_kind(kind, folder, "shared") as shared:
-            together = {name: SessionManager(shared, tenant=name) for name in TENANTS}
-            apart = {name: SessionManager(MemoryStore()) for name in TENANTS}
-            for number, (name, tenant, one, two) in enumerate(steps):
-                given_shared = act(together[tenant], name, one, two, number)
-                given_alone = act(apart[tenant], name, one, two, number)
-                assert given_shared == given_alone, (number, name)
-            for tenant in TENANTS:
-                assert seen(together[tenant]) == seen(apart[tenant])
-
-    check()

@@ -27,6 +27,9 @@ VALUES = st.recursive(
 
 def wanted(value: Any) -> st.SearchStrategy[Any]:
     """Filters that a value may pass, or nearly."""
+    if isinstance(value, list):
+        in_turn = st.tuples(*map(wanted, value)).map(list)
+        return in_turn | st.just({"$eq": value}) | SINGLE
     if not isinstance(value, dict):
         return st.just(value) | st.just({"$eq": value}) | SINGLE
     names = [name for name in value if not name.startswith("$")]

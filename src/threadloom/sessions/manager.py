@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import Memory
+from threadloom.itemstore import Settings
 from threadloom.keys import tenant_root
 from threadloom.scope import OnConflict, Scope
 from threadloom.sessions.care_face import CareFace
@@ -60,11 +61,15 @@ class SessionManager(
         on_conflict: what happens to a graph run whose base is no longer the head when it
             stores its first checkpoint: ``"branch"`` keeps both, logs a warning and counts
             it in `SessionInfo.conflicts`; ``"raise"`` refuses it with `SessionConflict`.
+        index: for semantic search in long-term memory, LangGraph's `IndexConfig`; the store's
+            own by default.
+        ttl: how long items of long-term memory live, LangGraph's `TTLConfig`; the store's own by
+            default.
         implicit_sessions: whether an id that is first seen through the checkpointer or a
             memory becomes a session by itself; if not, it raises `SessionNotFound`.
 
     Raises:
-        InvalidKey: the URL or the tenant makes no sense.
+        InvalidKey: the URL, the tenant, `index` or `ttl` makes no sense.
         MissingAdapter: the URL needs a package that is not installed.
         StoreUnavailable: the store cannot be opened.
         SchemaTooNew: a newer Threadloom wrote the data.
@@ -81,11 +86,14 @@ class SessionManager(
         clock: Clock | None = None,
         on_conflict: OnConflict = "branch",
         implicit_sessions: bool = True,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
         self._values = values_for(serde, allow, aliases)
         self._tenant = tenant
         self._clock = clock
         tenant_root(tenant)  # before anything is opened
+        settings = Settings.of(index, ttl)
         self._owned = isinstance(store, str)
         if isinstance(store, str):
             self._store = open_store(store, clock=clock)
@@ -110,7 +118,7 @@ class SessionManager(
             is_system_time=clock is None and self._store.clock is None,
         )
         self._memory = Memory(self._store, self._scope, self._values)
-        self._view = TenantStore(self._store, self._scope.root)
+        self._view = TenantStore(self._store, self._scope.root, settings)
 
     def _now(self) -> int:
         return self._store.now() if self._clock is None else now_micros(self._clock)
@@ -125,7 +133,7 @@ class SessionManager(
         return self._memory
 
     @property
-    def store(self) -> BaseStore:
+    def store(self) -> TenantStore:
         """Long-term memory as this tenant sees it: pass it to `compile(store=…)`."""
         return self._view
 

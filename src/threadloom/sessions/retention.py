@@ -16,6 +16,7 @@ from threadloom.scope import Scope
 from threadloom.sessions.arguments import duration
 from threadloom.sessions.plans import Filters, ids, store_filter
 from threadloom.sessions.turns import is_on
+from threadloom.sweeping import sweep
 from threadloom.values import Values
 
 _LOOKS = 20
@@ -37,9 +38,16 @@ def delete_sessions(scope: Scope, filters: Filters, *, dry_run: bool) -> Plan[li
 
 
 def cleanup_stale(
-    scope: Scope, older_than: timedelta, *, dry_run: bool, include_running: bool
+    scope: Scope,
+    older_than: timedelta,
+    *,
+    dry_run: bool,
+    include_running: bool,
+    together: bool,
 ) -> Plan[int]:
     """Delete sessions without activity for longer than a time, and expired ones; how many.
+
+    Items of long-term memory that have expired go as well; `together` as in `sweep`.
 
     Raises:
         InvalidKey: the time is no duration, or not positive.
@@ -52,6 +60,8 @@ def cleanup_stale(
     gone = 0
     for record in expired:
         gone += 1 if dry_run else (yield from _erase(scope, record.key, ABSENT))
+    if not dry_run:
+        yield from sweep(scope.root, tenants=False, together=together)
     return len(found) + gone
 
 

@@ -43,6 +43,8 @@ class RetentionFace(Face):
     ) -> int:
         """Delete the sessions without activity for longer than a time, and the expired ones.
 
+        Items of long-term memory that have expired go as well; they are not counted.
+
         Args:
             older_than: strictly longer than this.
             dry_run: only count.
@@ -63,7 +65,11 @@ class RetentionFace(Face):
 
     def _cleanup(self, older_than: timedelta, dry_run: bool, include_running: bool) -> Plan[int]:
         return retention.cleanup_stale(
-            self._scope, older_than, dry_run=dry_run, include_running=include_running
+            self._scope,
+            older_than,
+            dry_run=dry_run,
+            include_running=include_running,
+            together=self._store.capabilities.atomic_batch,
         )
 
     def prune(

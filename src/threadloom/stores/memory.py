@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 
+from langgraph.store.base import IndexConfig, TTLConfig
+
 from threadloom.clock import Clock
 from threadloom.errors import StoreClosed, StoreUnavailable
 from threadloom.plans import Batch, Results
@@ -21,12 +23,23 @@ class MemoryStore(Store):
 
     Args:
         clock: tells the time for times of records and their expiry; the system's by default.
+        index: for semantic search, see `Store`.
+        ttl: how long items live, see `Store`.
+
+    Raises:
+        InvalidKey: `index` or `ttl` makes no sense.
     """
 
     capabilities = Capabilities(indexed_filters=False, full_text=False)
 
-    def __init__(self, *, clock: Clock | None = None) -> None:
-        super().__init__(clock=clock)
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        super().__init__(clock=clock, index=index, ttl=ttl)
         self._spaces = Spaces()
         self._version = 0
         self._closed = False

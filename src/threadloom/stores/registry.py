@@ -8,8 +8,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from langgraph.store.base import IndexConfig, TTLConfig
+
 from threadloom.clock import Clock
 from threadloom.errors import InvalidKey, MissingAdapter
+from threadloom.itemstore import Settings
 from threadloom.store import Store
 
 ENTRY_POINTS = "threadloom.stores"
@@ -32,7 +35,13 @@ _ADAPTERS = {
 }
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> Store:
+def open_store(
+    url: str,
+    *,
+    clock: Clock | None = None,
+    index: IndexConfig | None = None,
+    ttl: TTLConfig | None = None,
+) -> Store:
     """Open the store that a URL names.
 
     ``memory://`` is a new, private store. ``sqlite:///sessions.db`` is relative to the
@@ -43,13 +52,22 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
     Args:
         url: where the sessions are.
         clock: handed to the store.
+        index: for semantic search in its items, see `Store`.
+        ttl: how long its items live, see `Store`.
 
     Raises:
-        InvalidKey: the URL or one of its options makes no sense.
+        InvalidKey: the URL, one of its options, `index` or `ttl` makes no sense.
         MissingAdapter: nothing that is installed knows the scheme; says what to install.
         StoreUnavailable: the engine cannot be opened.
         SchemaTooNew: a newer Threadloom wrote the data.
     """
+    settings = Settings.of(index, ttl)  # before anything is opened
+    store = _opened(url, clock)
+    store._configure(settings)
+    return store
+
+
+def _opened(url: str, clock: Clock | None) -> Store:
     scheme = _scheme(url)
     if scheme == "memory":
         return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]

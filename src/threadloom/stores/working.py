@@ -6,6 +6,8 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from heapq import nlargest
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from threadloom import keys
@@ -33,9 +35,10 @@ from threadloom.ops import (
     Query,
     Reclaim,
     Record,
+    Renew,
     Scan,
 )
-from threadloom.records import arranged, holds, patched, patched_expiry
+from threadloom.records import arranged, holds, patched, patched_expiry, renewed
 from threadloom.stores.spaces import Entry, Space, Spaces
 from threadloom.text import tokens
 
@@ -73,6 +76,8 @@ class Work:
             case Delete():
                 self._expect(op, op.expect)
                 return self._remove(op.namespace, op.key)
+            case Renew():
+                return self._renew(op)
             case DropTree():
                 return self._drop(op.namespace)
             case CopyTree():
@@ -83,7 +88,7 @@ class Work:
                 return self._scan(op)
             case Query():
                 check_filter(op.filter)
-                return arranged(self._filtered(op), op)
+                return self._query(op)
             case Count():
                 check_filter(op.filter)
                 return sum(1 for _ in self._filtered(op))
@@ -184,6 +189,13 @@ class Work:
         )
         return self._set(op.namespace, op.key, changed)
 
+    def _renew(self, op: Renew) -> bool:
+        old = self._stored(op.namespace, op.key)
+        if old is None or not renewed(op, old.version, old.expires_at, self.now):
+            return False
+        self._set(op.namespace, op.key, old._replace(expires_at=op.expires_at))
+        return True
+
     def _remove(self, namespace: Namespace, key: str) -> bool:
         old = self._stored(namespace, key)
         if old is None:
@@ -249,13 +261,22 @@ class Work:
                 found.append(_record(op.namespace, key, entry, blobs=op.blobs))
         return found
 
+    def _query(self, op: Query) -> list[Record]:
+        if op.order_by is not None or op.after is not None:
+            return arranged(self._filtered(op), op)
+        end = None if op.limit is None else op.offset + max(0, op.limit)
+        return list(islice(self._filtered(op), op.offset, end))
+
     def _filtered(self, op: Query | Count) -> Iterator[Record]:
-        user_only = isinstance(op, Query) and op.user_only
-        for namespace, space in self._below(op.namespace, op.deep, user_only):
-            for key, entry in space.entries.items():
+        """Records that pass a filter, in the order of their places; nothing looks ahead."""
+        wanted = op if isinstance(op, Query) else Query(op.namespace)
+        found = self._below(op.namespace, op.deep, wanted.user_only)
+        for namespace, space in sorted(found, key=itemgetter(0), reverse=wanted.descending):
+            for key in reversed(space.order) if wanted.descending else space.order:
+                entry = space.entries[key]
                 if self._alive(entry) == op.expired:
                     continue
-                record = _record(namespace, key, entry, blobs=False)
+                record = _record(namespace, key, entry, blobs=wanted.blobs)
                 if matches(record.doc, op.filter):
                     yield record
 

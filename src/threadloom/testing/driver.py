@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self, TypeVar, get_args
 
 import pytest
+from langgraph.store.base import BaseStore
 
 from threadloom.errors import UnsupportedByStore
 from threadloom.ops import WRITES, Get, ListNamespaces, Match, Namespace, Op, Query, Record, Scan
@@ -76,15 +77,16 @@ class Driver:
             records += self.one(Scan(namespace))
         return records + list(self.one(Query((), deep=True, expired=True)))
 
-    def call(self, name: str, *args: Any, **options: Any) -> Any:
-        """Call a method of LangGraph's interface, or its async twin."""
+    def call(self, name: str, *args: Any, on: BaseStore | None = None, **options: Any) -> Any:
+        """Call a method of LangGraph's interface, or its async twin; `on` a view of the store."""
+        called = self.store if on is None else on
         if not self._is_async(writes=name in {"put", "delete"}):
-            method = getattr(self.store, name)
+            method = getattr(called, name)
             if not self.store.capabilities.async_only:
                 return method(*args, **options)
             with pytest.raises(UnsupportedByStore):
                 method(*args, **options)
-        return self.run(getattr(self.store, "a" + name)(*args, **options))
+        return self.run(getattr(called, "a" + name)(*args, **options))
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine on this driver's own event loop."""

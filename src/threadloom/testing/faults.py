@@ -29,7 +29,7 @@ class FaultyStore(Store):
     """
 
     def __init__(self, inner: Store, *, latency: timedelta | float = 0.0) -> None:
-        super().__init__(clock=inner.clock)
+        super().__init__(clock=inner.clock, index=inner.index_config, ttl=inner.ttl_config)
         self.inner = inner
         self.capabilities = inner.capabilities
         self.latency = latency

@@ -32,6 +32,7 @@ from threadloom.ops import (
     Put,
     Query,
     Record,
+    Renew,
     Scan,
 )
 
@@ -144,6 +145,8 @@ class Oracle:
             case Delete():
                 row = self.rows.pop((op.namespace, op.key), None)
                 return row is not None and _lives(row, now)
+            case Renew():
+                return self._renew(op, now)
             case DropTree():
                 places = [place for place in self.rows if _within(place[0], op.namespace)]
                 return sum(_lives(self.rows.pop(place), now) for place in places)
@@ -244,6 +247,15 @@ class Oracle:
         )
         return version
 
+    def _renew(self, op: Renew, now: int) -> bool:
+        old = self._living(op.namespace, op.key, now)
+        if old is None or old.version != op.version:
+            return False
+        if old.expires is None or old.expires >= op.expires_at:
+            return False
+        self.rows[op.namespace, op.key] = old._replace(expires=op.expires_at)
+        return True
+
     def _copy(self, op: CopyTree, now: int, version: int) -> int:
         self._apply(DropTree(op.target), now, version)
         copies = {
@@ -262,7 +274,7 @@ class Oracle:
             return (field, record.namespace, record.key)
 
         found = [
-            _record(place, row, blob=False)
+            _record(place, row, blob=op.blobs)
             for place, row in self.rows.items()
             if _lives(row, now) != op.expired
             and (_within(place[0], op.namespace) if op.deep else place[0] == op.namespace)
@@ -351,6 +363,13 @@ def _passes(doc: Mapping[str, Any], filter: Mapping[str, Any]) -> bool:
 
 
 def _fits(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        pairs = zip(value, wanted, strict=True) if isinstance(value, list) else ()
+        return (
+            isinstance(value, list)
+            and len(value) == len(wanted)
+            and all(_fits(one, other) for one, other in pairs)
+        )
     if not isinstance(wanted, dict):
         return bool(_canonical(value) == _canonical(wanted))
     if not any(name.startswith("$") for name in wanted):

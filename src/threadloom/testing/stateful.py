@@ -29,6 +29,7 @@ from threadloom.ops import (
     Put,
     Query,
     Reclaim,
+    Renew,
     Scan,
 )
 from threadloom.store import Store
@@ -79,6 +80,7 @@ _bounds = st.dictionaries(
     max_size=2,
 )
 _tags = st.sampled_from(["x", "y", "q"])
+_lists = st.sampled_from([[], [1], [{}], [{"a": {"$ne": 1}}], ["ana", {"$ne": None}]])
 _filters = st.none() | st.fixed_dictionaries(
     {},
     optional={
@@ -88,7 +90,7 @@ _filters = st.none() | st.fixed_dictionaries(
         "owner": st.sampled_from(["ana", "bo", None, 1, {"$ne": "ana"}]),
         "status": st.sampled_from(["idle", "running"]),
         "tags": st.builds(lambda tags: {"$contains": tags}, _tags | st.lists(_tags, max_size=2)),
-        "v": st.none() | st.booleans() | st.integers(0, 2) | st.just({"a": 1}),
+        "v": st.none() | st.booleans() | st.integers(0, 2) | st.just({"a": 1}) | _lists,
     },
 )
 _texts = st.none() | st.lists(st.sampled_from([*_SEARCHED, "Red", "…"]), max_size=3).map(" ".join)
@@ -105,7 +107,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
     expects = st.sampled_from(conditions)
     order = draw(st.none() | st.sampled_from(_FIELDS))
     fields = st.dictionaries(st.sampled_from(_FIELDS), st.integers(-3, 3), max_size=2)
-    match draw(st.integers(0, 17)):
+    match draw(st.integers(0, 18)):
         case 0 | 1 | 2 | 3 | 4:
             return Put(
                 *place,
@@ -153,6 +155,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
                 limit=draw(_limits),
                 offset=draw(st.integers(0, 2)),
                 expired=draw(st.booleans()),
+                blobs=draw(st.booleans()),
             )
         case 13:
             if draw(st.booleans()):
@@ -167,6 +170,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
                 limit=draw(_limits),
                 expired=draw(st.booleans()),
                 user_only=draw(st.booleans()),
+                blobs=draw(st.booleans()),
             )
         case 14:
             words = " ".join(draw(st.lists(st.sampled_from(_SEARCHED), max_size=2)))
@@ -175,6 +179,9 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
             return Measure(root)
         case 16:
             return CopyTree(draw(st.sampled_from([root, *_TREES])), draw(st.sampled_from(_TREES)))
+        case 17:
+            version = draw(st.sampled_from([0, *versions]))
+            return Renew(*place, version, draw(st.integers(now - 1, now + 4)))
         case _:
             return ListNamespaces(root, user_only=draw(st.booleans()))
 

@@ -27,6 +27,7 @@ from threadloom.ops import (
     Op,
     Query,
     Record,
+    Renew,
     Scan,
 )
 from threadloom.records import arranged
@@ -38,6 +39,8 @@ _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires
 _NO_BLOB = "r.key, r.doc, NULL, r.text, r.ver, r.created, r.updated, r.expires"
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
 _LARGEST = 2**53
+_MOST_AT_ONCE = 256
+"""Namespaces that one statement reads."""
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
 
 
@@ -99,6 +102,8 @@ class Transaction:
                 if op.expect is not None:
                     self._write([Check(op.namespace, op.key, op.expect)])
                 return self._delete(op.namespace, op.key)
+            case Renew():
+                return self._renew(op)
             case DropTree():
                 return sum(
                     self._clear(namespace, number)
@@ -173,6 +178,17 @@ class Transaction:
         self._forget_if_empty(namespace, number)
         return row[0] is None or bool(row[0] > self._now)
 
+    def _renew(self, op: Renew) -> bool:
+        changed = self._sql(
+            "UPDATE rec SET expires = ? WHERE ns = (SELECT id FROM ns WHERE name = ?) "
+            "AND key = ? AND ver = ? AND expires > ? AND expires < ?",
+            (
+                *(op.expires_at, keys.encode_namespace(op.namespace), op.key),
+                *(op.version, self._now, op.expires_at),
+            ),
+        )
+        return changed.rowcount == 1
+
     def _clear(self, namespace: Namespace, number: int) -> int:
         rows = self._sql(
             "SELECT tid, text FROM rec WHERE ns = ? AND tid IS NOT NULL", (number,)
@@ -226,30 +242,57 @@ class Transaction:
             return []
         if keys.is_sessions(op.namespace) and not op.deep and op.order_by in listing.ORDERS:
             return self._query_sessions(op)
-        return arranged(self._filtered(op), op)
+        if op.order_by is not None or op.after is not None:
+            return arranged(self._filtered(op, blobs=op.blobs), op)
+        # They come in order: what lies behind the page is not read.
+        end = None if op.limit is None else op.offset + _bounded(op.limit)
+        page = list(islice(self._filtered(op, blobs=op.blobs and end is None), op.offset, end))
+        return self._with_blobs(page) if op.blobs and end is not None else page
 
-    def _filtered(self, op: Query) -> Iterator[Record]:
+    def _with_blobs(self, page: list[Record]) -> list[Record]:
+        whole: list[Record] = []
+        for start in range(0, len(page), points.MOST):
+            gets = [Get(found.namespace, found.key) for found in page[start : start + points.MOST]]
+            found = points.read(self._connection, [get._replace(expired=True) for get in gets], 0)
+            whole += [record for record in found if record is not None]
+        return whole
+
+    def _filtered(self, op: Query, *, blobs: bool) -> Iterator[Record]:
+        """Records that pass a filter, in the order of their places, read as they are asked for."""
         alive = _DEAD if op.expired else _LIVE
         likely, parameters = conditions(op.filter)
-        for namespace, number in self._below(op.namespace, deep=op.deep):
-            if op.user_only and not keys.is_users(namespace, op.namespace):
-                continue
+        spaces = sorted(
+            (namespace, number)
+            for namespace, number in self._below(op.namespace, deep=op.deep)
+            if not op.user_only or keys.is_users(namespace, op.namespace)
+        )
+        order = "DESC" if op.descending else "ASC"
+        for some in _in_parts(spaces[:: -1 if op.descending else 1]):
             rows = self._sql(
-                f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
-                f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))}",
-                (number, self._now, *parameters),
+                f"SELECT v.column1, {_COLUMNS if blobs else _NO_BLOB} "  # noqa: S608
+                f"FROM (VALUES {','.join(['(?,?)'] * len(some))}) v "
+                "CROSS JOIN rec r ON r.ns = v.column2 "
+                f"WHERE {' AND '.join((alive, *likely))} ORDER BY v.column1, r.key {order}",
+                (
+                    *(value for at, (_, number) in enumerate(some) for value in (at, number)),
+                    *(self._now, *parameters),
+                ),
             )
-            for row in rows:
-                found = points.record(namespace, row)
-                if matches(found.doc, op.filter):
-                    yield found
+            try:
+                for row in rows:
+                    found = points.record(some[row[0]][0], row[1:])
+                    if matches(found.doc, op.filter):
+                        yield found
+            finally:
+                rows.close()
 
     def _query_sessions(self, op: Query) -> list[Record]:
         number = self._numbers.find(op.namespace)
         if number is None:
             return []
         alive = _DEAD if op.expired else _LIVE
-        rows, rest = listing.rows(self._connection, number, op, _NO_BLOB, alive, self._now)
+        columns = _COLUMNS if op.blobs else _NO_BLOB
+        rows, rest = listing.rows(self._connection, number, op, columns, alive, self._now)
         passing = (
             found
             for found in (points.record(op.namespace, row) for row in rows)
@@ -318,6 +361,14 @@ class Transaction:
             ),
         )
         return [Hit(points.record(keys.decode_namespace(row[0]), row[2:]), row[1]) for row in rows]
+
+
+def _in_parts(spaces: Sequence[tuple[Namespace, int]]) -> Iterator[Sequence[tuple[Namespace, int]]]:
+    """Namespaces in growing parts: one that is large is alone, many that are small go at once."""
+    start, size = 0, 1
+    while start < len(spaces):
+        yield spaces[start : start + size]
+        start, size = start + size, min(size * 4, _MOST_AT_ONCE)
 
 
 def _together(op: Op) -> type | None:

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
+from langgraph.store.base import IndexConfig, TTLConfig
+
 from threadloom.clock import Clock
 from threadloom.errors import (
     CorruptRecord,
@@ -47,8 +49,11 @@ class SQLiteStore(Store):
             (each write waits for the disk).
         busy_timeout: seconds to wait for another process that writes.
         clock: tells the time for times of records and their expiry; the system's by default.
+        index: for semantic search, see `Store`.
+        ttl: how long items live, see `Store`.
 
     Raises:
+        InvalidKey: `durability`, `index` or `ttl` makes no sense.
         StoreUnavailable: the folder is missing, the file cannot be opened, is no SQLite
             database, or belongs to another program.
         SchemaTooNew: a newer Threadloom wrote the file.
@@ -63,8 +68,10 @@ class SQLiteStore(Store):
         durability: Literal["normal", "full"] = "normal",
         busy_timeout: float = 30.0,
         clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
-        super().__init__(clock=clock)
+        super().__init__(clock=clock, index=index, ttl=ttl)
         if durability not in _SYNCHRONOUS:
             raise InvalidKey(f"durability is 'normal' or 'full', not {durability!r}")
         self.path = Path(path).absolute()

@@ -6,6 +6,7 @@ from threadloom.testing.contract.batches import BatchContract
 from threadloom.testing.contract.concurrency import ConcurrencyContract
 from threadloom.testing.contract.expiry import ExpiryContract
 from threadloom.testing.contract.filters import FilterContract
+from threadloom.testing.contract.items import ItemContract
 from threadloom.testing.contract.langgraph import LangGraphContract
 from threadloom.testing.contract.lifecycle import LifecycleContract
 from threadloom.testing.contract.listing import ListingContract
@@ -27,6 +28,7 @@ class StoreContract(
     SessionsContract,
     SearchContract,
     LangGraphContract,
+    ItemContract,
     ConcurrencyContract,
     LifecycleContract,
 ):

@@ -17,6 +17,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Renew,
     Scan,
 )
 from threadloom.testing.contract.base import ContractBase, needs
@@ -197,6 +198,46 @@ class ExpiryContract(ContractBase):
         db.one(Patch(NS, "k", expires_at=now + 9_000_000))
         db.one(Patch(NS, "k", life="missing"))
         assert db.get(NS, "k").expires_at is None
+
+    def test_renewing_lets_a_record_live_longer_and_changes_nothing_else(self, db: Driver) -> None:
+        end = db.clock.micros + 10_000_000
+        version = db.one(Put(NS, "k", doc={"n": 1}, blob=b"x", text="old words", expires_at=end))
+        before = db.get(NS, "k")
+        db.clock.advance(9)
+        assert db.one(Renew(NS, "k", version, end + 5_000_000)) is True
+        assert db.get(NS, "k") == before._replace(expires_at=end + 5_000_000)
+        assert db.found("old") == ["k"]
+        db.clock.advance(5.999_999)
+        assert db.get(NS, "k").version == version
+        db.clock.advance(0.000_001)
+        assert db.one(Get(NS, "k")) is None
+
+    def test_nothing_else_is_renewed(self, db: Driver) -> None:
+        end = db.clock.micros + 10_000_000
+        old = db.one(Put(NS, "k", doc={"n": 1}, expires_at=end))
+        for earlier in (end, end - 1, 0):
+            assert db.one(Renew(NS, "k", old, earlier)) is False
+        new = db.one(Put(NS, "k", doc={"n": 2}, expires_at=end))
+        assert db.one(Renew(NS, "k", old, end + 1)) is False
+        assert db.one(Renew(NS, "nobody", new, end + 1)) is False
+        assert db.one(Renew(("nowhere",), "k", new, end + 1)) is False
+        forever = db.one(Put(NS, "forever", doc={}))
+        assert db.one(Renew(NS, "forever", forever, end + 1)) is False
+        assert db.get(NS, "forever").expires_at is None
+        assert db.get(NS, "k").expires_at == end
+        db.clock.advance(10)
+        assert db.one(Renew(NS, "k", new, end + 10_000_000)) is False
+        assert db.one(Get(NS, "k")) is None
+        assert db.keys(Query(NS, expired=True)) == ["k"]
+
+    def test_a_renewal_is_seen_by_the_rest_of_its_batch(self, db: Driver) -> None:
+        end = db.clock.micros + 10
+        version = db.one(Put(NS, "k", doc={}, expires_at=end))
+        renewed = db(
+            Renew(NS, "k", version, end + 5), Renew(NS, "k", version, end + 5), Get(NS, "k")
+        )
+        assert renewed[:2] == [True, False]
+        assert renewed[2].expires_at == end + 5
 
     def test_time_that_steps_back_brings_nothing_half_back(self, db: Driver) -> None:
         _expired(db)

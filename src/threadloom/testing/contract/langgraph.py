@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from langgraph.store.base import (
     BaseStore,
@@ -15,7 +17,7 @@ from langgraph.store.base import (
 )
 
 from threadloom.clock import from_micros
-from threadloom.errors import InvalidKey, SerializationError, UnsupportedByStore
+from threadloom.errors import InvalidKey, SerializationError
 from threadloom.ops import Put
 from threadloom.testing.contract.base import ContractBase, same_json
 from threadloom.testing.driver import Driver
@@ -136,24 +138,17 @@ class LangGraphContract(ContractBase):
         for key in ("a\x00", "\ud800"):
             with pytest.raises(InvalidKey):
                 db.call("put", NS, key, {})
+        for wrong in ({"limit": -1}, {"offset": -1}, {"limit": None}, {"offset": 1.5}):
+            with pytest.raises(InvalidKey):
+                db.call("search", NS, **wrong)
+            with pytest.raises(InvalidKey):
+                db.call("list_namespaces", **wrong)
         with pytest.raises(InvalidKey):
-            db.call("search", NS, limit=-1)
-        with pytest.raises(InvalidKey):
-            db.call("search", NS, offset=-1)
+            db.call("list_namespaces", max_depth=-1)
+        for index in (True, "t", [1], {"t": 1}):
+            with pytest.raises(InvalidKey):
+                db.call("put", NS, "k", {}, index=index)
         assert db.everything() == []
-
-    def test_a_time_to_live_is_kept_or_refused(self, db: Driver) -> None:
-        """A store that declares `supports_ttl` keeps it, any other raises."""
-        if getattr(db.store, "supports_ttl", False):
-            db.call("put", NS, "k", {}, ttl=1.0)
-            db.clock.advance(61)
-            assert db.call("search", NS) == []
-        else:
-            with pytest.raises(NotImplementedError):
-                db.call("put", NS, "k", {}, ttl=1.0)
-            with pytest.raises(UnsupportedByStore):
-                db.call("batch", [PutOp(NS, "k", {}, ttl=1.0)])
-            assert db.everything() == []
 
     def test_list_namespaces(self, db: Driver) -> None:
         places = [("a", "b", "c"), ("a", "b", "d"), ("a", "x"), ("b", "c"), ("a", "b", "d", "e")]
@@ -208,6 +203,17 @@ class LangGraphContract(ContractBase):
             match_conditions=(MatchCondition("prefix", ("a",)), MatchCondition("suffix", ("b",)))
         )
         assert db.call("batch", [op]) == [[("a", "b")]]
+
+    def test_reads_that_are_the_same_share_nothing(self, db: Driver) -> None:
+        db.call("put", NS, "k", {"list": [1], "one": 1})
+        asked = [GetOp(NS, "k"), GetOp(NS, "k"), SearchOp(NS), SearchOp(NS)]
+        one, two, [three], [four] = db.call("batch", asked)
+        for item in (one, two, three, four):
+            assert item.value == {"list": [1], "one": 1}
+            item.value["list"].append(2)
+        filters: list[dict[str, Any]] = [{"one": 1}, {"one": True}, {"one": 1.0}]
+        found = db.call("batch", [SearchOp(NS, filter=filter) for filter in filters])
+        assert [len(page) for page in found] == [1, 0, 1]
 
     def test_times_are_aware(self, db: Driver) -> None:
         db.call("put", NS, "k", {})

@@ -89,6 +89,28 @@ class ListingContract(ContractBase):
         _letters(db)
         assert db.one(Query(NS)) == [record._replace(blob=None) for record in db.one(Scan(NS))]
 
+    def test_query_with_blobs(self, db: Driver) -> None:
+        _letters(db)
+        every = [db.get(NS, key) for key in "abcde"]
+        below = db.get(("notes", "below"), "c")
+        assert db.one(Query(NS, blobs=True)) == every
+        assert db.one(Query(NS, deep=True, blobs=True)) == [*every, below]
+        for limit in range(7):
+            for offset in range(3):
+                query = Query(NS, deep=True, blobs=True, limit=limit, offset=offset)
+                assert db.one(query) == [*every, below][offset : offset + limit]
+                backwards = [below, *every[::-1]][offset : offset + limit]
+                assert db.one(query._replace(descending=True)) == backwards
+        ordered = Query(NS, order_by="n", filter={"key": {"$gt": "b"}}, blobs=True, limit=2)
+        assert db.one(ordered) == every[2:4]
+        db.one(Put(("sessions",), "s", doc={"created_at": 1}, blob=b"s"))
+        for order in (None, "created_at"):
+            [found] = db.one(Query(("sessions",), order_by=order, blobs=True))
+            assert found == db.get(("sessions",), "s")
+        db.one(Put(NS, "f", blob=b"f", expires_at=db.clock.micros))
+        assert [r.blob for r in db.one(Query(NS, expired=True, blobs=True))] == [b"f"]
+        assert [r.blob for r in db.one(Query(NS, expired=True, blobs=True, limit=1))] == [b"f"]
+
     def test_query_orders_by_a_field_then_by_place(self, db: Driver) -> None:
         numbers = {"a": 10, "b": 9, "c": 10, "d": -1, "e": 2**62, "f": 9, "g": 1}
         db(*(Put(NS, key, doc={"n": n}) for key, n in numbers.items()))
