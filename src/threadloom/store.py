@@ -19,6 +19,7 @@ keeps these promises, which `threadloom.testing.StoreContract` checks:
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,9 @@ from threadloom.closing import Closing
 from threadloom.errors import InvalidKey
 from threadloom.itemstore import ItemStore, Settings
 from threadloom.plans import Batch, Results
+
+OnOperation = Callable[[str, float, int, BaseException | None], object]
+"""A hook that is told of every batch: ``hook(name, seconds, bytes, error)``. See `TracedStore`."""
 
 
 @dataclass(frozen=True, slots=True)
