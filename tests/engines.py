@@ -1,17 +1,20 @@
 """The engines that tests run on, by kind. A new engine is named here once.
 
-`KINDS` are those that keep every promise; suites take them as parameters.
+`KINDS` are those that keep every promise; suites take them as parameters. `GUESTS` are stores
+of LangGraph's and of a third party with ours on top: suites that are long choose.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from guests import open_guest
 from threadloom import open_store
 from threadloom.clock import Clock
 from threadloom.store import Store
 
 KINDS = ("memory", "sqlite")
+GUESTS = ("langgraph-memory", "langgraph-sqlite", "langgraph-aio", "langgraph-plain")
 
 
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
@@ -25,4 +28,6 @@ def open_kind(
     kind: str, folder: Path, name: str = "sessions", *, clock: Clock | None = None
 ) -> Store:
     """Open a store of a kind in a folder."""
+    if kind in GUESTS:
+        return open_guest(kind, folder, name, clock=clock)
     return open_store(url_of(kind, folder, name), clock=clock)

@@ -30,7 +30,6 @@ from langgraph.store.base import Result as LangGraphResult
 from threadloom.basestore import batch_plan
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
-from threadloom.errors import InvalidKey
 from threadloom.plans import Batch, Results, arun, run
 
 
@@ -130,16 +129,3 @@ class Store(Closing, BaseStore):
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds open resources and cannot be pickled")
-
-
-def check_store(store: object) -> Store:
-    """Return a Threadloom store.
-
-    Raises:
-        InvalidKey: it is something else, such as a URL; says what to do.
-    """
-    if isinstance(store, Store):
-        return store
-    raise InvalidKey(
-        f"a Threadloom store is needed here, got {store!r:.80}; open_store(url) opens one"
-    )
