@@ -6,10 +6,12 @@ of LangGraph's and of a third party with ours on top: suites that are long choos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from guests import open_guest
-from threadloom import open_store
+from threadloom import SessionManager, open_store
 from threadloom.clock import Clock
 from threadloom.store import Store
 
@@ -31,3 +33,14 @@ def open_kind(
     if kind in GUESTS:
         return open_guest(kind, folder, name, clock=clock)
     return open_store(url_of(kind, folder, name), clock=clock)
+
+
+@contextmanager
+def manager_of(kind: str, folder: Path, name: str = "sessions") -> Iterator[SessionManager]:
+    """A manager of a store of a kind, opened as an application does and closed afterwards."""
+    if kind in GUESTS:
+        with open_guest(kind, folder, name) as guest:
+            yield SessionManager(guest)
+    else:
+        with SessionManager(url_of(kind, folder, name)) as manager:
+            yield manager

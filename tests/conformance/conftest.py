@@ -9,13 +9,9 @@ import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-from engines import KINDS, url_of
+from engines import GUESTS, KINDS, manager_of
 
-STORES = KINDS
-
-
-def store_url(store: str, folder: Path) -> str:
-    return url_of(store, folder, "threads")
+STORES = KINDS + GUESTS
 
 
 @pytest.fixture(params=[*STORES, "control"])
@@ -23,7 +19,5 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseCheckp
     if request.param == "control":
         yield InMemorySaver()
         return
-    from threadloom import SessionManager
-
-    with SessionManager(store_url(request.param, tmp_path)) as manager:
+    with manager_of(request.param, tmp_path, "threads") as manager:
         yield manager.checkpointer()

@@ -9,6 +9,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from engines import GUESTS
+from guests import open_guest
+from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreStateMachine, store_state_machine
@@ -42,3 +45,23 @@ def test_sqlite(tmp_path: Path) -> None:
 
 def test_a_wrapper() -> None:
     play(store_state_machine(lambda clock: FaultyStore(MemoryStore(clock=clock))), share=0.2)
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("kind", GUESTS)
+def test_a_guest(kind: str, tmp_path: Path) -> None:
+    number = count()
+    names: dict[Store, str] = {}
+
+    def open_store(clock: FrozenClock) -> Store:
+        name = str(next(number))
+        store = open_guest(kind, tmp_path, name, clock=clock)
+        names[store] = name
+        return store
+
+    def reopen(store: Store) -> Store:
+        again = open_guest(kind, tmp_path, names[store], clock=store.clock)
+        names[again] = names[store]
+        return again
+
+    play(store_state_machine(open_store, reopen), share=0.2)
