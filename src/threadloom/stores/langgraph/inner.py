@@ -33,11 +33,13 @@ AT_ONCE: Final = frozenset(
         MEMORY,
         "langgraph.store.sqlite.base.SqliteStore",
         "langgraph.store.sqlite.aio.AsyncSqliteStore",
-        "langgraph.store.postgres.base.PostgresStore",
-        "langgraph.store.postgres.aio.AsyncPostgresStore",
     }
 )
-"""Stores that commit a batch as one transaction. Of a class derived from one nothing is known."""
+"""Stores that commit a batch as a whole. Of a class derived from one nothing is known."""
+DURABLE: Final = (AT_ONCE - {MEMORY}) | {
+    "langgraph.store.postgres.base.PostgresStore",
+    "langgraph.store.postgres.aio.AsyncPostgresStore",
+}
 
 _MOST_READS = 1000
 _TRIES = 100
@@ -62,7 +64,7 @@ class Shared:
         name = f"{kind.__module__}.{kind.__qualname__}"
         self.inner = inner
         self.is_memory = name == MEMORY
-        self.is_durable = name in AT_ONCE and not self.is_memory
+        self.is_durable = name in DURABLE
         self.loop: asyncio.AbstractEventLoop | None = (
             inner._loop if isinstance(inner, AsyncBatchedBaseStore) else None
         )

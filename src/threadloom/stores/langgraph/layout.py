@@ -34,10 +34,13 @@ OWN: Final[Namespace] = (LABEL, MARK + "!")
 """Where the engine keeps what is its own: who writes, and a batch that is under way."""
 
 _BUCKET = ":"
+_REST = ";"
 _RUN = re.compile(r'[^\x00-".]*')
 _CHECKPOINT_DEPTH = 3
 _MEMORY_DEPTH = 2
 _MOST_NEIGHBOURS = 64
+ROOM: Final = 8
+"""Records that a bucket may be expected to have, at the least."""
 
 
 class Cut(NamedTuple):
@@ -124,7 +127,8 @@ def level(namespace: Namespace) -> Namespace:
 
 def bucket_place(namespace: Namespace, name: str) -> Namespace:
     """Where the records of one bucket are."""
-    return (*level(namespace), _BUCKET + name)
+    # Some stores find what begins alike: the bucket without a name must not begin the others.
+    return (*level(namespace), _BUCKET + name if name else _REST)
 
 
 def place(namespace: Namespace, key: str) -> Namespace:
@@ -136,9 +140,11 @@ def place(namespace: Namespace, key: str) -> Namespace:
 def bucket_at(namespace: Namespace, there: Namespace) -> str | None:
     """The bucket of a namespace that a place is; None if it is none of this namespace."""
     begin = level(namespace)
-    if len(there) != len(begin) + 1 or there[:-1] != begin or not there[-1].startswith(_BUCKET):
+    if len(there) != len(begin) + 1 or there[:-1] != begin:
         return None
-    return there[-1][len(_BUCKET) :]
+    if there[-1] == _REST:
+        return ""
+    return there[-1][len(_BUCKET) :] if there[-1].startswith(_BUCKET) else None
 
 
 def namespace_at(there: Namespace, key: str) -> Namespace:
@@ -219,7 +225,10 @@ def _doc(value: Mapping[str, Any], there: Namespace, key: str) -> bytes | None:
     if (text := value.get("json")) is not None:
         if not isinstance(text, str):
             raise _odd(there, key, "has a document that is no text")
-        decode_doc(text)
+        try:
+            decode_doc(text)
+        except CorruptRecord as error:
+            raise _odd(there, key, "has a document that is not JSON") from error
         return text.encode()
     doc = value.get("doc")
     if doc is None:
@@ -244,7 +253,10 @@ def _bytes(value: Mapping[str, Any], name: str, there: Namespace, key: str) -> b
 
 def _text(value: Mapping[str, Any], there: Namespace, key: str) -> str | None:
     if (data := _bytes(value, "text64", there, key)) is not None:
-        return data.decode()
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise _odd(there, key, "has a text that is not UTF-8") from error
     text = value.get("text")
     if text is not None and not isinstance(text, str):
         raise _odd(there, key, f"has a {type(text).__name__} as its text")

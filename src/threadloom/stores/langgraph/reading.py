@@ -36,7 +36,6 @@ Place = tuple[Namespace, str]
 
 _PAGE = 512
 _WIDER = 8
-_FIRST_BUCKETS = 8
 
 
 class Reading:
@@ -163,7 +162,8 @@ class Reading:
         waiting = yield from self._buckets(op)
         yield from self._search_all(op.namespace, [name for name in waiting if not name])
         waiting = sorted(filter(None, waiting), reverse=op.reverse)
-        count = _FIRST_BUCKETS
+        assert op.limit is not None
+        count = 1 + op.limit // layout.ROOM
         while waiting and not self._is_enough(op, waiting):
             some, waiting = waiting[:count], waiting[count:]
             yield from self._search_all(op.namespace, some)
