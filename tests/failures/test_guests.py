@@ -182,6 +182,7 @@ async def test_one_that_is_async_only_says_so() -> None:
         *(sessions.memory("a").aadd_messages([HumanMessage(f"{n}")]) for n in range(20))
     )
     assert len(await sessions.amessages("a")) == 20
+    assert (await sessions.acheck()).ok
     with pytest.raises(UnsupportedByStore):
         sessions.get_session("a")
 
@@ -420,6 +421,32 @@ def test_what_is_not_ours_in_our_place_is_told() -> None:
         store.execute([Query((), deep=True)])
 
 
+def test_a_check_names_what_is_damaged() -> None:
+    inner = InMemoryStore()
+    sessions = SessionManager(inner)
+    sessions.create_session(id="a")
+    assert sessions.check().ok
+    inner.put(("threadloom", "memory", "a", "|", ":"), "note", {"mine": True})
+    report = sessions.check()
+    assert not report.ok
+    assert "note" in report.problems[0].detail
+    inner.delete(("threadloom", "memory", "a", "|", ":"), "note")
+    assert sessions.check().ok
+
+
+def test_lists_of_its_users_data_do_not_read_sessions() -> None:
+    inner = PlainStore()
+    sessions = SessionManager(inner)
+    for number in range(20):
+        sessions.memory("a").add_messages([HumanMessage(f"{number}")])
+    sessions.store.put(("facts", "ana"), "k", {"n": 1})
+    sessions.store.put(("facts", "ben"), "k", {"n": 2})
+    inner.read = 0
+    assert sessions.store.list_namespaces() == [("facts", "ana"), ("facts", "ben")]
+    assert [item.value["n"] for item in sessions.store.search(())] == [1, 2]
+    assert inner.read < 20
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -530,37 +557,3 @@ def test_a_damaged_copy_is_told() -> None:
     for batch in ([Scan(NS)], [Put(NS, "k")]):
         with pytest.raises(CorruptRecord, match="batch"):
             LangGraphStore(inner).execute(batch)
-
-
-# What it costs
-
-
-def reads_of_a_turn(turns: int) -> tuple[int, int]:
-    """Items read and written by one more turn of a chat, warm, and by a cold look at it."""
-    inner = PlainStore()
-    saver = StoreCheckpointer(inner)
-    for _ in range(turns):
-        ask(saver)
-    before = inner.read, inner.written
-    ask(saver)
-    warm = inner.read - before[0] + inner.written - before[1]
-    again = PlainStore(inner.data)
-    SessionManager(again).messages("t", limit=4)
-    return warm, again.read
-
-
-def test_a_turn_reads_no_more_in_a_long_thread() -> None:
-    short, short_page = reads_of_a_turn(5)
-    long, long_page = reads_of_a_turn(60)
-    assert long <= short + 4
-    assert long_page <= short_page + 130  # two buckets of neighbours in a log
-
-
-def test_a_page_of_a_history_reads_its_end() -> None:
-    inner = PlainStore()
-    history = SessionManager(inner).memory("a")
-    for _ in range(10):
-        history.add_messages([HumanMessage(f"{n}") for n in range(100)])
-    inner.read = 0
-    assert [message.text for message in history.load(limit=3)] == ["97", "98", "99"]
-    assert inner.read < 250

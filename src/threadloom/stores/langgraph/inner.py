@@ -6,8 +6,9 @@ import asyncio
 import threading
 import uuid
 import weakref
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from langgraph.store.base import BaseStore, PutOp
@@ -15,12 +16,11 @@ from langgraph.store.base import Op as InnerOp
 from langgraph.store.base.batch import AsyncBatchedBaseStore
 
 from threadloom.errors import StoreUnavailable, ThreadloomError, UnsupportedByStore
-from threadloom.ops import Op
 from threadloom.plans import Batch, Results
 from threadloom.stores import forking
 from threadloom.stores.langgraph import layout
 from threadloom.stores.langgraph.batches import Batches
-from threadloom.stores.langgraph.reading import Inner
+from threadloom.stores.langgraph.reading import Inner, damaged
 from threadloom.stores.langgraph.turnstile import Turnstile
 from threadloom.stores.langgraph.writing import Claim
 
@@ -43,6 +43,9 @@ DURABLE: Final = (AT_ONCE - {MEMORY}) | {
 
 _MOST_READS = 1000
 _TRIES = 100
+_MOST_DAMAGE = 10
+
+Work = Callable[[], Inner]
 
 
 class AsyncOnly(Exception):
@@ -86,20 +89,35 @@ class Shared:
 
     def execute(self, ops: Batch, now: int) -> Results:
         """Apply a batch from any thread, except the one of a store's own event loop."""
+        return self._sync(partial(self._apply, ops, now))  # type: ignore[no-any-return]
+
+    def damage(self) -> list[str]:
+        """What is no record where only records should be; unknown where sync calls fail."""
+        try:
+            return self._sync(partial(damaged, _MOST_DAMAGE))  # type: ignore[no-any-return]
+        except UnsupportedByStore:
+            if self._is_async_only:
+                return []
+            raise
+
+    def _apply(self, ops: Batch, now: int) -> Inner:
+        return self._batches.apply(ops, now)
+
+    def _sync(self, work: Work) -> Any:
         if self.loop is not None:
-            return self._on_its_loop(ops, now).result()
+            return self._on_its_loop(work).result()
         if self._is_async_only:
             raise self._no_sync()
         try:
-            return self._run(ops, now)
+            return self._run(work)
         except AsyncOnly as error:
             raise self._no_sync() from error.__cause__
 
-    def _run(self, ops: Sequence[Op], now: int) -> Results:
+    def _run(self, work: Work) -> Any:
         with self._turnstile.pass_through():
-            return self._drive(self._batches.apply(ops, now))
+            return self._drive(work())
 
-    def _drive(self, plan: Inner) -> Results:
+    def _drive(self, plan: Inner) -> Any:
         try:
             step = next(plan)
             while True:
@@ -110,7 +128,7 @@ class Shared:
                 else:
                     step = plan.send(answers)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value
 
     def _ask(self, ops: Sequence[InnerOp]) -> list[Any]:
         answers: list[Any] = []
@@ -138,22 +156,22 @@ class Shared:
 
     async def aexecute(self, ops: Batch, now: int) -> Results:
         """Apply a batch from any event loop, which goes on meanwhile."""
+        work = partial(self._apply, ops, now)
+        running = asyncio.get_running_loop()
         if self.is_memory:
-            return self._run(ops, now)
+            return self._run(work)  # type: ignore[no-any-return]
         if self.loop is not None:
-            if asyncio.get_running_loop() is self.loop:
-                return await settled(asyncio.ensure_future(self._arun(ops, now)))
-            return await settled(asyncio.wrap_future(self._on_its_loop(ops, now)))
+            if running is self.loop:
+                return await settled(asyncio.ensure_future(self._arun(work)))
+            return await settled(asyncio.wrap_future(self._on_its_loop(work)))
         if not self._is_async_only:
             try:
-                return await settled(
-                    asyncio.get_running_loop().run_in_executor(self._threads(), self._run, ops, now)
-                )
+                return await settled(running.run_in_executor(self._threads(), self._run, work))
             except AsyncOnly:
                 pass
-        return await settled(asyncio.ensure_future(self._arun(ops, now)))
+        return await settled(asyncio.ensure_future(self._arun(work)))
 
-    def _on_its_loop(self, ops: Batch, now: int) -> Future[Results]:
+    def _on_its_loop(self, work: Work) -> Future[Any]:
         assert self.loop is not None
         name = type(self.inner).__name__
         if _running_loop() is self.loop:
@@ -167,13 +185,13 @@ class Shared:
                 f"the event loop that this {name} was made on does not run; make it on the loop "
                 "that uses it, and keep that one running"
             )
-        return _submit(self._arun(ops, now), self.loop)
+        return _submit(self._arun(work), self.loop)
 
-    async def _arun(self, ops: Sequence[Op], now: int) -> Results:
+    async def _arun(self, work: Work) -> Any:
         async with self._turnstile.apass_through():
-            return await self._adrive(self._batches.apply(ops, now))
+            return await self._adrive(work())
 
-    async def _adrive(self, plan: Inner) -> Results:
+    async def _adrive(self, plan: Inner) -> Any:
         try:
             step = next(plan)
             while True:
@@ -184,7 +202,7 @@ class Shared:
                 else:
                     step = plan.send(answers)
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value
 
     async def _aask(self, ops: Sequence[InnerOp]) -> list[Any]:
         answers: list[Any] = []

@@ -147,6 +147,16 @@ def bucket_at(namespace: Namespace, there: Namespace) -> str | None:
     return there[-1][len(_BUCKET) :] if there[-1].startswith(_BUCKET) else None
 
 
+def level_at(there: Namespace) -> tuple[Namespace, Namespace]:
+    """The level that a place belongs to (itself, if it can be none of ours), and its namespace."""
+    end = there.index(MARK) + 1 if MARK in there else len(there)
+    return there[:end], _plain(there[1 : end - (MARK in there)])
+
+
+def _plain(labels: Namespace) -> Namespace:
+    return tuple(label[1:] if label.startswith(MARK) else label for label in labels)
+
+
 def namespace_at(there: Namespace, key: str) -> Namespace:
     """The namespace of the record that is at a place.
 
@@ -154,8 +164,7 @@ def namespace_at(there: Namespace, key: str) -> Namespace:
         CorruptRecord: no record of ours can be there.
     """
     if MARK in there:
-        labels = there[1 : there.index(MARK)]
-        namespace = tuple(label[1:] if label.startswith(MARK) else label for label in labels)
+        namespace = _plain(there[1 : there.index(MARK)])
         if place(namespace, key) == there:
             return namespace
     raise CorruptRecord(

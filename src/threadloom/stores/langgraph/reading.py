@@ -8,6 +8,7 @@ from typing import Any
 from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, SearchOp
 from langgraph.store.base import Op as InnerOp
 
+from threadloom import keys
 from threadloom.errors import CorruptRecord, StoreUnavailable
 from threadloom.ops import (
     WRITES,
@@ -56,6 +57,7 @@ class Reading:
         self._places: dict[Place, None] = {}
         self._trees: dict[Namespace, None] = {}
         self._steps: list[Scan] = []
+        self._lists: list[Query | ListNamespaces] = []
         self._found: dict[Place, Entry] = {}
         whole = whole or any(isinstance(op, WRITES) for op in ops)
         for op in ops:
@@ -67,6 +69,10 @@ class Reading:
                 self._places[op.namespace, op.key] = None
             case Scan():
                 self._want_range(op, whole)
+            case Query(user_only=True, deep=True) if not whole:
+                self._lists.append(op)
+            case ListNamespaces() if not whole:
+                self._lists.append(op)
             case Query() | Count():
                 begin = layout.tree if op.deep else layout.level
                 self._trees[begin(op.namespace)] = None
@@ -110,6 +116,8 @@ class Reading:
         yield from self._search_on(searches, answers[len(first) + len(places) :])
         for op in self._steps:
             yield from self._step(op)
+        for listing in self._lists:
+            yield from self._list(listing)
         return self._spaces()
 
     def lay_over(self, changes: Iterable[tuple[Place, Entry | None]]) -> Spaces:
@@ -200,18 +208,68 @@ class Reading:
 
     def _buckets(self, op: Scan) -> Inner:
         """The buckets of a namespace that may hold something of a range."""
-        begin, limit = layout.level(op.namespace), _PAGE
+        places = yield from self._names(layout.level(op.namespace))
+        names = (layout.bucket_at(op.namespace, there) for there in places)
+        return [name for name in names if name is not None and _may_hold(name, op)]
+
+    def _names(self, begin: Namespace) -> Inner:
+        """The places below one that hold, or have held, items."""
+        limit = _PAGE
+        condition = MatchCondition("prefix", begin)
         while True:
             (listed,) = yield [
-                ListNamespacesOp(
-                    match_conditions=(MatchCondition("prefix", begin),), limit=limit, offset=0
-                )
+                ListNamespacesOp(match_conditions=(condition,), limit=limit, offset=0)
             ]
             if len(_listed(listed)) < limit:
-                break
+                places = (tuple(there) for there in listed)
+                return [there for there in places if there[: len(begin)] == begin]
             limit *= _WIDER
-        names = (layout.bucket_at(op.namespace, tuple(there)) for there in listed)
-        return [name for name in names if name is not None and _may_hold(name, op)]
+
+    def _list(self, op: Query | ListNamespaces) -> Inner:
+        """Fetch what is in the namespaces that are asked for, or something of each."""
+        places = yield from self._names(layout.tree(op.namespace))
+        levels = {
+            begin: _PAGE
+            for begin, namespace in map(layout.level_at, places)
+            if not op.user_only or keys.is_users(namespace, op.namespace)
+        }
+        levels.pop(layout.OWN, None)
+        if not levels:
+            return
+        if isinstance(op, ListNamespaces):
+            answers = yield [_search(begin, 1) for begin in levels]
+            for begin, items in zip(list(levels), answers, strict=True):
+                self._take_in(begin, items)
+                if any(self._is_alive(item, begin) for item in items):
+                    del levels[begin]
+        answers = yield [_search(begin, limit) for begin, limit in levels.items()]
+        yield from self._search_on(levels, answers)
+
+    def _is_alive(self, item: Any, begin: Namespace) -> bool:
+        there = tuple(item.namespace)
+        if there[: len(begin)] != begin:
+            return False
+        entry = self._found[layout.namespace_at(there, item.key), item.key]
+        return entry.expires_at is None or entry.expires_at > self._now
+
+
+def damaged(most: int) -> Inner:
+    """What of all that is below our label is no record, up to so many findings."""
+    limit, found = _PAGE, []
+    while True:
+        (items,) = yield [_search((layout.LABEL,), limit)]
+        if len(_listed(items)) < limit:
+            break
+        limit *= _WIDER
+    for item in items:
+        there = tuple(item.namespace)
+        if there[:1] == (layout.LABEL,) and there != layout.OWN:
+            try:
+                layout.namespace_at(there, item.key)
+                layout.decode(item.value, there, item.key)
+            except CorruptRecord as error:
+                found.append(str(error))
+    return sorted(found)[:most]
 
 
 def _may_hold(name: str, op: Scan) -> bool:

@@ -62,6 +62,10 @@ class LangGraphStore(Store):
         self._check(ops)
         return await self._shared.aexecute(ops, self.now())
 
+    def damage(self) -> list[str]:
+        """What lies below the label ``threadloom`` and is no record; reads all that is there."""
+        return self._shared.damage()
+
     def close(self) -> None:
         """Let go of the store within, which stays open."""
         self._closed = True
