@@ -29,6 +29,9 @@ from threadloom.stores.langgraph import LangGraphStore
 Data = dict[tuple[str, str], dict[str, Any]]
 
 
+_QUICK = "PRAGMA synchronous = OFF"  # no test cuts the power
+
+
 class Died(Exception):
     """The plain store was told to die."""
 
@@ -134,7 +137,9 @@ def open_guest(kind: str, folder: Path, name: str = "a", *, clock: Clock | None 
 
 
 def _sqlite(file: Path, stack: ExitStack) -> SqliteStore:
-    return stack.enter_context(SqliteStore.from_conn_string(str(file)))
+    store = stack.enter_context(SqliteStore.from_conn_string(str(file)))
+    store.conn.execute(_QUICK)
+    return store
 
 
 def async_sqlite(file: Path, stack: ExitStack) -> AsyncSqliteStore:
@@ -155,6 +160,7 @@ def async_sqlite(file: Path, stack: ExitStack) -> AsyncSqliteStore:
         loop.close()
 
     store: AsyncSqliteStore = on_loop(context.__aenter__())
+    on_loop(store.conn.execute_fetchall(_QUICK))
     stack.callback(close)
     return store
 

@@ -14,7 +14,7 @@ from engines import GUESTS, KINDS, manager_of
 STORES = KINDS + GUESTS
 
 
-@pytest.fixture(params=[*STORES, "control"])
+@pytest.fixture(params=[*KINDS, "langgraph-plain", "control"])
 def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseCheckpointSaver[str]]:
     if request.param == "control":
         yield InMemorySaver()
