@@ -168,6 +168,28 @@ def _threadloom_async(
     return opened
 
 
+@contextmanager
+def _over_sqlite_store(folder: Path) -> Iterator[Parts]:
+    from langgraph.store.sqlite import SqliteStore
+
+    from threadloom import SessionManager
+
+    with SqliteStore.from_conn_string(str(folder / "store.db")) as store:
+        sessions = SessionManager(store)
+        yield Parts(sessions.checkpointer(), sessions.delete_session)
+
+
+@asynccontextmanager
+async def _over_async_sqlite_store(folder: Path) -> AsyncIterator[Parts]:
+    from langgraph.store.sqlite import AsyncSqliteStore
+
+    from threadloom import SessionManager
+
+    async with AsyncSqliteStore.from_conn_string(str(folder / "store.db")) as store:
+        sessions = SessionManager(store)
+        yield Parts(sessions.checkpointer(), sessions.adelete_session)
+
+
 def _unsafe(url: Callable[[Path], str]) -> Callable[[Path], AbstractContextManager[Parts]]:
     @contextmanager
     def opened(folder: Path) -> Iterator[Parts]:
@@ -188,6 +210,7 @@ def _sqlite_url(folder: Path) -> str:
 
 
 _SQLITE_PEER = ("langgraph.checkpoint.sqlite",)
+_SQLITE_HOST = ("langgraph.store.sqlite",)
 
 SAVERS = {
     saver.name: saver
@@ -219,6 +242,21 @@ SAVERS = {
             _threadloom_async(_sqlite_url),
             twin="threadloom-sqlite",
             durable=True,
+        ),
+        Saver(
+            "threadloom-sqlite-store",
+            "Threadloom on SqliteStore",
+            _over_sqlite_store,
+            durable=True,
+            needs=_SQLITE_HOST,
+        ),
+        Saver(
+            "threadloom-async-sqlite-store",
+            "Threadloom on AsyncSqliteStore",
+            _over_async_sqlite_store,
+            twin="threadloom-sqlite-store",
+            durable=True,
+            needs=_SQLITE_HOST,
         ),
         Saver(
             "unsafe-memory",

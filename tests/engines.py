@@ -1,15 +1,26 @@
 """The engines that tests run on, by kind. A new engine is named here once.
 
 `KINDS` are those that keep every promise; suites take them as parameters. `WRAPPED` are stores
-around those, for suites that have the time.
+around those, and `GUESTS` stores of LangGraph's and of a third party with ours on top: suites
+that are long choose.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from threadloom import EncryptedStore, Keyring, ReadOnlyStore, TracedStore, open_store
+from guests import open_guest
+from threadloom import (
+    EncryptedStore,
+    Keyring,
+    ReadOnlyStore,
+    SessionManager,
+    TracedStore,
+    open_store,
+)
 from threadloom.clock import Clock
 from threadloom.ops import WRITES
 from threadloom.plans import Batch, Results
@@ -17,6 +28,7 @@ from threadloom.store import Store
 from threadloom.wrappers.base import Wrapper
 
 KINDS = ("memory", "sqlite")
+GUESTS = ("langgraph-memory", "langgraph-sqlite", "langgraph-aio", "langgraph-plain")
 WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory", "reading-memory")
 
 KEYS = Keyring({"old": b"\x01" * 32, "new": b"\x02" * 32}, current="new")
@@ -50,6 +62,8 @@ def open_kind(
     kind: str, folder: Path, name: str = "sessions", *, clock: Clock | None = None, **options: Any
 ) -> Store:
     """Open a store of a kind in a folder, with options of `open_store`."""
+    if kind in GUESTS:
+        return open_guest(kind, folder, name, clock=clock)
     wrapper, _, inner = kind.rpartition("-")
     store = open_store(url_of(inner, folder, name), clock=clock, **options)
     if wrapper == "encrypted":
@@ -59,3 +73,16 @@ def open_kind(
     if wrapper == "reading":
         return ReadsReadOnly(store)
     return store
+
+
+@contextmanager
+def manager_of(kind: str, folder: Path, name: str = "sessions") -> Iterator[SessionManager]:
+    """A manager of a store of a kind, opened as an application does and closed afterwards."""
+    if kind in GUESTS:
+        with open_guest(kind, folder, name) as guest:
+            yield SessionManager(guest)
+    else:
+        wrapper, _, inner = kind.rpartition("-")
+        keys = KEYS if wrapper == "encrypted" else None
+        with SessionManager(url_of(inner, folder, name), encryption=keys) as manager:
+            yield manager

@@ -50,6 +50,7 @@ from threadloom.sessions import SessionManager, SessionStore, Turn
 from threadloom.stores.registry import CLASSES, load, open_store
 
 if TYPE_CHECKING:
+    from threadloom.stores.langgraph import LangGraphStore
     from threadloom.stores.memory import MemoryStore
     from threadloom.stores.sqlite import SQLiteStore
     from threadloom.wrappers.encrypted import EncryptedStore
@@ -69,6 +70,7 @@ __all__ = [
     # stores
     "MemoryStore",
     "SQLiteStore",
+    "LangGraphStore",
     # stores around stores
     "EncryptedStore",
     "Keyring",

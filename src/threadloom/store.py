@@ -27,7 +27,6 @@ from langgraph.store.base import IndexConfig, TTLConfig
 
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
-from threadloom.errors import InvalidKey
 from threadloom.itemstore import ItemStore, Settings
 from threadloom.plans import Batch, Results
 
@@ -141,16 +140,3 @@ class Store(Closing, ItemStore):
 
     def __reduce__(self) -> Any:
         raise TypeError(f"a {type(self).__name__} holds open resources and cannot be pickled")
-
-
-def check_store(store: object) -> Store:
-    """Return a Threadloom store.
-
-    Raises:
-        InvalidKey: it is something else, such as a URL; says what to do.
-    """
-    if isinstance(store, Store):
-        return store
-    raise InvalidKey(
-        f"a Threadloom store is needed here, got {store!r:.80}; open_store(url) opens one"
-    )

@@ -92,12 +92,13 @@ LAYERS: dict[str, Layer] = {
     ),
     "memory": Layer(("stores.memory",), ("engine tools", "port", "errors")),
     "sqlite": Layer(("stores.sqlite",), ("engine tools", "port", "errors"), drivers=True),
+    "langgraph": Layer(("stores.langgraph",), ("engine tools", "port", "errors")),
     # Stores around stores; what is encrypted is searched by the tools of engines.
     "wrappers": Layer(("wrappers",), ("engine tools", "port", "errors")),
     # For the tests of others; nothing here imports it.
     "testing": Layer(("testing",), ("public face", "registry", "port", "errors"), frameworks=ANY),
 }
-ENGINES = ("memory", "sqlite", "wrappers")
+ENGINES = ("memory", "sqlite", "langgraph", "wrappers")
 PLANNED = {"display"}  # named above, not written yet
 
 FRAMEWORKS = re.compile(r"(langgraph|langchain)\w*(\.|$)")

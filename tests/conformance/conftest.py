@@ -9,22 +9,15 @@ import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-from engines import KEYS, KINDS, url_of
-from threadloom import SessionManager
+from engines import GUESTS, KINDS, manager_of
 
-STORES = (*KINDS, "encrypted-sqlite")
-
-
-def open_manager(store: str, folder: Path) -> SessionManager:
-    wrapper, _, inner = store.rpartition("-")
-    url = url_of(inner, folder, "threads")
-    return SessionManager(url, encryption=KEYS if wrapper else None)
+STORES = (*KINDS, *GUESTS, "encrypted-sqlite")
 
 
-@pytest.fixture(params=[*STORES, "control"])
+@pytest.fixture(params=[*KINDS, "langgraph-plain", "control"])
 def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseCheckpointSaver[str]]:
     if request.param == "control":
         yield InMemorySaver()
         return
-    with open_manager(request.param, tmp_path) as manager:
+    with manager_of(request.param, tmp_path, "threads") as manager:
         yield manager.checkpointer()

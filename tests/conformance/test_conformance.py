@@ -22,7 +22,9 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import Capability
 from langgraph.checkpoint.conformance.report import CapabilityReport
 
-from .conftest import STORES, open_manager
+from engines import manager_of
+
+from .conftest import STORES
 
 
 class SyncTwin(BaseCheckpointSaver[str]):
@@ -87,7 +89,7 @@ async def report_on(store: str, capability: Capability, *, sync: bool) -> Capabi
     @checkpointer_test(name=f"{store}{'-sync' if sync else ''}")
     async def fresh() -> AsyncGenerator[BaseCheckpointSaver[str], None]:
         with tempfile.TemporaryDirectory() as folder:
-            async with open_manager(store, Path(folder)) as manager:
+            with manager_of(store, Path(folder), "threads") as manager:
                 saver = manager.checkpointer()
                 yield SyncTwin(saver) if sync else saver
 

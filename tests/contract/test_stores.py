@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,7 @@ from contract.broken import (
     WithoutCopies,
 )
 from engines import KEYS, ReadsReadOnly
+from guests import open_guest
 from threadloom import EncryptedStore, TracedStore
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
@@ -105,3 +107,40 @@ class TestWithoutAtomicBatches(StoreContract):
 class TestWithoutCopies(StoreContract):
     def open_store(self, clock: FrozenClock) -> Store:
         return WithoutCopies(clock=clock)
+
+
+# LangGraph's stores, and one of a third party, with ours on top.
+
+
+class Guests(StoreContract):
+    kind: str
+
+    @pytest.fixture
+    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
+        with open_guest(self.kind, tmp_path, clock=clock) as store:
+            yield store
+
+    @pytest.fixture(autouse=True)
+    def folder(self, tmp_path: Path) -> Iterator[None]:
+        self._folder = tmp_path
+        with ExitStack() as self._stack:
+            yield
+
+    def reopen(self, store: Store) -> Store:
+        return self._stack.enter_context(open_guest(self.kind, self._folder, clock=store.clock))
+
+
+class TestOverInMemoryStore(Guests):
+    kind = "langgraph-memory"
+
+
+class TestOverSqliteStore(Guests):
+    kind = "langgraph-sqlite"
+
+
+class TestOverAsyncSqliteStore(Guests):
+    kind = "langgraph-aio"
+
+
+class TestOverPlainStore(Guests):
+    kind = "langgraph-plain"

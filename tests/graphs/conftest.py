@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from engines import url_of
+from engines import manager_of
 
 OpenSaver = Callable[[str], BaseCheckpointSaver[str]]
 
@@ -17,14 +17,11 @@ OpenSaver = Callable[[str], BaseCheckpointSaver[str]]
 @pytest.fixture
 def open_saver(tmp_path: Path) -> Iterator[OpenSaver]:
     """`open_saver(kind)`, a new and empty store each time."""
-    from threadloom import SessionManager
-
     with ExitStack() as stack:
 
         def build(store: str) -> BaseCheckpointSaver[str]:
             count = len(list(tmp_path.iterdir()))
-            url = url_of(store, tmp_path, str(count))
-            manager = stack.enter_context(SessionManager(url))
+            manager = stack.enter_context(manager_of(store, tmp_path, str(count)))
             return manager.checkpointer()
 
         yield build

@@ -7,7 +7,7 @@ import functools
 
 import pytest
 
-from engines import KINDS
+from engines import GUESTS, KINDS
 
 from . import catalogue
 from .conftest import OpenSaver
@@ -19,6 +19,12 @@ CASES = [
     for name, scenario in catalogue.SCENARIOS.items()
     for style, durability in scenario.combinations
     for store in KINDS
+] + [
+    # Stores of others get each scenario once, in turn.
+    pytest.param(name, style, durability, store, id=f"{name}-{style}-{durability}-{store}")
+    for number, (name, scenario) in enumerate(catalogue.SCENARIOS.items())
+    for style, durability in [scenario.combinations[number % len(scenario.combinations)]]
+    for store in [GUESTS[number % len(GUESTS)]]
 ]
 
 

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from engines import WRAPPED, open_kind
+from engines import GUESTS, WRAPPED, open_kind
+from guests import open_guest
+from threadloom.clock import Clock
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
@@ -55,3 +57,24 @@ def test_wrapped(kind: str, tmp_path: Path) -> None:
 
 def test_a_wrapper() -> None:
     play(store_state_machine(lambda clock: FaultyStore(MemoryStore(clock=clock))), share=0.2)
+
+
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("kind", GUESTS)
+def test_a_guest(kind: str, tmp_path: Path) -> None:
+    number = count()
+    names: dict[Store, str] = {}
+
+    def open_named(name: str, clock: Clock | None) -> Store:
+        store = open_guest(kind, tmp_path, name, clock=clock)
+        names[store] = name
+        return store
+
+    def open_store(clock: FrozenClock) -> Store:
+        return open_named(str(next(number)), clock)
+
+    def reopen(store: Store) -> Store:
+        return open_named(names[store], store.clock)
+
+    is_durable = kind in ("langgraph-sqlite", "langgraph-aio")
+    play(store_state_machine(open_store, reopen if is_durable else None), share=0.2)

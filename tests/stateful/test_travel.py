@@ -28,7 +28,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, RemoveMessage
 from langgraph.graph import add_messages
 from langgraph.types import Command, StateSnapshot
 
-from engines import KINDS, open_kind
+from engines import GUESTS, KINDS, open_kind
 from stateful.travellers import (
     ASKING,
     CONFIG,
@@ -574,7 +574,7 @@ def waiting(snapshot: StateSnapshot) -> Any:
 
 @pytest.mark.timeout(3_600)
 @pytest.mark.soak(full=250)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS + GUESTS)
 def test_travels(kind: str, tmp_path: Path, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kin, "_LEAST", 1)  # subgraphs share the conversation, short as it is
     number = count()
@@ -591,5 +591,8 @@ def test_travels(kind: str, tmp_path: Path, rounds: int, monkeypatch: pytest.Mon
             return open_kind(kind, tmp_path, self.name)
 
     run_state_machine_as_test(
-        OnThisKind, settings=settings(max_examples=rounds, stateful_step_count=20)
+        OnThisKind,
+        settings=settings(
+            max_examples=rounds if kind in KINDS else max(3, rounds // 8), stateful_step_count=20
+        ),
     )

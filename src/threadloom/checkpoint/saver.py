@@ -19,6 +19,7 @@ from langgraph.checkpoint.base import (
     _with_msgpack_allowlist,
 )
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
+from langgraph.store.base import BaseStore
 
 from threadloom.checkpoint import life, pending, reading, upkeep, versions, writing
 from threadloom.checkpoint.cache import cache_of
@@ -28,7 +29,8 @@ from threadloom.fences import CONFIG_KEY
 from threadloom.keys import SessionPaths, check_text
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import OnConflict, Scope
-from threadloom.store import Store, check_store
+from threadloom.store import Store
+from threadloom.stores.registry import as_store
 from threadloom.values import CallerValues, SafeValues, Values, values_for
 
 
@@ -54,7 +56,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
 
     def __init__(
         self,
-        store: Store,
+        store: BaseStore,
         *,
         tenant: str | None = None,
         serde: SerializerProtocol | None = None,
@@ -64,9 +66,9 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
         on_conflict: OnConflict = "branch",
     ) -> None:
         super().__init__(serde=serde)
-        self.store = check_store(store)
+        self.store = engine = as_store(store)
         self._scope = Scope.of(
-            tenant, store.now, implicit=implicit_sessions, on_conflict=on_conflict, store=store
+            tenant, engine.now, implicit=implicit_sessions, on_conflict=on_conflict, store=engine
         )
         self._values = values_for(serde, allow, aliases)
         self._puts = life.puts_under_way(self.store)

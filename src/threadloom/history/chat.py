@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, get_buffer_string
 from langgraph.checkpoint.serde.base import SerializerProtocol
+from langgraph.store.base import BaseStore
 
 from threadloom.checkpoint.cache import cache_of
 from threadloom.clock import from_micros
@@ -16,7 +17,8 @@ from threadloom.keys import SessionPaths
 from threadloom.models import SessionRef, TimestampedMessage
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
-from threadloom.store import Store, check_store
+from threadloom.store import Store
+from threadloom.stores.registry import as_store
 from threadloom.values import Values, values_for
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class StoreChatMessageHistory(_Base):
 
     def __init__(
         self,
-        store: Store,
+        store: BaseStore,
         session_id: SessionRef,
         *,
         tenant: str | None = None,
@@ -56,10 +58,10 @@ class StoreChatMessageHistory(_Base):
         aliases: Mapping[str, type] | None = None,
         implicit_sessions: bool = True,
     ) -> None:
-        now = check_store(store).now
-        scope = Scope.of(tenant, now, implicit=implicit_sessions, store=store)
+        engine = as_store(store)
+        scope = Scope.of(tenant, engine.now, implicit=implicit_sessions, store=engine)
         values = values_for(serde, allow, aliases)
-        self._bind(store, scope, values, scope.paths(session_id))
+        self._bind(engine, scope, values, scope.paths(session_id))
 
     @classmethod
     def _bound(

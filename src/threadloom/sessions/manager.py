@@ -11,7 +11,7 @@ from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
-from threadloom.errors import InvalidKey, UnsupportedByStore
+from threadloom.errors import InvalidKey
 from threadloom.history import Memory
 from threadloom.itemstore import Settings
 from threadloom.keys import tenant_root
@@ -25,8 +25,8 @@ from threadloom.sessions.search_face import SearchFace
 from threadloom.sessions.travel_face import TravelFace
 from threadloom.sessions.turn_face import TurnFace
 from threadloom.sessions.whole_face import WholeFace
-from threadloom.store import OnOperation, Store
-from threadloom.stores.registry import open_store, wrapped
+from threadloom.store import OnOperation
+from threadloom.stores.registry import as_store, open_store, wrapped
 from threadloom.values import values_for
 from threadloom.views import TenantStore
 
@@ -54,7 +54,8 @@ class SessionManager(
 
     Args:
         store: a URL such as ``sqlite:///sessions.db`` or ``memory://``, whose store then
-            belongs to this manager, or a Threadloom store, which stays its owner's to close.
+            belongs to this manager, or a store: a Threadloom store, or any other LangGraph
+            store (see `LangGraphStore` for what holds there). It stays its owner's to close.
         tenant: whose sessions these are. Managers of different tenants on one store never
             see each other's data.
         serde: a serializer of the caller's own for channel values and messages; it gets them
@@ -107,13 +108,8 @@ class SessionManager(
         self._owned = isinstance(store, str)
         if isinstance(store, str):
             self._store = open_store(store, clock=clock)
-        elif isinstance(store, Store):
-            self._store = store
         elif isinstance(store, BaseStore):
-            raise UnsupportedByStore(
-                f"a SessionManager cannot be built on a {type(store).__name__}: hand it a URL, or "
-                "the store that open_store(url) returns"
-            )
+            self._store = as_store(store, clock=clock)
         else:
             raise InvalidKey(
                 f"a store is a URL such as 'sqlite:///sessions.db' or a store such as "

@@ -16,7 +16,7 @@ from threadloom.sessions import moving, plans
 from threadloom.sessions.base import Face
 from threadloom.sessions.moving import IfExists, Moved
 from threadloom.store import Store
-from threadloom.stores.registry import open_store
+from threadloom.stores.registry import as_store, open_store
 
 Progress = Callable[[int, int, str], None]
 """Told after each session: how many are done, how many there are, and which it was."""
@@ -206,9 +206,9 @@ class MovingFace(Face):
         if isinstance(to, MovingFace):
             other, opened = to, None
         else:
-            store = open_store(to) if isinstance(to, str) else to
-            if not isinstance(store, Store):
+            if not isinstance(to, (str, BaseStore)):
                 raise InvalidKey(f"copy to a store, its URL or a manager, not {to!r:.80}")
+            store = open_store(to) if isinstance(to, str) else as_store(to)
             other = MovingFace()
             other._store, other._values, other._scope = store, self._values, self._scope
             opened = store if isinstance(to, str) else None

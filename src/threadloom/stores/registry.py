@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from langgraph.store.base import IndexConfig, TTLConfig
+from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.clock import Clock
 from threadloom.errors import InvalidKey, MissingAdapter
@@ -33,7 +33,11 @@ _WRAPPERS = (
     "threadloom.wrappers.telemetry:OpenTelemetryHook",
     "threadloom.wrappers.traced:TracedStore",
 )
-CLASSES = {target.partition(":")[2]: target for target in (*_BUILT_IN.values(), *_WRAPPERS)}
+_ANY_OTHER = "threadloom.stores.langgraph:LangGraphStore"
+_WRAPPED = "threadloom.stores.langgraph:wrapped"
+CLASSES = {
+    target.partition(":")[2]: target for target in (*_BUILT_IN.values(), *_WRAPPERS, _ANY_OTHER)
+}
 """Name in the public face → where the class is; loaded when first asked for."""
 
 _ADAPTERS = {
@@ -109,6 +113,27 @@ def wrapped(
     if on_operation is not None:
         store = load(CLASSES["TracedStore"])(store, on_operation)
     return store
+
+
+def as_store(store: object, *, clock: Clock | None = None) -> Store:
+    """Take a store as it is handed in: one of Threadloom's, or any other of LangGraph's.
+
+    Args:
+        store: a Threadloom store is returned itself; another `BaseStore` as a `LangGraphStore`,
+            and always the same one where no clock is given.
+        clock: handed to that.
+
+    Raises:
+        InvalidKey: it is something else, such as a URL; says what to do.
+    """
+    if isinstance(store, Store):
+        return store
+    if isinstance(store, BaseStore):
+        return load(_WRAPPED)(store, clock)  # type: ignore[no-any-return]
+    hint = "; open_store(url) opens one" if isinstance(store, str) else ""
+    raise InvalidKey(
+        f"a store is needed here: Threadloom's, or another of LangGraph's, got {store!r:.80}{hint}"
+    )
 
 
 def check_url(url: str) -> None:
