@@ -11,13 +11,15 @@ from threadloom import open_store
 from threadloom.clock import Clock
 from threadloom.store import Store
 
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "file")
 
 
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
     """The URL of a store in a folder; in memory it is a new one each time."""
     if kind == "memory":
         return "memory://"
+    if kind == "file":
+        return f"file:///{folder}/{name}"
     return f"sqlite:///{folder}/{name}.db"
 
 
