@@ -132,7 +132,7 @@ def cut(path: Path, size: int, keep: Path, torn: bytes) -> None:
 def shorten(path: Path, size: int) -> None:
     """Take back what was added to a file, as far as that works; an empty file goes."""
     with contextlib.suppress(OSError):
-        if not size:
+        if not size and path.is_file():
             path.unlink(missing_ok=True)
             return
         with path.open("r+b") as file:

@@ -116,29 +116,32 @@ class Keeper:
             journal.check()
         for place in places:  # so that what an interrupt leaves half changed is not kept
             self.cache.take(place)
-        known = [place for place, journal in journals.items() if journal.row]
+        joins = route.is_wide or len(journals) != 1
         work = Work(
-            _joined(list(journals.values())),
+            _joined(journals.values()) if joins else journals[places[0]].spaces,
             now,
             max((journal.version for journal in journals.values()), default=0),
         )
+        changed: Changes = {}
         try:
             results = self._apply(work, ops, route, ask)
             changed = work.changed()
             if changed:
-                self._append(journals, work, changed, now)
+                self._append(journals, work.version, changed, now, joins=joins)
         except OSError:
             raise  # what was read may be ahead of the files: it is read again
         except Exception:
-            if len(journals) == 1:
-                work.undo()  # several have not seen anything of it yet
-            for place in known:
-                self.cache.give(journals[place])
+            if not joins:  # otherwise the journals have not seen anything of it yet
+                work.undo()
+            self._give(journals.values())
             raise
-        for journal in journals.values():
-            if journal.row:
-                self.cache.give(self._tidied(journal, changed, now))
+        self._give([self._tidied(journal, now) for journal in journals.values() if journal.row])
         return results
+
+    def _give(self, journals: Iterable[Journal]) -> None:
+        for journal in journals:
+            if journal.row:
+                self.cache.give(journal)
 
     def _apply(self, work: Work, ops: Batch, route: Route, ask: Ask) -> Results:
         if route.is_wide:
@@ -171,39 +174,45 @@ class Keeper:
 
     def _append(
         self,
-        journals: Mapping[Place, Journal],
-        work: Work,
-        changed: Mapping[Where, Entry | None],
+        journals: dict[Place, Journal],
+        version: int,
+        changed: Changes,
         now: int,
+        *,
+        joins: bool,
     ) -> None:
+        """Add a line to each journal that a batch has changed."""
         parts: dict[Place, dict[Where, Entry | None]] = defaultdict(dict)
         for at, entry in changed.items():
             parts[place_of(keys.partition(*at))][at] = entry
         done: list[tuple[Path, int]] = []
         try:
             for place, part in parts.items():
+                if place not in journals:  # copied to where nothing was
+                    journals[place] = self._opened(place)
+                    journals[place].check()
                 journal = journals[place]
-                version = max(work.version, journal.version + 1)
-                data = journal.line(version, now, part)
+                given = max(version, journal.version + 1)
+                data = journal.line(given, now, part)
                 self._folder.mark(place)
+                done.append((journal.path, journal.end))
                 if not journal.row:
-                    self._make(journal, part, len(journals) > 1)
-                    done.append((journal.path, 0))
-                else:
-                    done.append((journal.path, journal.end))
+                    self._make(journal, part, joins=joins)
+                    done[-1] = journal.path, 0
                 signature = files.append(journal.path, journal.end, data, to_disk=self._to_disk)
-                journal.added(data, version, signature, len(part))
+                journal.added(data, given, signature, len(part))
         except OSError:
             for path, size in reversed(done):
                 files.shorten(path, size)
             raise
-        if len(journals) > 1:
+        if joins:
             for place, part in parts.items():
                 journals[place].apply(part)
 
-    def _make(self, journal: Journal, part: Changes, is_joined: bool) -> None:
+    def _make(self, journal: Journal, part: Changes, *, joins: bool) -> None:
+        """Make the file of a journal that is written for the first time."""
         spaces = journal.spaces
-        if is_joined:
+        if joins:
             draft = Journal(journal.place, Path())
             draft.apply(part)
             spaces = draft.spaces
@@ -213,7 +222,7 @@ class Keeper:
         if self._to_disk:
             files.sync(journal.path.parent)
 
-    def _tidied(self, journal: Journal, changed: Changes, now: int) -> Journal:
+    def _tidied(self, journal: Journal, now: int) -> Journal:
         """Give a journal the name that it should have, and compact it where that is due.
 
         The batch is written by now: what fails here is told, and done another time.
@@ -288,10 +297,8 @@ class Keeper:
         )
 
 
-def _joined(journals: Sequence[Journal]) -> Spaces:
-    """The records of some journals: of one its own, of several a copy."""
-    if len(journals) == 1:
-        return journals[0].spaces
+def _joined(journals: Iterable[Journal]) -> Spaces:
+    """A copy of the records of some journals."""
     joined = Spaces()
     for journal in journals:
         for (namespace, key), entry in journal.records():
