@@ -107,9 +107,7 @@ def with_damage(
     report: CheckReport, damage: Sequence[str], mended: Sequence[str] = ()
 ) -> CheckReport:
     """A report that names what the engine found damaged as well, and what it mended."""
-    problems = [
-        Problem(session_id="", kind="file", detail=detail, fixed=True) for detail in mended
-    ]
+    problems = [Problem(session_id="", kind="file", detail=detail, fixed=True) for detail in mended]
     if damage:
         problem = Problem(
             session_id="",
