@@ -1,6 +1,7 @@
 """The engines that tests run on, by kind. A new engine is named here once.
 
-`KINDS` are those that keep every promise; suites take them as parameters.
+`KINDS` are those that keep every promise; suites take them as parameters. `SHARED` are those of
+them that several processes may use at once.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from threadloom.clock import Clock
 from threadloom.store import Store
 
 KINDS = ("memory", "sqlite", "file")
+SHARED = ("sqlite", "file")
 
 
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
