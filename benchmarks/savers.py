@@ -209,6 +209,10 @@ def _sqlite_url(folder: Path) -> str:
     return f"sqlite:///{folder / 'sessions.db'}"
 
 
+def _file_url(folder: Path) -> str:
+    return f"file:///{folder / 'sessions'}"
+
+
 _SQLITE_PEER = ("langgraph.checkpoint.sqlite",)
 _SQLITE_HOST = ("langgraph.store.sqlite",)
 
@@ -241,6 +245,14 @@ SAVERS = {
             "Threadloom SQLite, async",
             _threadloom_async(_sqlite_url),
             twin="threadloom-sqlite",
+            durable=True,
+        ),
+        Saver("threadloom-file", "Threadloom files", _threadloom(_file_url), durable=True),
+        Saver(
+            "threadloom-file-async",
+            "Threadloom files, async",
+            _threadloom_async(_file_url),
+            twin="threadloom-file",
             durable=True,
         ),
         Saver(

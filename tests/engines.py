@@ -1,8 +1,8 @@
 """The engines that tests run on, by kind. A new engine is named here once.
 
-`KINDS` are those that keep every promise; suites take them as parameters. `WRAPPED` are stores
-around those, and `GUESTS` stores of LangGraph's and of a third party with ours on top: suites
-that are long choose.
+`KINDS` are those that keep every promise; suites take them as parameters. `SHARED` are those of
+them that several processes may use at once. `WRAPPED` are stores around those, and `GUESTS`
+stores of LangGraph's and of a third party with ours on top: suites that are long choose.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from threadloom.plans import Batch, Results
 from threadloom.store import Store
 from threadloom.wrappers.base import Wrapper
 
-KINDS = ("memory", "sqlite")
+KINDS = ("memory", "sqlite", "file")
+SHARED = ("sqlite", "file")
 GUESTS = ("langgraph-memory", "langgraph-sqlite", "langgraph-aio", "langgraph-plain")
 WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory", "reading-memory")
 
@@ -55,6 +56,8 @@ def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
     """The URL of a store in a folder; in memory it is a new one each time."""
     if kind == "memory":
         return "memory://"
+    if kind == "file":
+        return f"file:///{folder}/{name}"
     return f"sqlite:///{folder}/{name}.db"
 
 

@@ -50,6 +50,7 @@ from threadloom.sessions import SessionManager, SessionStore, Turn
 from threadloom.stores.registry import CLASSES, load, open_store
 
 if TYPE_CHECKING:
+    from threadloom.stores.file import FileStore
     from threadloom.stores.langgraph import LangGraphStore
     from threadloom.stores.memory import MemoryStore
     from threadloom.stores.sqlite import SQLiteStore
@@ -70,6 +71,7 @@ __all__ = [
     # stores
     "MemoryStore",
     "SQLiteStore",
+    "FileStore",
     "LangGraphStore",
     # stores around stores
     "EncryptedStore",

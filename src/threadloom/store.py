@@ -129,6 +129,13 @@ class Store(Closing, ItemStore):
         """What the engine itself finds damaged in its files; it may have to read all of them."""
         return []
 
+    def mend(self) -> list[str]:
+        """Take what is damaged out of the engine's files where the rest can stay; what was done.
+
+        Nothing is lost for good: what is taken out is kept beside.
+        """
+        return []
+
     def setup(self) -> None:
         """Do nothing: stores set themselves up. Here for code that calls it."""
 

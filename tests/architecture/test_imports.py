@@ -90,15 +90,22 @@ LAYERS: dict[str, Layer] = {
     "engine tools": Layer(
         ("stores.forking", "stores.spaces", "stores.working"), ("port", "errors")
     ),
+    # For engines with tables in SQLite.
+    "sql tools": Layer(
+        ("stores.fulltext", "stores.likely", "stores.listing"), ("port", "errors"), drivers=True
+    ),
     "memory": Layer(("stores.memory",), ("engine tools", "port", "errors")),
-    "sqlite": Layer(("stores.sqlite",), ("engine tools", "port", "errors"), drivers=True),
+    "sqlite": Layer(
+        ("stores.sqlite",), ("engine tools", "sql tools", "port", "errors"), drivers=True
+    ),
+    "file": Layer(("stores.file",), ("engine tools", "sql tools", "port", "errors"), drivers=True),
     "langgraph": Layer(("stores.langgraph",), ("engine tools", "port", "errors")),
     # Stores around stores; what is encrypted is searched by the tools of engines.
     "wrappers": Layer(("wrappers",), ("engine tools", "port", "errors")),
     # For the tests of others; nothing here imports it.
     "testing": Layer(("testing",), ("public face", "registry", "port", "errors"), frameworks=ANY),
 }
-ENGINES = ("memory", "sqlite", "langgraph", "wrappers")
+ENGINES = ("memory", "sqlite", "file", "langgraph", "wrappers")
 PLANNED = {"display"}  # named above, not written yet
 
 FRAMEWORKS = re.compile(r"(langgraph|langchain)\w*(\.|$)")

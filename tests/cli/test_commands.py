@@ -398,6 +398,19 @@ def test_places() -> None:
         places.place("memory://")
 
 
+def test_a_folder_of_journals_is_a_store(tmp_path: Path, monkeypatch: Any) -> None:
+    folder = tmp_path / "my sessions"
+    with SessionManager(f"file:///{folder}") as sessions:
+        sessions.create_session(id="1")
+        sessions.create_session(id="2")
+    monkeypatch.chdir(tmp_path)
+    for named in (folder, folder.name, f"file:///{folder}", "file:///my%20sessions"):
+        assert len(Result("list", named).rows) == 2
+        assert Result("stats", named, "--json").document["sessions"] == 2
+    assert "is no folder of sessions" in fails(1, "list", "file:///missing")
+    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
+
+
 def test_imports_are_found_in_the_folder(tmp_path: Path, monkeypatch: Any) -> None:
     (tmp_path / "wares_of_this_test.py").write_text("PRICE = 3\n")
     monkeypatch.chdir(tmp_path)

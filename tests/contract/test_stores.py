@@ -19,6 +19,7 @@ from engines import KEYS, ReadsReadOnly
 from guests import open_guest
 from threadloom import EncryptedStore, TracedStore
 from threadloom.store import Store
+from threadloom.stores.file import FileStore
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreContract
@@ -41,6 +42,16 @@ class TestSQLiteStore(StoreContract):
 
     def reopen(self, store: Store) -> Store:
         return SQLiteStore(cast(SQLiteStore, store).path, clock=store.clock)
+
+
+class TestFileStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
+        with FileStore(tmp_path / "sessions", clock=clock) as store:
+            yield store
+
+    def reopen(self, store: Store) -> Store:
+        return FileStore(cast(FileStore, store).path, clock=store.clock)
 
 
 class TestFaultyMemoryStore(StoreContract):

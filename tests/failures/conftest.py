@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engines import KINDS, url_of
+from engines import KINDS, SHARED, url_of
 from threadloom import SessionManager, open_store
 from threadloom.store import Store
 
@@ -28,8 +28,14 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def file_url(file: Path) -> str:
-    """A store that several processes share."""
+    """An SQLite store, for tests that look into its file."""
     return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=SHARED)
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A store that several processes share, of each kind that can be."""
+    return url_of(request.param, tmp_path)
 
 
 @pytest.fixture(params=["sync", "async"])

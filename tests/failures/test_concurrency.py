@@ -290,14 +290,14 @@ def test_four_parallel_turns_keep_ten_messages_of_ten(do: Door, sessions: Sessio
 @pytest.mark.operation("turn")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot stop processes")
 @pytest.mark.soak(full=60)
-def test_turns_never_overlap_whoever_dies_or_sleeps(file_url: str, rounds: int) -> None:
+def test_turns_never_overlap_whoever_dies_or_sleeps(shared_url: str, rounds: int) -> None:
     """Eight processes: six take turns, one is killed in a turn, one is stopped in a turn."""
-    with SessionManager(file_url) as sessions:
+    with SessionManager(shared_url) as sessions:
         sessions.create_session(id="s")
         with contextlib.ExitStack() as stack:
 
             def start(name: str, turns: int) -> Program:
-                return stack.enter_context(Program("taking_turns", file_url, name, turns))
+                return stack.enter_context(Program("taking_turns", shared_url, name, turns))
 
             sleeper = start("sleeper", 2)
             assert sleeper.line() == "in"
@@ -572,8 +572,8 @@ def test_appends_from_two_event_loops_are_all_kept(sessions: SessionManager) -> 
     check_appends(texts(history.messages), 8, 10)
 
 
-def test_eight_processes_append_and_none_is_lost(file_url: str) -> None:
-    with Program("append", file_url) as nursery:
+def test_eight_processes_append_and_none_is_lost(shared_url: str) -> None:
+    with Program("append", shared_url) as nursery:
         for writer in range(8):
             nursery.tell(f"s {writer} 25 1")
             assert nursery.line().startswith(f"{writer} ")
@@ -583,7 +583,7 @@ def test_eight_processes_append_and_none_is_lost(file_url: str) -> None:
             line = nursery.line()
             ended += [line] if line.startswith("ended") else []
         assert all(line.endswith(" 0") for line in ended), nursery.errors()
-    with SessionManager(file_url) as sessions:
+    with SessionManager(shared_url) as sessions:
         found = [text.rsplit(":", 1)[0] for text in texts(sessions.memory("s").messages)]
         check_appends(found, 8, 25)
         assert sessions.get_session("s").message_count == 200
@@ -609,9 +609,9 @@ def test_appends_and_graph_runs_on_one_session_keep_the_counts_true(
 
 
 @pytest.mark.soak(full=200)
-def test_a_list_of_messages_is_stored_whole_or_not_at_all(file_url: str, rounds: int) -> None:
+def test_a_list_of_messages_is_stored_whole_or_not_at_all(shared_url: str, rounds: int) -> None:
     size = 5
-    with Program("append", file_url) as nursery, SessionManager(file_url) as sessions:
+    with Program("append", shared_url) as nursery, SessionManager(shared_url) as sessions:
         for number in range(rounds):
             id = f"s{number}"
             nursery.tell(f"{id} w 0 {size}")

@@ -7,7 +7,6 @@ import random
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,11 +20,11 @@ from .helpers import Program, config
 @pytest.mark.skipif(sys.platform == "win32", reason="the system cannot fork")
 @pytest.mark.soak(full=200)
 def test_a_checkpoint_whose_put_had_returned_is_there_and_whole(
-    file: Path, file_url: str, rounds: int
+    shared_url: str, rounds: int
 ) -> None:
     chance = random.Random(11)
     returned: list[str] = []
-    with Program("puts", file_url) as program:
+    with Program("puts", shared_url) as program:
         for number in range(rounds):
             before = len(returned)
             program.tell()
@@ -39,7 +38,7 @@ def test_a_checkpoint_whose_put_had_returned_is_there_and_whole(
             while (line := program.line().split())[0] == "put":
                 returned.append(line[1])
             if number % 10 == 9 or number == rounds - 1:
-                _check(file_url, returned[before:] if number < rounds - 1 else returned)
+                _check(shared_url, returned[before:] if number < rounds - 1 else returned)
     assert len(returned) > 2 * rounds
 
 

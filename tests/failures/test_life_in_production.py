@@ -32,8 +32,8 @@ FORKS = [
 
 
 @pytest.mark.parametrize("how", FORKS)
-def test_a_process_forks_with_an_open_file(file_url: str, how: str) -> None:
-    assert run_program("forking", file_url, how) == ["ok"]
+def test_a_process_forks_with_an_open_file(shared_url: str, how: str) -> None:
+    assert run_program("forking", shared_url, how) == ["ok"]
 
 
 def test_sqlites_own_check_finds_nothing(file: Path, file_url: str) -> None:

@@ -73,11 +73,11 @@ def take_turn(do: Door, sessions: SessionManager, **options: Any) -> None:
 
 
 @pytest.mark.operation("list_stuck_sessions", "list_running_sessions", "turn")
-def test_a_crash_in_a_turn_does_not_leave_running_for_ever(do: Door, file_url: str) -> None:
+def test_a_crash_in_a_turn_does_not_leave_running_for_ever(do: Door, shared_url: str) -> None:
     clock = FrozenClock()
-    with SessionManager(file_url, clock=clock) as sessions:
+    with SessionManager(shared_url, clock=clock) as sessions:
         sessions.create_session(id="s")
-        with Program("crashed", file_url, do.kind, "turn") as program:
+        with Program("crashed", shared_url, do.kind, "turn") as program:
             assert program.line() == "in"
             clock.set(datetime.now(UTC))
             program.kill()
@@ -99,9 +99,9 @@ def test_a_crash_in_a_turn_does_not_leave_running_for_ever(do: Door, file_url: s
 
 
 @pytest.mark.operation("get_status", "list_running_sessions")
-def test_a_crash_outside_of_turns_leaves_nothing_running(do: Door, file_url: str) -> None:
-    with SessionManager(file_url) as sessions:
-        with Program("crashed", file_url, do.kind, "run") as program:
+def test_a_crash_outside_of_turns_leaves_nothing_running(do: Door, shared_url: str) -> None:
+    with SessionManager(shared_url) as sessions:
+        with Program("crashed", shared_url, do.kind, "run") as program:
             assert program.line() == "in"
             assert do(sessions, "get_status", "s") == "idle"
             program.kill()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 from langgraph.types import Command, interrupt
 
+from engines import url_of
 from threadloom import SessionManager, StoreChatMessageHistory, StoreCheckpointer, open_store
 from threadloom.store import Store
 
@@ -132,11 +134,14 @@ def test_ten_event_loops_in_ten_threads_at_once(sessions: SessionManager) -> Non
         ("sqlite", "both"),
         ("sqlite", "thread"),
         ("sqlite", "unfinished"),
+        ("file", "async"),
+        ("file", "both"),
+        ("file", "unfinished"),
         ("memory", "both"),
     ],
 )
-def test_never_closed_and_the_process_ends_by_itself(file_url: str, kind: str, how: str) -> None:
-    with Program("never_closed", "memory://" if kind == "memory" else file_url, how) as program:
+def test_never_closed_and_the_process_ends_by_itself(tmp_path: Path, kind: str, how: str) -> None:
+    with Program("never_closed", url_of(kind, tmp_path), how) as program:
         began = time.monotonic()
         assert program.end() == ["done"]
         assert time.monotonic() - began < PATIENCE

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from threadloom import MemoryStore, SQLiteStore, StoreCheckpointer
+from engines import open_kind
+from threadloom import MemoryStore, StoreCheckpointer
 from threadloom.store import Store
 
 MakeSaver = Callable[[Store], Any]
@@ -24,7 +25,8 @@ class Rig:
 
     def __init__(self, kind: str, make: MakeSaver = StoreCheckpointer) -> None:
         self._make = make
-        self._folder = tempfile.TemporaryDirectory() if kind == "sqlite" else None
+        self._folder = None if kind == "memory" else tempfile.TemporaryDirectory()
+        self._kind = kind
         self.stores: list[Store] = []
         self.savers: list[Any] = []
         self._open()
@@ -34,8 +36,7 @@ class Rig:
             self.stores = self.stores or [MemoryStore()]
             self.savers = [self._make(self.stores[0]) for _ in range(2)]
         else:
-            path = Path(self._folder.name, "sessions.db")
-            self.stores = [SQLiteStore(path), SQLiteStore(path)]
+            self.stores = [open_kind(self._kind, Path(self._folder.name)) for _ in range(2)]
             self.savers = [self._make(store) for store in self.stores]
 
     def reopen(self) -> None:

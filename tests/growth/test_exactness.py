@@ -22,6 +22,10 @@ class OnFile(Threads):
     kind = "sqlite"
 
 
+class InJournals(Threads):
+    kind = "file"
+
+
 class ByCallersSerializer(Threads):
     """With a serializer of the caller's own, which gets every value whole."""
 
@@ -38,7 +42,7 @@ class AwaitedOnFile(Threads):
 @pytest.mark.usefixtures("any_run_is_long")
 @pytest.mark.parametrize(
     ("machine", "examples"),
-    [(InMemory, 40), (OnFile, 15), (ByCallersSerializer, 6), (AwaitedOnFile, 4)],
+    [(InMemory, 40), (OnFile, 15), (InJournals, 8), (ByCallersSerializer, 6), (AwaitedOnFile, 4)],
 )
 def test_every_reader_sees_what_was_put(machine: type[Threads], examples: int) -> None:
     run_state_machine_as_test(

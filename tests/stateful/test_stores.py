@@ -13,6 +13,7 @@ from engines import GUESTS, WRAPPED, open_kind
 from guests import open_guest
 from threadloom.clock import Clock
 from threadloom.store import Store
+from threadloom.stores.file import FileStore
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreStateMachine, store_state_machine
@@ -40,6 +41,19 @@ def test_sqlite(tmp_path: Path) -> None:
 
     def reopen(store: SQLiteStore) -> SQLiteStore:
         return SQLiteStore(store.path, clock=store.clock)
+
+    play(store_state_machine(open_store, reopen))
+
+
+@pytest.mark.timeout(1_200)
+def test_files(tmp_path: Path) -> None:
+    number = count()
+
+    def open_store(clock: FrozenClock) -> FileStore:
+        return FileStore(tmp_path / str(next(number)), clock=clock)
+
+    def reopen(store: FileStore) -> FileStore:
+        return FileStore(store.path, clock=store.clock)
 
     play(store_state_machine(open_store, reopen))
 

@@ -12,7 +12,7 @@ from tests.unit.test_filters import DOC, PASS
 
 from threadloom.documents import encode_doc
 from threadloom.filters import matches
-from threadloom.stores.sqlite.likely import conditions
+from threadloom.stores.likely import conditions
 
 TEXTS = st.text("a1\"\\'é\U0001f600 $.", max_size=3)
 NUMBERS = st.integers(-3, 3) | st.integers() | st.floats(-3, 3) | st.floats(allow_nan=False)

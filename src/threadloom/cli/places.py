@@ -10,6 +10,7 @@ from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from threadloom.cli.group import USAGE, Fault
+from threadloom.errors import StoreUnavailable
 from threadloom.migrate.source import check_file, holds_checkpoints
 from threadloom.sessions import SessionManager
 
@@ -21,11 +22,13 @@ class Place(NamedTuple):
         url: how the store is opened.
         path: its file; None where it has none.
         shown: how messages name it.
+        folder: its folder, of a `FileStore`; None for others.
     """
 
     url: str
     path: Path | None
     shown: str
+    folder: Path | None = None
 
     @property
     def is_langgraph(self) -> bool:
@@ -44,6 +47,8 @@ class Place(NamedTuple):
         """
         if self.path is not None:
             check_file(self.path)
+        if self.folder is not None and not _is_store(self.folder):
+            raise StoreUnavailable(f"{self.folder} is no folder of sessions: check the path")
         return SessionManager(self.url, tenant=tenant)
 
 
@@ -66,6 +71,8 @@ def place(store: str, argument: str = "STORE") -> Place:
     scheme, mark, _ = store.partition("://")
     if not mark or "/" in scheme:
         path = Path(store).expanduser()
+        if _is_store(path):
+            return Place(f"file:///{quote(str(path.absolute()))}", None, store, path)
         return Place(f"sqlite:///{quote(str(path.absolute()))}", path, store)
     if scheme == "memory":
         raise Fault(
@@ -76,7 +83,17 @@ def place(store: str, argument: str = "STORE") -> Place:
         parts = urlsplit(store)
         named = "" if parts.netloc else unquote(parts.path)[1:]
         return Place(store, Path(named) if named else None, store)
+    if scheme == "file":
+        return Place(store, None, store, Path(unquote(urlsplit(store).path)[1:]))
     return Place(store, None, store)
+
+
+def _is_store(path: Path) -> bool:
+    """Whether a path leads to the folder of a `FileStore`."""
+    try:
+        return (path / "threadloom.json").is_file()
+    except OSError:  # whoever opens it will say what is wrong
+        return False
 
 
 __all__ = ["Place", "place"]

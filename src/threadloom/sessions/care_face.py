@@ -39,15 +39,18 @@ class CareFace(Face):
         true, counts, dead turns, pending writes without a checkpoint, and data that belongs to no
         session. Types of the application are not needed. Where the store's own files are damaged
         that is named first; what can still be read can be copied to another store with
-        `copy_sessions`, some sessions at a time.
+        `copy_sessions`, some sessions at a time. A `FileStore` mends its journals: damaged lines
+        are moved to a file beside them, and all others stay.
 
         Args:
             id: one session; all, and what lies between them, by default.
-            fix: mend; otherwise nothing is changed.
+            fix: mend; otherwise nothing is changed. The store's own files are mended only where
+                all sessions are checked.
 
         Raises:
             SessionNotFound: there is no such session.
         """
+        mended = self._store.mend() if fix and id is None else []
         damage = self._store.damage() if id is None else []
         try:
             report = self._run(checking.check(self._scope, self._values, id, fix=fix))
@@ -55,10 +58,11 @@ class CareFace(Face):
             if not damage:
                 raise
             report = CheckReport()
-        return checking.with_damage(report, damage)
+        return checking.with_damage(report, damage, mended)
 
     async def acheck(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
         """`check`, from an event loop."""
+        mended = await asyncio.to_thread(self._store.mend) if fix and id is None else []
         damage = await asyncio.to_thread(self._store.damage) if id is None else []
         try:
             report = await self._arun(checking.check(self._scope, self._values, id, fix=fix))
@@ -66,7 +70,7 @@ class CareFace(Face):
             if not damage:
                 raise
             report = CheckReport()
-        return checking.with_damage(report, damage)
+        return checking.with_damage(report, damage, mended)
 
     def compact(self, id: SessionRef) -> None:
         """Remove what no checkpoint of a session needs any more.

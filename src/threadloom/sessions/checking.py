@@ -104,17 +104,20 @@ class _Found:
         ]
 
 
-def with_damage(report: CheckReport, damage: Sequence[str]) -> CheckReport:
-    """A report that names what the engine found damaged as well."""
-    if not damage:
-        return report
-    problem = Problem(
-        session_id="",
-        kind="file",
-        detail=f"the store's own files are damaged ({'; '.join(damage)}): copy what can be read to "
-        "another store with copy_sessions(other, ids=[...])",
-    )
-    return report.model_copy(update={"problems": (problem, *report.problems)})
+def with_damage(
+    report: CheckReport, damage: Sequence[str], mended: Sequence[str] = ()
+) -> CheckReport:
+    """A report that names what the engine found damaged as well, and what it mended."""
+    problems = [Problem(session_id="", kind="file", detail=detail, fixed=True) for detail in mended]
+    if damage:
+        problem = Problem(
+            session_id="",
+            kind="file",
+            detail=f"the store's own files are damaged ({'; '.join(damage)}): copy what can be "
+            "read to another store with copy_sessions(other, ids=[...])",
+        )
+        problems.append(problem)
+    return report.model_copy(update={"problems": (*problems, *report.problems)})
 
 
 def _session(

@@ -25,6 +25,7 @@ ENTRY_POINTS = "threadloom.stores"
 _BUILT_IN = {
     "memory": "threadloom.stores.memory:MemoryStore",
     "sqlite": "threadloom.stores.sqlite:SQLiteStore",
+    "file": "threadloom.stores.file:FileStore",
 }
 _WRAPPERS = (
     "threadloom.wrappers.encrypted:EncryptedStore",
@@ -39,6 +40,9 @@ CLASSES = {
     target.partition(":")[2]: target for target in (*_BUILT_IN.values(), *_WRAPPERS, _ANY_OTHER)
 }
 """Name in the public face → where the class is; loaded when first asked for."""
+
+_WAITS = {"sqlite": "busy_timeout", "file": "lock_timeout"}
+"""Engines that keep files, with the option that says how long they wait for other processes."""
 
 _ADAPTERS = {
     "postgresql": "postgres",
@@ -60,8 +64,9 @@ def open_store(
 
     ``memory://`` is a new, private store. ``sqlite:///sessions.db`` is relative to the
     current folder, ``sqlite:////var/sessions.db`` is absolute; the options ``durability``
-    and ``busy_timeout`` of `SQLiteStore` may follow behind ``?``. Further schemes come with
-    adapters.
+    and ``busy_timeout`` of `SQLiteStore` may follow behind ``?``. ``file:///sessions`` is a
+    folder, named in the same way, with the options ``durability`` and ``lock_timeout`` of
+    `FileStore`. Further schemes come with adapters.
 
     Args:
         url: where the sessions are.
@@ -85,8 +90,8 @@ def _opened(url: str, clock: Clock | None) -> Store:
     scheme = _scheme(url)
     if scheme == "memory":
         return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
-    if scheme == "sqlite":
-        path, options = _sqlite_options(url)
+    if scheme in _WAITS:
+        path, options = _path_options(url, scheme)
         return load(_BUILT_IN[scheme])(path, clock=clock, **options)  # type: ignore[no-any-return]
     return _adapter(scheme).load()(url, clock=clock)  # type: ignore[no-any-return]
 
@@ -144,8 +149,8 @@ def check_url(url: str) -> None:
         MissingAdapter: nothing that is installed knows the scheme; says what to install.
     """
     scheme = _scheme(url)
-    if scheme == "sqlite":
-        _sqlite_options(url)
+    if scheme in _WAITS:
+        _path_options(url, scheme)
     elif scheme != "memory":
         _adapter(scheme)
 
@@ -153,8 +158,8 @@ def check_url(url: str) -> None:
 def _scheme(url: str) -> str:
     if not isinstance(url, str) or "://" not in url:
         raise InvalidKey(
-            f"not a store's URL: {url!r:.200}; write memory://, sqlite:///relative.db or "
-            "sqlite:////absolute/path.db"
+            f"not a store's URL: {url!r:.200}; write memory://, sqlite:///relative.db, "
+            "sqlite:////absolute/path.db or file:///folder"
         )
     scheme, _, rest = url.partition("://")
     if scheme.lower() == "memory" and rest:
@@ -175,18 +180,22 @@ def _adapter(scheme: str) -> EntryPoint:
     raise MissingAdapter(
         f"nothing installed knows {scheme}://. "
         + (f"Did you mean {meant[0]}://? " if meant else "")
-        + "Built in are memory:// and sqlite:///path"
+        + "Built in are memory://, sqlite:///path and file:///path"
     )
 
 
-def _sqlite_options(url: str) -> tuple[str, dict[str, Any]]:
+def _path_options(url: str, scheme: str) -> tuple[str, dict[str, Any]]:
+    """The path and the options in a URL of an engine that keeps files."""
+    waits = _WAITS[scheme]
     parts = urlsplit(url)
     path = unquote(parts.path)
     if "\0" in path:
         raise InvalidKey(f"{url!r}: a file name cannot contain NUL")
     if parts.netloc or not path.startswith("/") or path == "/":
+        what, name = ("folder", "") if scheme == "file" else ("file", ".db")
         raise InvalidKey(
-            f"{url!r} names no file; write sqlite:///relative.db or sqlite:////absolute/path.db"
+            f"{url!r} names no {what}; write {scheme}:///relative{name} or "
+            f"{scheme}:////absolute/path{name}"
         )
     if path == "/:memory:":
         raise InvalidKey("for a store in memory use memory://")
@@ -196,16 +205,16 @@ def _sqlite_options(url: str) -> tuple[str, dict[str, Any]]:
             if value not in ("normal", "full"):
                 raise InvalidKey(f"durability is 'normal' or 'full', not {value!r}")
             options[name] = value
-        elif name == "busy_timeout":
+        elif name == waits:
             try:
                 options[name] = float(value)
             except ValueError:
                 options[name] = -1.0
             if not 0 <= options[name] < float("inf"):
-                raise InvalidKey(f"busy_timeout in {url!r} is no number of seconds")
+                raise InvalidKey(f"{waits} in {url!r} is no number of seconds")
         else:
             raise InvalidKey(
-                f"unknown option {name!r} in {url!r}; there are durability and busy_timeout"
+                f"unknown option {name!r} in {url!r}; there are durability and {waits}"
             )
     return path[1:], options
 

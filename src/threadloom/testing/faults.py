@@ -44,6 +44,9 @@ class FaultyStore(Store):
     def damage(self) -> list[str]:
         return self.inner.damage()
 
+    def mend(self) -> list[str]:
+        return self.inner.mend()
+
     def fail_next(self, n: int = 1, *, after: bool = False) -> None:
         """Make the `n`-th batch from now raise `StoreUnavailable`; 1 is the very next.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any, NamedTuple
 
+from threadloom import keys
 from threadloom.documents import encode_doc
 from threadloom.ops import (
     Check,
@@ -58,15 +59,16 @@ class Oracle:
 
     Attributes:
         rows: what is stored, expired rows included.
-        highest: the highest version that the engine has given out.
+        highest: the highest version that the engine has given out, by partition.
         given: versions that it has given out, in the order in which they became known.
     """
 
     def __init__(self) -> None:
         self.rows: dict[Place, Row] = {}
-        self.highest = 0
+        self.highest: dict[str, int] = {}
         self.given: list[int] = []
-        self._copies: dict[int, int] = {}  # a mark of copies, to what their version is above
+        # a mark of copies, to what their version is above
+        self._copies: dict[int, dict[str, int]] = {}
         self._marks = count(_NEW - 1, -1)
 
     def failing(self, ops: Iterable[Op], now: int) -> Op | None:
@@ -92,11 +94,11 @@ class Oracle:
         """
         asked = list(ops)
         assert len(results) == len(asked)
-        before = self.highest
+        before = dict(self.highest)
         for op, result in zip(asked, results, strict=True):
             version = _NEW
             if isinstance(op, (Put, Patch)) and result is not None:
-                self._learn(result, before, op)
+                self._learn(result, before, op, keys.partition(op.namespace, op.key))
                 version = result
             elif isinstance(op, CopyTree):
                 version = next(self._marks)
@@ -115,10 +117,11 @@ class Oracle:
 
     # Versions
 
-    def _learn(self, version: Any, before: int, op: Op) -> None:
+    def _learn(self, version: Any, before: dict[str, int], op: Op, partition: str) -> None:
         assert type(version) is int
-        assert version > before, f"{op} shows the new version {version} after {before}"
-        self.highest = max(self.highest, version)
+        highest = before.get(partition, 0)
+        assert version > highest, f"{op} shows the new version {version} after {highest}"
+        self.highest[partition] = max(self.highest.get(partition, 0), version)
         self.given.append(version)
 
     def _learn_of_copies(self, op: Op, result: Any) -> None:
@@ -129,7 +132,8 @@ class Oracle:
                 continue
             row = self.rows.get((record.namespace, record.key))
             if row is not None and (before := self._copies.pop(row.version, None)) is not None:
-                self._learn(record.version, before, op)
+                home = keys.partition(record.namespace, record.key)
+                self._learn(record.version, before, op, home)
                 for place, other in self.rows.items():
                     if other.version == row.version:
                         self.rows[place] = other._replace(version=record.version)

@@ -16,7 +16,8 @@ from threadloom.documents import decode_doc, encode_doc
 from threadloom.errors import CorruptRecord
 from threadloom.ops import Check, Expect, ExpectationFailed, Get, Namespace, Op, Patch, Put, Record
 from threadloom.records import holds, patched, patched_expiry
-from threadloom.stores.sqlite import listing, schema, search
+from threadloom.stores import listing
+from threadloom.stores.sqlite import schema, search
 from threadloom.stores.sqlite.places import Numbers
 from threadloom.stores.sqlite.schema import STATE, State
 

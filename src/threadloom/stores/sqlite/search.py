@@ -15,7 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
-from threadloom.text import tokens
+from threadloom.stores.fulltext import indexed
 
 BACKLOG = 256
 
@@ -25,7 +25,7 @@ def forget(connection: sqlite3.Connection, texts: Iterable[tuple[int, str]]) -> 
     (fed,) = connection.execute("SELECT fed FROM state").fetchone()
     connection.executemany(
         "INSERT INTO fts (fts, rowid, words) VALUES ('delete', ?, ?)",
-        ((tid, _words(text)) for tid, text in texts if tid <= fed),
+        ((tid, indexed(text)) for tid, text in texts if tid <= fed),
     )
 
 
@@ -43,7 +43,7 @@ def feed(connection: sqlite3.Connection, *, at_least: int = 1, at_most: int | No
     ).fetchall()
     connection.executemany(
         "INSERT INTO fts (rowid, words) VALUES (?, ?)",
-        ((number, _words(text)) for number, text in rows),
+        ((number, indexed(text)) for number, text in rows),
     )
     if len(rows) == at_most:
         connection.execute("UPDATE state SET fed = ?", (rows[-1][0],))
@@ -69,16 +69,3 @@ def waiting(connection: sqlite3.Connection) -> bool:
     """Whether there are texts that the index does not know."""
     (behind,) = connection.execute("SELECT tid > fed FROM state").fetchone()
     return bool(behind)
-
-
-def expression(words: str) -> str:
-    """The FTS5 query for any of the words of a text; empty if it has none.
-
-    Every word is a quoted string without quotes in it, so nothing is query syntax.
-    """
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(tokens(words)))
-
-
-def _words(text: str) -> str:
-    # Of ASCII, FTS5's tokenizer of that name makes the same words as ours.
-    return text if text.isascii() else " ".join(tokens(text))

@@ -31,8 +31,10 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.records import arranged
-from threadloom.stores.sqlite import listing, places, points, search
-from threadloom.stores.sqlite.likely import conditions
+from threadloom.stores import listing
+from threadloom.stores.fulltext import expression
+from threadloom.stores.likely import conditions
+from threadloom.stores.sqlite import places, points, search
 from threadloom.stores.sqlite.schema import State
 
 _COLUMNS = "r.key, r.doc, r.blob, r.text, r.ver, r.created, r.updated, r.expires"
@@ -340,8 +342,8 @@ class Transaction:
     # Full text
 
     def _match(self, op: Match) -> list[Hit]:
-        expression = search.expression(op.words)
-        if not expression or op.limit <= 0:
+        wanted = expression(op.words)
+        if not wanted or op.limit <= 0:
             return []
         if self._writes:
             search.feed(self._connection)
@@ -352,7 +354,7 @@ class Transaction:
             "WHERE fts MATCH ? AND (n.name = ? OR (n.name >= ? AND n.name < ?)) "
             f"AND {_LIVE} ORDER BY bm25(fts), r.updated DESC LIMIT ?",
             (
-                expression,
+                wanted,
                 keys.encode_namespace(op.namespace),
                 low,
                 high,

@@ -1,4 +1,7 @@
-"""Sessions by what listings filter and order by: the table `idx` and queries over it."""
+"""Sessions by what listings filter and order by: the table `idx` and queries over it.
+
+For engines that keep, or index, records in SQLite: `rec` has the records by `ns` and `key`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 from threadloom.filters import matches
 from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
 from threadloom.ops import Query
-from threadloom.stores.sqlite.likely import conditions
+from threadloom.stores.likely import conditions
 
 ORDERED = "created_at"
 """An order that the index has."""
