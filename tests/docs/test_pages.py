@@ -36,7 +36,10 @@ def test_a_store_of_ones_own_passes_the_contract(tmp_path: Path) -> None:
     store = blocks(page, tests=False).partition("from langchain_core")[0]
     (tmp_path / "own_store.py").write_text(store, encoding="utf-8")
     (tmp_path / "test_own_store.py").write_text(blocks(page, tests=True), encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n", encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n",
+        encoding="utf-8",
+    )
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "."],
         cwd=tmp_path,

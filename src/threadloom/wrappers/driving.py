@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
-from threadloom.plans import Batch, Executor, Pause, Plan, Results
+from threadloom.plans import Batch, Executor, Outside, Pause, Plan, Results
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -24,6 +24,8 @@ async def arun_apart(plan: Plan[T], store: Executor) -> T:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     results: Results = []
+                elif isinstance(step, Outside):
+                    results = await step.acall()
                 else:
                     results = await store.aexecute(step)
             except Exception as error:
@@ -49,7 +51,7 @@ class _Returned(Generic[T]):
         self.value = value
 
 
-def _sent(plan: Plan[T], results: Results) -> Batch | Pause | _Returned[T]:
+def _sent(plan: Plan[T], results: Results) -> Batch | Pause | Outside | _Returned[T]:
     try:
         return plan.send(results)
     except StopIteration as stop:
