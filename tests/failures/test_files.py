@@ -811,6 +811,7 @@ def test_a_page_of_sessions_does_not_read_the_journals(
         page = sessions.list_sessions(limit=20)
         assert [info.id for info in page] == [f"s{number:02}" for number in range(20)]
         assert sessions.count_sessions() == 30
+        assert len(sessions.search_sessions("name")) == 30
         assert read == []
 
 

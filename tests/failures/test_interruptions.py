@@ -144,6 +144,8 @@ def test_interrupts_at_any_moment_leave_a_store_that_works(
     kind: str, tmp_path: Path, rounds: int
 ) -> None:
     url = url_of(kind, tmp_path)
+    if kind == "file":
+        rounds //= 4  # after each interrupt a journal is read again
     counted, verdict = run_program("interrupted", url, rounds, patience=PATIENCE + rounds / 100)
     assert int(counted.split()[1]) > rounds / 10
     assert verdict == "whole"

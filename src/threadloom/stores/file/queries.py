@@ -13,6 +13,7 @@ from threadloom.errors import UnsupportedByStore
 from threadloom.filters import check_filter, matches
 from threadloom.ops import (
     Count,
+    Get,
     Hit,
     ListNamespaces,
     Match,
@@ -53,6 +54,8 @@ class Queries:
     def apply(self, op: Op) -> Any:
         """Answer one operation."""
         match op:
+            case Get():
+                return self._get(op)
             case Scan():
                 return self._scan(op)
             case Query():
@@ -94,6 +97,15 @@ class Queries:
             (*(_range(namespace) if deep else _range(namespace)[:1]), self._now),
         )
         return [(keys.decode_namespace(name), number) for name, number in rows]
+
+    def _get(self, op: Get) -> Record | None:
+        """The record of a session."""
+        row = self._sql(
+            f"SELECT {_COLUMNS.format('r.blob' if op.blob else 'NULL')} FROM rec r "  # noqa: S608
+            f"WHERE r.ns = (SELECT id FROM ns WHERE name = ?) AND r.key = ? AND (? OR {_LIVE})",
+            (keys.encode_namespace(op.namespace), op.key, op.expired, self._now),
+        ).fetchone()
+        return None if row is None else _record(op.namespace, row)
 
     def _scan(self, op: Scan) -> list[Record]:
         where = ["r.ns = (SELECT id FROM ns WHERE name = ?)", _LIVE]

@@ -28,6 +28,9 @@ from threadloom.ops import (
 from threadloom.plans import Batch
 from threadloom.stores.file.places import Place, place_of
 
+_MANY = 4
+"""Sessions of which a batch may look at the records without asking the index."""
+
 
 class Route(NamedTuple):
     """Where a batch goes.
@@ -60,6 +63,14 @@ def route(ops: Batch) -> Route:
         is_write = isinstance(op, WRITES)
         writes = writes or is_write
         is_wide = is_wide or (some is None and writes)
+    if not writes:
+        # The records of many sessions are in the index; their journals hold everything else, too.
+        many = [
+            at for at, op in enumerate(ops) if type(op) is Get and keys.is_sessions(op.namespace)
+        ]
+        if len(many) > _MANY:
+            for at in many:
+                named[at] = None
     return Route(named, writes, is_wide)
 
 
