@@ -158,21 +158,20 @@ class Folder:
     def shards(self) -> Iterator[tuple[str, int]]:
         """The folders that journals lie in, and when each was changed, in nanoseconds."""
         for folder in self.folders():
-            for shard in self._names(folder):
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    found = (self.root / folder / shard).stat()
-                    yield f"{folder}/{shard}", found.st_mtime_ns
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                with os.scandir(self.root / folder) as entries:
+                    for entry in entries:
+                        yield f"{folder}/{entry.name}", entry.stat().st_mtime_ns
 
     def journals(self, shard: str) -> Iterator[tuple[Place, str, files.Signature]]:
         """The journals in a shard, with their names."""
         folder = shard.rpartition("/")[0]
-        for name in self._names(shard):
-            place = places.of_name(folder, name)
-            if place is None or place.shard != shard:
-                continue
-            signature = files.signature(self.root / shard / name)
-            if signature is not None:
-                yield place, name, signature
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with os.scandir(self.root / shard) as entries:
+                for entry in entries:
+                    place = places.of_name(folder, entry.name)
+                    if place is not None and place.shard == shard:
+                        yield place, entry.name, files.signed(entry.stat())
 
     def everything(self) -> Iterator[Place]:
         """The places of all journals."""
