@@ -38,6 +38,7 @@ from threadloom.stores.file.locks import Locks, stripe_of
 from threadloom.stores.file.places import place_of
 
 from .helpers import Program, run_program, texts
+from .test_bad_input import open_to_all, without_rights
 
 NOTES = ("notes",)
 
@@ -360,7 +361,9 @@ def test_full_durability_waits_for_the_disk(
         monkeypatch.setattr(os, "fsync", noting)
         store.execute([Put(NOTES, "a")])
         store.execute([Put(NOTES, "b")])
-    assert synced == (["", ".jsonl", ".jsonl"] if durability == "full" else [])
+    # The journal's name, that of its folder, and that of the folder which that one is in.
+    names = [""] * 3
+    assert synced == ([*names, ".jsonl", ".jsonl"] if durability == "full" else [])
 
 
 # Several at once
@@ -572,6 +575,8 @@ def test_two_journals_of_one_session_are_damage(folder: Path, folder_url: str) -
             sessions.messages("a")
         assert len(sessions.messages("b")) == 2
         assert any("copy-of-" in told for told in sessions._store.damage())
+        assert any("copy-of-" in p.detail for p in sessions.check(fix=True).problems)
+        assert len(list(path.parent.glob("*.jsonl"))) == 2
 
 
 def test_an_edit_while_stores_are_open_is_noticed(folder: Path, folder_url: str) -> None:
@@ -634,6 +639,18 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "g" / "threadloom.json").write_text("{")
     with pytest.raises(CorruptRecord, match=r"threadloom\.json"):
         FileStore(tmp_path / "g")
+
+
+def test_a_folder_that_may_not_be_written(folder: Path, folder_url: str) -> None:
+    fill(folder_url, "s")
+    open_to_all(folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    found = without_rights(folder_url)
+    assert found["open"][0] is None
+    assert found["read"] == (None, False, "")
+    assert found["write"][:2] == ("StoreUnavailable", True)
+    assert "ermission" in found["write"][2]
 
 
 @pytest.mark.parametrize("how", ["deleted", "replaced"])

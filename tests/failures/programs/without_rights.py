@@ -6,8 +6,10 @@ import sys
 
 from threadloom import SessionManager
 from threadloom.errors import ThreadloomError
-from threadloom.stores.sqlite import SQLiteStore  # while this process may still read its libraries
+from threadloom.stores.file import FileStore  # while this process may still read its libraries
+from threadloom.stores.sqlite import SQLiteStore
 
+assert FileStore
 assert SQLiteStore
 url = sys.argv[1]
 if os.getuid() == 0:

@@ -45,7 +45,7 @@ class Piece(NamedTuple):
 def signature(path: Path) -> Signature | None:
     """How a file stands; None where there is none."""
     try:
-        return _signed(path.stat())
+        return signed(path.stat())
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -54,13 +54,13 @@ def read(path: Path, start: int = 0) -> Piece | None:
     """The bytes of a file from `start` on; None where there is none."""
     try:
         with path.open("rb", buffering=0) as file:
-            signed = _signed(os.fstat(file.fileno()))
+            found = signed(os.fstat(file.fileno()))
             before = min(start, GUARD)
             file.seek(start - before)
             data = file.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return Piece(signed, start, data[:before], data[before:])
+    return Piece(found, start, data[:before], data[before:])
 
 
 async def aread(path: Path, start: int, threads: Executor) -> Piece | None:
@@ -69,13 +69,13 @@ async def aread(path: Path, start: int, threads: Executor) -> Piece | None:
 
     try:
         async with aiofiles.open(path, "rb", buffering=0, executor=threads) as file:
-            signed = _signed(os.fstat(file.fileno()))
+            found = signed(os.fstat(file.fileno()))
             before = min(start, GUARD)
             await file.seek(start - before)
             data = await file.readall()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return Piece(signed, start, data[:before], data[before:])
+    return Piece(found, start, data[:before], data[before:])
 
 
 def append(path: Path, size: int, data: bytes, *, to_disk: bool) -> Signature:
@@ -94,7 +94,7 @@ def append(path: Path, size: int, data: bytes, *, to_disk: bool) -> Signature:
             with contextlib.suppress(OSError):  # what is left then is a torn line
                 file.truncate(size)
             raise
-        return _signed(os.fstat(file.fileno()))
+        return signed(os.fstat(file.fileno()))
 
 
 def replace(path: Path, data: bytes, aside: Path, *, sync_folder: bool) -> Signature:
@@ -110,7 +110,7 @@ def replace(path: Path, data: bytes, aside: Path, *, sync_folder: bool) -> Signa
         with aside.open("wb", buffering=0) as file:
             _write(file, data)
             os.fsync(file.fileno())
-            signed = _signed(os.fstat(file.fileno()))
+            found = signed(os.fstat(file.fileno()))
         aside.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -118,7 +118,7 @@ def replace(path: Path, data: bytes, aside: Path, *, sync_folder: bool) -> Signa
         raise
     if sync_folder:
         sync(path.parent)
-    return signed
+    return found
 
 
 def cut(path: Path, size: int, keep: Path, torn: bytes) -> None:
@@ -164,5 +164,6 @@ def _write(file: FileIO, data: bytes) -> None:
         rest = rest[file.write(rest) :]
 
 
-def _signed(found: os.stat_result) -> Signature:
+def signed(found: os.stat_result) -> Signature:
+    """What shows that a file has changed, of what the system says of it."""
     return Signature(found.st_ino, found.st_size, found.st_mtime_ns)

@@ -19,6 +19,9 @@ MARK = "threadloom.json"
 _KIND = "file store"
 _LOCKS, _CHANGED, _INDEX = "locks", "changed", "index.db"
 
+_NOT_KEPT = f"{_INDEX}*\n{_LOCKS}/\n{_CHANGED}/\n"
+"""What is of no use in another copy of the folder, for git."""
+
 
 class Folder:
     """The files of one store.
@@ -63,6 +66,7 @@ class Folder:
                 )
             mark = orjson.dumps({"threadloom": _KIND, "format": FORMAT}) + b"\n"
             aside = self.root / f".{MARK}.{secrets.token_hex(4)}"
+            (self.root / ".gitignore").write_text(_NOT_KEPT)
             files.replace(self._mark, mark, aside, sync_folder=True)
         found = self.root.stat()
         self._identity = found.st_dev, found.st_ino
@@ -122,11 +126,20 @@ class Folder:
                 return paths[0]
         return None
 
-    def make(self, place: Place, name: str) -> Path:
-        """The path of a journal that is about to be made."""
-        shard = self.root / place.shard
-        shard.mkdir(parents=True, exist_ok=True)
-        return shard / name
+    def make(self, place: Place, name: str, *, to_disk: bool) -> Path:
+        """Make an empty journal; its path."""
+        path = self.root / place.shard / name
+        missing = [
+            folder
+            for folder in path.relative_to(self.root).parents
+            if not (self.root / folder).exists()
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        if to_disk:  # each name in the folder above it
+            for made in (path.relative_to(self.root), *missing):
+                files.sync((self.root / made).parent)
+        return path
 
     def _names(self, shard: str) -> list[str]:
         try:
@@ -145,21 +158,20 @@ class Folder:
     def shards(self) -> Iterator[tuple[str, int]]:
         """The folders that journals lie in, and when each was changed, in nanoseconds."""
         for folder in self.folders():
-            for shard in self._names(folder):
-                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                    found = (self.root / folder / shard).stat()
-                    yield f"{folder}/{shard}", found.st_mtime_ns
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                with os.scandir(self.root / folder) as entries:
+                    for entry in entries:
+                        yield f"{folder}/{entry.name}", entry.stat().st_mtime_ns
 
     def journals(self, shard: str) -> Iterator[tuple[Place, str, files.Signature]]:
         """The journals in a shard, with their names."""
         folder = shard.rpartition("/")[0]
-        for name in self._names(shard):
-            place = places.of_name(folder, name)
-            if place is None or place.shard != shard:
-                continue
-            signature = files.signature(self.root / shard / name)
-            if signature is not None:
-                yield place, name, signature
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with os.scandir(self.root / shard) as entries:
+                for entry in entries:
+                    place = places.of_name(folder, entry.name)
+                    if place is not None and place.shard == shard:
+                        yield place, entry.name, files.signed(entry.stat())
 
     def everything(self) -> Iterator[Place]:
         """The places of all journals."""

@@ -217,10 +217,8 @@ class Keeper:
             draft.apply(part)
             spaces = draft.spaces
         if journal.path == Path():
-            journal.path = self._folder.make(journal.place, file_name(journal.place, spaces))
-        journal.path.touch()
-        if self._to_disk:
-            files.sync(journal.path.parent)
+            name = file_name(journal.place, spaces)
+            journal.path = self._folder.make(journal.place, name, to_disk=self._to_disk)
 
     def _tidied(self, journal: Journal, now: int) -> Journal:
         """Give a journal the name that it should have, and compact it where that is due.

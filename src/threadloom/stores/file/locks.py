@@ -133,13 +133,14 @@ class Locks:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def rest(self, seconds: float) -> list[Guard]:
-        """Take every lock between threads that this thread has not; for a fork, or to close.
+        """Take every lock of journals that this thread has not; for a fork, or to close.
 
-        What another thread does not give back in time is left to it.
+        What another thread does not give back in time is left to it. Who has the index's guard may
+        be about to take its lock, so that one is left out.
         """
         deadline = time.monotonic() + seconds
         taken = []
-        for guard in (*self._doors, *self._records):
+        for guard in (*self._doors[:INDEX], *self._records):
             if not guard.is_mine and guard.lock.acquire(
                 timeout=max(0.0, deadline - time.monotonic())
             ):

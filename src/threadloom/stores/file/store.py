@@ -112,7 +112,7 @@ class FileStore(Store):
         pieces = _NOTHING
         if not way.writes and all(some is not None for some in way.places):
             pieces = await self._aread(way.named)
-            if self._is_quick(way.named):
+            if self._is_quick(way.named, pieces):
                 return self._execute(ops, since, pieces)
         try:
             future = asyncio.get_running_loop().run_in_executor(
@@ -216,11 +216,15 @@ class FileStore(Store):
         All lines that are whole stay. The index is made again.
         """
         self._check_open()
-        done = self._each(
-            lambda place: self._alone(place, partial(self._keeper.mend, place, self.now()))
-        )
+        done = self._each(self._mend)
         self._index.discard(time.monotonic())
         return done
+
+    def _mend(self, place: Place) -> str | None:
+        try:
+            return self._alone(place, partial(self._keeper.mend, place, self.now()))
+        except CorruptRecord:
+            return None  # two journals of the same records: `damage` names them
 
     def _damage_of(self, place: Place) -> str | None:
         def look() -> str | None:
@@ -314,10 +318,11 @@ class FileStore(Store):
             raise StoreClosed(f"the store of {self.path} was closed") from error
         return pieces
 
-    def _is_quick(self, places: Sequence[Place]) -> bool:
+    def _is_quick(self, places: Sequence[Place], pieces: Mapping[Place, Piece]) -> bool:
         """Whether reading journals that are at hand keeps a loop for no time worth a thread."""
         free = all(self._locks.is_free(stripe_of(place)) for place in places)
-        return free and self._keeper.weight(places) <= _AT_ONCE
+        read = sum(len(piece.data) for piece in pieces.values())
+        return free and self._keeper.weight(places) + 2 * read <= _AT_ONCE
 
     def _pool(self, writes: bool) -> ThreadPoolExecutor:
         """Threads for asynchronous calls: reads never queue behind writes that wait."""
