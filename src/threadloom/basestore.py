@@ -121,7 +121,7 @@ def batch_plan(ops: Iterable[LangGraphOp], view: View) -> Plan[list[LangGraphRes
         return results
     vectors = yield from _embedded(asked, view)
     found = yield [*asked.reads, *asked.puts.values()]
-    living = yield from _living(found[: len(asked.reads)])
+    living = yield from _living(asked.reads, found)
     shown: list[tuple[LangGraphOp, list[Record]]] = []
     for readers, value in zip(asked.readers, living, strict=True):
         op = listed[readers[0]]
@@ -129,10 +129,11 @@ def batch_plan(ops: Iterable[LangGraphOp], view: View) -> Plan[list[LangGraphRes
         if isinstance(op, GetOp):
             answer = [] if value is None else [Found(value)]
         elif isinstance(op, SearchOp):
-            answer = [Found(record) for record in value]
             if _is_semantic(op, view):
                 query = vectors[asked.queries[op.query or ""]]
                 answer = yield nearest(query, value, op.offset, op.limit)
+            else:
+                answer = [Found(record) for record in value]
         for count, reader in enumerate(readers):
             results[reader] = _result(op, deepcopy(answer) if count else answer, view.root)
         if not isinstance(op, ListNamespacesOp):
@@ -271,9 +272,12 @@ def _embedded(asked: _Asked, view: View) -> Plan[list[list[float]]]:
     return queries
 
 
-def _living(found: Sequence[Any]) -> Plan[list[Any]]:
-    """Results without what is Threadloom's own, or of a session that has expired."""
-    records = [item for value in found for item in _records(value)]
+def _living(reads: Sequence[Op], found: Sequence[Any]) -> Plan[list[Any]]:
+    """Results of reads without what is Threadloom's own, or of a session that has expired."""
+    results = list(found[: len(reads)])
+    # Whatever did not name them shows none of them.
+    own = [at for at, op in enumerate(reads) if keys.is_reserved(getattr(op, "namespace", ()))]
+    records = [record for at in own for record in _records(results[at])]
     owners = {owner for record in records if (owner := keys.session_of(record.namespace))}
     gone: set[Any] = set()
     if owners:
@@ -285,14 +289,12 @@ def _living(found: Sequence[Any]) -> Plan[list[Any]]:
         namespace = record.namespace
         return keys.session_of(namespace) not in gone and not keys.is_own(namespace)
 
-    results: list[Any] = []
-    for value in found:
+    for at in own:
+        value = results[at]
         if isinstance(value, Record):
-            results.append(value if shown(value) else None)
+            results[at] = value if shown(value) else None
         elif _records(value):
-            results.append([record for record in value if shown(record)])
-        else:
-            results.append(value)
+            results[at] = [record for record in value if shown(record)]
     return results
 
 

@@ -34,7 +34,7 @@ def direction(vector: Iterable[Any], dims: int) -> list[float]:
         InvalidKey: it has not `dims` numbers, or one of them is no finite number.
     """
     try:
-        numbers = [float(number) for number in vector]
+        numbers = array("d", vector)
     except (TypeError, ValueError) as error:
         raise InvalidKey(f"an embedding is a list of numbers, got {vector!r:.80}") from error
     if len(numbers) != dims:
@@ -44,7 +44,7 @@ def direction(vector: Iterable[Any], dims: int) -> list[float]:
     length = math.hypot(*numbers)
     if not math.isfinite(length):
         raise InvalidKey("an embedding holds a number that is not finite, or far too large")
-    return [number / length for number in numbers] if length else numbers
+    return [number / length for number in numbers] if length else numbers.tolist()
 
 
 def packed(numbers: Iterable[float]) -> bytes:

@@ -25,6 +25,7 @@ from threadloom.ops import (
     Put,
     Query,
     Record,
+    Renew,
     Scan,
 )
 from threadloom.plans import Batch, Results
@@ -108,6 +109,21 @@ class NeverExpires(MemoryStore):
         return super().execute(
             [op._replace(expires_at=None) if isinstance(op, (Put, Patch)) else op for op in ops]
         )
+
+
+class RenewsByWriting(MemoryStore):
+    """Takes a renewal for a write: whatever is there lives longer, and has changed."""
+
+    def execute(self, ops: Batch, /) -> Results:
+        done: list[Op] = [
+            Patch(op.namespace, op.key, expires_at=op.expires_at) if isinstance(op, Renew) else op
+            for op in ops
+        ]
+        results = super().execute(done)
+        for index, op in enumerate(ops):
+            if isinstance(op, Renew):
+                results[index] = results[index] is not None
+        return results
 
 
 class CreatesAnew(MemoryStore):

@@ -44,6 +44,14 @@ def test_the_programs_run(readme: str, tmp_path: Path) -> None:
     run_program(program, tmp_path)
 
 
+def test_the_programs_of_the_guide_run(tmp_path: Path) -> None:
+    pages = [ROOT / "docs" / "long-term-memory.md"]
+    for page in pages:
+        program = tmp_path / f"{page.stem}.py"
+        program.write_text(program_of(page.read_text(encoding="utf-8")), encoding="utf-8")
+        run_program(program, tmp_path)
+
+
 def test_the_commands_exist(readme: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))

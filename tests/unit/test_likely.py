@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from typing import Any
 
@@ -84,3 +85,25 @@ def test_most_of_the_others_are_left_out(filter: dict[str, Any]) -> None:
 @pytest.mark.parametrize("doc", [None, "", "{", "nonsense"])
 def test_whoever_reads_what_is_no_document_is_told(doc: str | None) -> None:
     assert passes(doc, {"n": 5, "t": True})
+
+
+SQL = st.text("a1'\";-$.[]()%_ \n", min_size=1, max_size=8) | st.sampled_from(
+    ["a') OR 1=1 --", "'; DROP TABLE rec; --", "a\"]') = 1 OR ('1", "x' || (SELECT 1) || '"]
+)
+
+
+@given(SQL, SQL, st.integers(0, 2))
+def test_no_name_of_a_field_becomes_sql(one: str, other: str, number: int) -> None:
+    for filter in (
+        {one: number},
+        {one: {"$eq": number}},
+        {"a": {"$fields": {one: number, other: {"$eq": number}}}},
+    ):
+        where, parameters = conditions(filter)
+        for condition in where:
+            (path,) = re.findall(r"r\.doc, '\$([^']*)'\)", condition)
+            assert re.fullmatch(r"(\.[A-Za-z0-9_]+)+", path)
+        assert len(parameters) == len(where)
+        doc: dict[str, Any] = {one: number, "a": {one: number, other: number}}
+        if matches(doc, filter):
+            assert passes(encode_doc(doc).decode(), filter)

@@ -99,6 +99,17 @@ class Keeper:
             works[place] = Work(Spaces() if journal is None else journal.spaces, now, 0)
         return [works[place].apply(op) for op, place in ops]
 
+    def peek(self, ops: Sequence[tuple[Op, Place]], now: int) -> list[Any]:
+        """`read`, from the files themselves, whoever is writing to them here."""
+        works: dict[Place, Work] = {}
+        for place in dict.fromkeys(place for _, place in ops):
+            path = self._folder.find(place)
+            journal = None if path is None else load(place, path, None, None)
+            if journal is not None:
+                journal.check()
+            works[place] = Work(Spaces() if journal is None else journal.spaces, now, 0)
+        return [works[place].apply(op) for op, place in ops]
+
     # Writing
 
     def write(

@@ -23,6 +23,7 @@ from threadloom.ops import (
     Put,
     Query,
     Reclaim,
+    Renew,
     Scan,
 )
 from threadloom.plans import Batch
@@ -76,7 +77,7 @@ def route(ops: Batch) -> Route:
 
 def _places(op: Op) -> tuple[Place, ...] | None:
     match op:
-        case Get() | Put() | Patch() | Delete() | Check():
+        case Get() | Put() | Patch() | Delete() | Renew() | Check():
             return (place_of(keys.partition(op.namespace, op.key)),)
         case Scan():
             return _flat(op.namespace)

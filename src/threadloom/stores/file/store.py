@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from threadloom import keys
 from threadloom.clock import Clock
 from threadloom.errors import (
     CorruptRecord,
@@ -22,7 +23,8 @@ from threadloom.errors import (
     StoreUnavailable,
     UnsupportedByStore,
 )
-from threadloom.ops import CopyTree, Namespace, Op, Reclaim
+from threadloom.filters import matches
+from threadloom.ops import CopyTree, Get, Namespace, Op, Query, Reclaim, Record
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
@@ -32,7 +34,7 @@ from threadloom.stores.file.folder import Folder
 from threadloom.stores.file.index import Index
 from threadloom.stores.file.keeper import Keeper
 from threadloom.stores.file.locks import STRIPES, Guard, Locks, stripe_of, stripes_of
-from threadloom.stores.file.places import Place
+from threadloom.stores.file.places import Place, place_of
 from threadloom.stores.file.routing import Route, route
 
 T = TypeVar("T")
@@ -45,6 +47,8 @@ _AT_ONCE = 256 * 1024
 """Bytes of journals whose records are looked at on an event loop itself."""
 _ALL = tuple(range(STRIPES))
 _NOTHING: Mapping[Place, Piece] = {}
+GetAll = Callable[[Sequence[tuple[Op, Place]]], list[Any]]
+"""Reads records from journals."""
 
 
 class FileStore(Store):
@@ -158,8 +162,14 @@ class FileStore(Store):
             self._check_open()
             return self._keeper.read(mine, self.now(), pieces)
 
+        def get(asked: Sequence[tuple[Op, Place]]) -> list[Any]:
+            places = [place for _, place in asked]
+            return self._locks.reading(
+                stripes_of(places), lambda: self._keeper.read(asked, self.now(), _NOTHING)
+            )
+
         own = iter(self._locks.reading(stripes_of(way.named), work) if mine else ())
-        others = iter(self._index.read(across, self.now(), since) if across else ())
+        others = iter(self._ask(across, self.now(), since, get) if across else ())
         return [next(others) if some is None else next(own) for some in way.places]
 
     def _write(self, ops: Batch, way: Route, since: float) -> Results:
@@ -179,13 +189,25 @@ class FileStore(Store):
             def inside() -> Results:
                 self._check_open()
                 now = self.now()
+
+                def get(asked: Sequence[tuple[Op, Place]]) -> list[Any]:
+                    return self._keeper.peek(asked, now)
+
                 return self._keeper.write(
-                    ops, way, places, now, lambda asked: self._index.read(asked, now, since)
+                    ops, way, places, now, lambda asked: self._ask(asked, now, since, get)
                 )
 
             return self._locks.reading(stripes, inside)
 
         return self._locks.writing(stripes, since, work)
+
+    def _ask(self, ops: Sequence[Op], now: int, since: float, get: GetAll) -> list[Any]:
+        """Ask the index, and the journals for the blobs, which it does not have."""
+        found = self._index.read(ops, now, since)
+        return [
+            _with_blobs(op, answer, now, get) if isinstance(op, Query) and op.blobs else answer
+            for op, answer in zip(ops, found, strict=True)
+        ]
 
     # Care
 
@@ -335,6 +357,24 @@ class FileStore(Store):
                 )
                 self._threads_of = os.getpid()
             return self._threads[writes]
+
+
+def _with_blobs(op: Query, found: Sequence[Record], now: int, get: GetAll) -> list[Record]:
+    """Records as their journals have them, as far as they still are what was asked for."""
+    wanted: list[tuple[Op, Place]] = [
+        (
+            Get(record.namespace, record.key, expired=True),
+            place_of(keys.partition(record.namespace, record.key)),
+        )
+        for record in found
+    ]
+    whole: list[Record] = [record for record in get(wanted) if record is not None]
+    return [
+        record
+        for record in whole
+        if (record.expires_at is not None and record.expires_at <= now) == op.expired
+        and matches(record.doc, op.filter)
+    ]
 
 
 def _namespaces(op: Op) -> list[Namespace]:

@@ -26,6 +26,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Renew,
     Scan,
 )
 from threadloom.stores.langgraph import layout
@@ -65,7 +66,7 @@ class Reading:
 
     def _want(self, op: Op, whole: bool) -> None:
         match op:
-            case Get() | Put() | Patch() | Delete() | Check():
+            case Get() | Put() | Patch() | Delete() | Renew() | Check():
                 self._places[op.namespace, op.key] = None
             case Scan():
                 self._want_range(op, whole)

@@ -270,11 +270,16 @@ class Transaction:
         )
         order = "DESC" if op.descending else "ASC"
         for some in _in_parts(spaces[:: -1 if op.descending else 1]):
+            where = " AND ".join((alive, *likely))
+            if len(some) == 1:  # nothing has to be sorted: what is not asked for is not read
+                source, ordered = "rec r WHERE r.ns = ?2", f"r.key {order}"
+            else:
+                places = ",".join(["(?,?)"] * len(some))
+                source = f"(VALUES {places}) v CROSS JOIN rec r ON r.ns = v.column2 WHERE TRUE"
+                ordered = f"v.column1, r.key {order}"
             rows = self._sql(
-                f"SELECT v.column1, {_COLUMNS if blobs else _NO_BLOB} "  # noqa: S608
-                f"FROM (VALUES {','.join(['(?,?)'] * len(some))}) v "
-                "CROSS JOIN rec r ON r.ns = v.column2 "
-                f"WHERE {' AND '.join((alive, *likely))} ORDER BY v.column1, r.key {order}",
+                f"SELECT {'?1' if len(some) == 1 else 'v.column1'}, "  # noqa: S608
+                f"{_COLUMNS if blobs else _NO_BLOB} FROM {source} AND {where} ORDER BY {ordered}",
                 (
                     *(value for at, (_, number) in enumerate(some) for value in (at, number)),
                     *(self._now, *parameters),
