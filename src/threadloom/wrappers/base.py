@@ -30,9 +30,9 @@ class Wrapper(Store):
                 f"{type(inner).__name__}; open_store(url) opens one"
             )
         super().__init__(clock=inner.clock)
+        self._configure(inner._settings)
         self.inner = inner
         self.capabilities = inner.capabilities
-        self._configure(inner._settings)
 
     def now(self) -> int:
         """The time of the store inside."""

@@ -24,9 +24,8 @@ async def arun_apart(plan: Plan[T], store: Executor) -> T:
                 if isinstance(step, Pause):
                     await asyncio.sleep(step.seconds)
                     results: Results = []
-                elif isinstance(step, Outside):
-                    results = await step.acall()
                 else:
+                    assert not isinstance(step, Outside)  # these plans only ask their store
                     results = await store.aexecute(step)
             except Exception as error:
                 step = plan.throw(error)

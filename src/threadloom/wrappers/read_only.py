@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from threadloom.errors import UnsupportedByStore
-from threadloom.ops import Check, Count, Get, ListNamespaces, Match, Measure, Query, Scan
+from threadloom.ops import Check, Count, Get, ListNamespaces, Match, Measure, Query, Renew, Scan
 from threadloom.plans import Batch, Results
 from threadloom.wrappers.base import Wrapper
 
-_READS = (Get, Check, Scan, Query, Count, Match, ListNamespaces, Measure)
+_READS = (Get, Check, Scan, Query, Count, Match, ListNamespaces, Measure, Renew)
 
 
 class ReadOnlyStore(Wrapper):
@@ -29,12 +29,14 @@ class ReadOnlyStore(Wrapper):
             UnsupportedByStore: an operation of the batch writes.
         """
         _refuse_writes(ops)
-        return self.inner.execute(ops)
+        reads = [op for op in ops if not isinstance(op, Renew)]
+        return _with_renewals(ops, self.inner.execute(reads) if reads else [])
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute`, from an event loop."""
         _refuse_writes(ops)
-        return await self.inner.aexecute(ops)
+        reads = [op for op in ops if not isinstance(op, Renew)]
+        return _with_renewals(ops, await self.inner.aexecute(reads) if reads else [])
 
 
 def _refuse_writes(ops: Batch) -> None:
@@ -44,3 +46,9 @@ def _refuse_writes(ops: Batch) -> None:
                 f"this store is read-only: {type(op).__name__} was refused, and nothing of its "
                 "batch was done"
             )
+
+
+def _with_renewals(ops: Batch, results: Results) -> Results:
+    """Results with the answer to renewals, which reads ask for: nothing was renewed."""
+    found = iter(results)
+    return [False if isinstance(op, Renew) else next(found) for op in ops]

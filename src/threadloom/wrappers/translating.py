@@ -50,7 +50,7 @@ Answer = Callable[[Results], Any]
 """Makes the result of an operation of what its operations inside gave."""
 
 _KNOWN = (
-    *(Get, Put, Patch, Delete, DropTree, Renew, Check, Scan, Query, Count, Match),
+    *(Get, Put, Patch, Delete, Renew, DropTree, Check, Scan, Query, Count, Match),
     *(ListNamespaces, Measure, Reclaim),
 )
 _TRIES = 400
@@ -222,7 +222,7 @@ class _Batch:
                 return _first
             case Patch():
                 return self._patch(index, op)
-            case Delete() | Renew() | Check():
+            case Delete() | Check() | Renew():
                 self._follow(op)
                 place = self._names.place(op.namespace, op.key)
                 self._add(index, op._replace(namespace=place[0], key=place[1]))
@@ -260,18 +260,16 @@ class _Batch:
         blob = self._vault.seal(op.namespace, op.key, place, entry.doc, entry.blob, entry.text)
         return Put(*place, blob=blob, expires_at=entry.expires_at)
 
-    def _follow(self, op: Put | Delete | DropTree | Renew | Check) -> None:
+    def _follow(self, op: Put | Delete | DropTree | Check | Renew) -> None:
         """Do what an operation does to records that are patched in the same batch."""
         if isinstance(op, Check) or not self._patched:
             return
         if isinstance(op, DropTree):
             self._scratch.apply(op)
             self._outcomes.clear()
-        elif (op.namespace, op.key) not in self._patched:
-            return
         elif isinstance(op, Renew):
-            self._scratch.apply(op)
-        else:
+            self._scratch.apply(op)  # it writes no record anew
+        elif (op.namespace, op.key) in self._patched:
             self._scratch.apply(op._replace(expect=None))  # the store inside looks at that
             self._outcomes.pop((op.namespace, op.key), None)
 
