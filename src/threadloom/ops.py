@@ -171,7 +171,8 @@ class Query(NamedTuple):
     `filter` is LangGraph's (see `threadloom.filters`). The order is by `order_by`, a
     top-level integer field of the document (0 where it is missing; by place where `order_by`
     is None), then by namespace and key. `after` is the place to go on behind: the field's
-    value, and the key. Blobs are left out. `expired=True` shows nothing but what has expired.
+    value, and the key. Without `blobs` they come with `blob=None`. `expired=True` shows nothing but
+    what has expired.
     `user_only` leaves out what is not its user's below `namespace`: Threadloom's own records
     and, at the root, the tenants.
     """
@@ -186,6 +187,7 @@ class Query(NamedTuple):
     offset: int = 0
     expired: bool = False
     user_only: bool = False
+    blobs: bool = False
 
 
 class Count(NamedTuple):

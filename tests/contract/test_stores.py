@@ -18,6 +18,15 @@ from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreContract
+from threadloom.wrappers.encrypted import EncryptedStore
+from threadloom.wrappers.keyring import Keyring
+from threadloom.wrappers.traced import TracedStore
+
+KEYS = Keyring({"first": Keyring.generate(), "second": Keyring.generate()}, current="second")
+
+
+def _nothing(name: str, seconds: float, bytes: int, error: BaseException | None) -> None:
+    pass
 
 
 class TestMemoryStore(StoreContract):
@@ -49,6 +58,28 @@ class TestFaultySQLiteStore(StoreContract):
     def reopen(self, store: Store) -> Store:
         inner = cast(SQLiteStore, cast(FaultyStore, store).inner)
         return FaultyStore(SQLiteStore(inner.path, clock=store.clock))
+
+
+class TestTracedMemoryStore(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return TracedStore(MemoryStore(clock=clock), _nothing)
+
+
+class TestEncryptedMemoryStore(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return EncryptedStore(MemoryStore(clock=clock), KEYS)
+
+
+class TestEncryptedSQLiteStore(StoreContract):
+    @pytest.fixture
+    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
+        inner = SQLiteStore(tmp_path / "sessions.db", clock=clock)
+        with EncryptedStore(inner, KEYS) as store:
+            yield store
+
+    def reopen(self, store: Store) -> Store:
+        inner = cast(SQLiteStore, cast(EncryptedStore, store).inner)
+        return EncryptedStore(SQLiteStore(inner.path, clock=store.clock), KEYS)
 
 
 # Stores that promise less pass too, as long as they say so and refuse what they cannot do.

@@ -251,11 +251,12 @@ class Work:
 
     def _filtered(self, op: Query | Count) -> Iterator[Record]:
         user_only = isinstance(op, Query) and op.user_only
+        blobs = isinstance(op, Query) and op.blobs
         for namespace, space in self._below(op.namespace, op.deep, user_only):
             for key, entry in space.entries.items():
                 if self._alive(entry) == op.expired:
                     continue
-                record = _record(namespace, key, entry, blobs=False)
+                record = _record(namespace, key, entry, blobs=blobs)
                 if matches(record.doc, op.filter):
                     yield record
 

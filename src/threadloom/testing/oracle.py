@@ -262,7 +262,7 @@ class Oracle:
             return (field, record.namespace, record.key)
 
         found = [
-            _record(place, row, blob=False)
+            _record(place, row, blob=op.blobs)
             for place, row in self.rows.items()
             if _lives(row, now) != op.expired
             and (_within(place[0], op.namespace) if op.deep else place[0] == op.namespace)

@@ -153,6 +153,7 @@ def _ops(draw: st.DrawFn, now: int, versions: Sequence[int]) -> Op:
                 limit=draw(_limits),
                 offset=draw(st.integers(0, 2)),
                 expired=draw(st.booleans()),
+                blobs=draw(st.booleans()),
             )
         case 13:
             if draw(st.booleans()):

@@ -235,7 +235,7 @@ class Transaction:
             if op.user_only and not keys.is_users(namespace, op.namespace):
                 continue
             rows = self._sql(
-                f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
+                f"SELECT {_COLUMNS if op.blobs else _NO_BLOB} FROM rec r "  # noqa: S608
                 f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))}",
                 (number, self._now, *parameters),
             )
@@ -249,7 +249,8 @@ class Transaction:
         if number is None:
             return []
         alive = _DEAD if op.expired else _LIVE
-        rows, rest = listing.rows(self._connection, number, op, _NO_BLOB, alive, self._now)
+        columns = _COLUMNS if op.blobs else _NO_BLOB
+        rows, rest = listing.rows(self._connection, number, op, columns, alive, self._now)
         passing = (
             found
             for found in (points.record(op.namespace, row) for row in rows)

@@ -1,0 +1,1 @@
+"""Wrappers: stores around stores, for encryption, reading only, and metrics."""

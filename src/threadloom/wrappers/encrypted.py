@@ -1,0 +1,121 @@
+"""`EncryptedStore`: nothing that somebody wrote, or named, is readable in the store inside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from threadloom.errors import CorruptRecord, InvalidKey, UnsupportedByStore
+from threadloom.ops import WRITES, ExpectationFailed, Get, ListNamespaces, Query
+from threadloom.plans import Batch, Plan, Results, run
+from threadloom.store import Store
+from threadloom.wrappers import translating
+from threadloom.wrappers.base import Wrapper
+from threadloom.wrappers.driving import arun_apart
+from threadloom.wrappers.keyring import Keyring
+from threadloom.wrappers.vault import HEADER, Header, Vault
+
+
+class EncryptedStore(Wrapper):
+    """Encrypts every record with AES-GCM before the store inside sees it.
+
+    Documents, blobs and texts are one sealed blob, bound to the store and to the record's
+    place, so a record that was brought from another session, key or store is refused, as is
+    one that is not encrypted. Ids, tenants, labels and keys are keyed pseudonyms. What stays
+    readable: times, expiry, versions, sizes and counts, the ids of keys, positions of messages,
+    and ids of checkpoints and tasks that are UUIDs.
+
+    Filters, orders and search read and decrypt what they may concern. A patch is a read and a
+    write. The first write makes a header record, without which nothing can be read.
+
+    Args:
+        inner: where the records go; closing this store closes it. It must be empty, or encrypted
+            with keys that the keyring has.
+        keys: the keys.
+
+    Raises:
+        UnsupportedByStore: `inner` has no atomic batches, or no compare-and-set.
+        InvalidKey: `keys` is no `Keyring`.
+        MissingAdapter: the package `cryptography` is not installed.
+    """
+
+    def __init__(self, inner: Store, keys: Keyring) -> None:
+        super().__init__(inner)
+        if not isinstance(keys, Keyring):
+            raise InvalidKey(f"keys come in a Keyring, not in a {type(keys).__name__}")
+        can = inner.capabilities
+        if not (can.atomic_batch and can.compare_and_set):
+            raise UnsupportedByStore(
+                f"{inner!r:.120} has no atomic batches with compare-and-set, which encryption "
+                "needs: a record is read, changed and written as a whole"
+            )
+        self.capabilities = replace(
+            can, indexed_filters=False, full_text=False, copies_trees=False
+        )
+        self.keys = keys
+        self._vault: Vault | None = None
+
+    def execute(self, ops: Batch, /) -> Results:
+        """Apply a batch. See `Store.execute`.
+
+        Raises:
+            CorruptRecord: a record is in clear, damaged, or was brought from elsewhere.
+            StoreUnavailable: a key that is needed is not in the keyring, or has other bytes there.
+        """
+        translating.check_ops(ops)
+        return run(self._apply(ops), self.inner)
+
+    async def aexecute(self, ops: Batch, /) -> Results:
+        """`execute`, from an event loop; much is decrypted on a thread."""
+        translating.check_ops(ops)
+        return await arun_apart(self._apply(ops), self.inner)
+
+    def _apply(self, ops: Batch) -> Plan[Results]:
+        vault = yield from self._opened(writes=any(isinstance(op, WRITES) for op in ops))
+        return (yield from translating.apply(vault, ops, self.now))
+
+    def _opened(self, *, writes: bool) -> Plan[Vault]:
+        """The vault of the store; made where there is none, and its header where that is needed."""
+        vault = self._vault
+        while vault is None or (writes and not vault.is_registered):
+            (record,) = yield [Get(*HEADER)]
+            if record is None:
+                if not (yield from self._is_empty()):
+                    continue  # somebody else has just begun it
+                header = Header.new(self.keys)
+                if not writes:
+                    return Vault(self.keys, header)  # finds nothing, for there is nothing
+            else:
+                vault = Vault(self.keys, Header.read(record))
+                header = vault.header
+                if vault.is_registered or not writes:
+                    break
+                header = header.with_key(self.keys, vault.secret)
+            try:
+                (header.version,) = yield [header.put()]
+            except ExpectationFailed:
+                vault = None
+                continue  # somebody else was faster
+            vault = Vault(self.keys, header)
+        self._vault = vault
+        return vault
+
+    def _is_empty(self) -> Plan[bool]:
+        """Whether there is nothing at all; False where a header is there after all.
+
+        Raises:
+            CorruptRecord: there are records and no header.
+        """
+        header, namespaces, expired = yield [
+            Get(*HEADER),
+            ListNamespaces(),
+            Query((), deep=True, expired=True, limit=1),
+        ]
+        if header is not None:
+            return False
+        if namespaces or expired:
+            raise CorruptRecord(
+                f"{self.inner!r:.120} holds records and no header of an encrypted store: they are "
+                "not encrypted, and nothing that is not is read here. Copy its sessions into a "
+                "new encrypted store (copy_sessions)"
+            )
+        return True
