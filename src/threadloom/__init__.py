@@ -52,6 +52,11 @@ from threadloom.stores.registry import CLASSES, load, open_store
 if TYPE_CHECKING:
     from threadloom.stores.memory import MemoryStore
     from threadloom.stores.sqlite import SQLiteStore
+    from threadloom.wrappers.encrypted import EncryptedStore
+    from threadloom.wrappers.keyring import Keyring
+    from threadloom.wrappers.read_only import ReadOnlyStore
+    from threadloom.wrappers.telemetry import OpenTelemetryHook
+    from threadloom.wrappers.traced import TracedStore
 
 __all__ = [
     # what most programs need
@@ -64,6 +69,12 @@ __all__ = [
     # stores
     "MemoryStore",
     "SQLiteStore",
+    # stores around stores
+    "EncryptedStore",
+    "Keyring",
+    "ReadOnlyStore",
+    "TracedStore",
+    "OpenTelemetryHook",
     # adapters without a manager
     "StoreCheckpointer",
     "StoreChatMessageHistory",

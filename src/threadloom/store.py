@@ -19,7 +19,7 @@ keeps these promises, which `threadloom.testing.StoreContract` checks:
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,9 @@ from threadloom.clock import Clock, now_micros
 from threadloom.closing import Closing
 from threadloom.errors import InvalidKey
 from threadloom.plans import Batch, Results, arun, run
+
+OnOperation = Callable[[str, float, int, BaseException | None], object]
+"""A hook that is told of every batch: ``hook(name, seconds, bytes, error)``. See `TracedStore`."""
 
 
 @dataclass(frozen=True, slots=True)

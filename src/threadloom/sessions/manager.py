@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from langgraph.checkpoint.serde.base import SerializerProtocol
 from langgraph.store.base import BaseStore
@@ -23,10 +24,13 @@ from threadloom.sessions.search_face import SearchFace
 from threadloom.sessions.travel_face import TravelFace
 from threadloom.sessions.turn_face import TurnFace
 from threadloom.sessions.whole_face import WholeFace
-from threadloom.store import Store
-from threadloom.stores.registry import open_store
+from threadloom.store import OnOperation, Store
+from threadloom.stores.registry import open_store, wrapped
 from threadloom.values import values_for
 from threadloom.views import TenantStore
+
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
 
 
 class SessionManager(
@@ -62,6 +66,10 @@ class SessionManager(
             it in `SessionInfo.conflicts`; ``"raise"`` refuses it with `SessionConflict`.
         implicit_sessions: whether an id that is first seen through the checkpointer or a
             memory becomes a session by itself; if not, it raises `SessionNotFound`.
+        encryption: keys to encrypt everything with; the store is used through an
+            `EncryptedStore`.
+        on_operation: a hook that is told of every batch as
+            ``on_operation(name, seconds, bytes, error)`` (see `TracedStore`).
 
     Raises:
         InvalidKey: the URL or the tenant makes no sense.
@@ -81,6 +89,8 @@ class SessionManager(
         clock: Clock | None = None,
         on_conflict: OnConflict = "branch",
         implicit_sessions: bool = True,
+        encryption: Keyring | None = None,
+        on_operation: OnOperation | None = None,
     ) -> None:
         self._values = values_for(serde, allow, aliases)
         self._tenant = tenant
@@ -101,6 +111,11 @@ class SessionManager(
                 f"a store is a URL such as 'sqlite:///sessions.db' or a store such as "
                 f"SQLiteStore(path), got a {type(store).__name__}"
             )
+        try:
+            self._store = wrapped(self._store, encryption=encryption, on_operation=on_operation)
+        except BaseException:
+            self.close()
+            raise
         self._scope = Scope.of(
             tenant,
             self._now,

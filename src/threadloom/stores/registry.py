@@ -5,12 +5,15 @@ from __future__ import annotations
 import difflib
 import importlib
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from threadloom.clock import Clock
 from threadloom.errors import InvalidKey, MissingAdapter
-from threadloom.store import Store
+from threadloom.store import OnOperation, Store
+
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
 
 ENTRY_POINTS = "threadloom.stores"
 """Group of the entry points by which adapters register: a scheme, and a callable
@@ -20,7 +23,14 @@ _BUILT_IN = {
     "memory": "threadloom.stores.memory:MemoryStore",
     "sqlite": "threadloom.stores.sqlite:SQLiteStore",
 }
-CLASSES = {target.partition(":")[2]: target for target in _BUILT_IN.values()}
+_WRAPPERS = (
+    "threadloom.wrappers.encrypted:EncryptedStore",
+    "threadloom.wrappers.keyring:Keyring",
+    "threadloom.wrappers.read_only:ReadOnlyStore",
+    "threadloom.wrappers.telemetry:OpenTelemetryHook",
+    "threadloom.wrappers.traced:TracedStore",
+)
+CLASSES = {target.partition(":")[2]: target for target in (*_BUILT_IN.values(), *_WRAPPERS)}
 """Name in the public face → where the class is; loaded when first asked for."""
 
 _ADAPTERS = {
@@ -57,6 +67,30 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
         path, options = _sqlite_options(url)
         return load(_BUILT_IN[scheme])(path, clock=clock, **options)  # type: ignore[no-any-return]
     return _adapter(scheme).load()(url, clock=clock)  # type: ignore[no-any-return]
+
+
+def wrapped(
+    store: Store,
+    *,
+    encryption: Keyring | None = None,
+    on_operation: OnOperation | None = None,
+) -> Store:
+    """A store with what was asked for around it: encryption inside, the hook outside.
+
+    Args:
+        store: what to wrap; closed with the result where that is closed.
+        encryption: the keys of an `EncryptedStore`; None for none.
+        on_operation: the hook of a `TracedStore`; None for none.
+
+    Raises:
+        InvalidKey: what was given is no keyring, or cannot be called.
+        UnsupportedByStore: the store does not promise what encryption needs.
+    """
+    if encryption is not None:
+        store = load(CLASSES["EncryptedStore"])(store, encryption)
+    if on_operation is not None:
+        store = load(CLASSES["TracedStore"])(store, on_operation)
+    return store
 
 
 def check_url(url: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, Generic, TypeVar
 
-from threadloom.plans import Executor, Pause, Plan, Results
+from threadloom.plans import Batch, Executor, Pause, Plan, Results
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _MANY = 64
 """So many records are opened on a thread of their own."""
@@ -32,7 +34,7 @@ async def arun_apart(plan: Plan[T], store: Executor) -> T:
                 continue
             found = await _finished(asyncio.to_thread(_sent, plan, results))
             if isinstance(found, _Returned):
-                return found.value  # type: ignore[no-any-return]
+                return found.value
             step = found
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
@@ -40,23 +42,23 @@ async def arun_apart(plan: Plan[T], store: Executor) -> T:
         plan.close()
 
 
-class _Returned:
+class _Returned(Generic[T]):
     """What a plan returned: a `StopIteration` cannot pass through a future."""
 
-    def __init__(self, value: object) -> None:
+    def __init__(self, value: T) -> None:
         self.value = value
 
 
-def _sent(plan: Plan[T], results: Results) -> object:
+def _sent(plan: Plan[T], results: Results) -> Batch | Pause | _Returned[T]:
     try:
         return plan.send(results)
     except StopIteration as stop:
         return _Returned(stop.value)
 
 
-async def _finished(work: object) -> object:
+async def _finished(work: Coroutine[Any, Any, U]) -> U:
     """Wait for a thread to its end, also when cancelled: a plan cannot be closed at work."""
-    future = asyncio.ensure_future(work)  # type: ignore[call-overload]
+    future = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

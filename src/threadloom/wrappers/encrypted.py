@@ -12,6 +12,7 @@ from threadloom.wrappers import translating
 from threadloom.wrappers.base import Wrapper
 from threadloom.wrappers.driving import arun_apart
 from threadloom.wrappers.keyring import Keyring
+from threadloom.wrappers.rotation import Progress, Rotation, RotationReport
 from threadloom.wrappers.vault import HEADER, Header, Vault
 
 
@@ -48,9 +49,7 @@ class EncryptedStore(Wrapper):
                 f"{inner!r:.120} has no atomic batches with compare-and-set, which encryption "
                 "needs: a record is read, changed and written as a whole"
             )
-        self.capabilities = replace(
-            can, indexed_filters=False, full_text=False, copies_trees=False
-        )
+        self.capabilities = replace(can, indexed_filters=False, full_text=False, copies_trees=False)
         self.keys = keys
         self._vault: Vault | None = None
 
@@ -68,6 +67,35 @@ class EncryptedStore(Wrapper):
         """`execute`, from an event loop; much is decrypted on a thread."""
         translating.check_ops(ops)
         return await arun_apart(self._apply(ops), self.inner)
+
+    def rotate(self, *, progress: Progress | None = None) -> RotationReport:
+        """Encrypt everything again with the current key, while others read and write.
+
+        Goes through the store in small batches, each of which expects that nobody has changed
+        the records meanwhile, until a pass finds nothing to do. Whoever was stopped calls it
+        again. Records get new versions, so a compare-and-set that read before has to read
+        again; what a turn under way is fenced by is left alone. The times of records stay.
+
+        Every process that writes must have the new key as its current one before, and every
+        process that reads must have both.
+
+        Args:
+            progress: called as ``progress(seen, of)`` after each page of records.
+
+        Raises:
+            CorruptRecord: a record is damaged; `SessionManager.check` finds it.
+            StoreUnavailable: a key that is needed is not in the keyring.
+        """
+        return run(self._rotation(progress), self.inner)
+
+    async def arotate(self, *, progress: Progress | None = None) -> RotationReport:
+        """`rotate`, from an event loop."""
+        return await arun_apart(self._rotation(progress), self.inner)
+
+    def _rotation(self, progress: Progress | None) -> Plan[RotationReport]:
+        self._vault = None  # what the header says now
+        vault = yield from self._opened(writes=True)
+        return (yield from Rotation(vault, self.now, progress).run())
 
     def _apply(self, ops: Batch) -> Plan[Results]:
         vault = yield from self._opened(writes=any(isinstance(op, WRITES) for op in ops))

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from threadloom.errors import CorruptRecord, InvalidKey, MissingAdapter, StoreUnavailable
 
-try:
-    from cryptography.exceptions import InvalidTag
+if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-except ImportError as error:
-    raise MissingAdapter(
-        'encryption needs a package that is not installed: pip install "threadloom[encryption]"'
-    ) from error
 
 _SIZES = (16, 24, 32)
 _LONGEST_ID = 64
@@ -41,11 +36,13 @@ class Keyring:
     Raises:
         InvalidKey: there is no key, one of another length, an id that is not 1 to 64 printable
             ASCII characters, or `current` is none of them.
+        MissingAdapter: the package `cryptography` is not installed.
     """
 
     __slots__ = ("_ciphers", "current")
 
     def __init__(self, keys: Mapping[str, bytes], *, current: str | None = None) -> None:
+        cipher = _cipher()
         self._ciphers: dict[str, AESGCM] = {}
         for id, key in keys.items():
             if not (
@@ -60,7 +57,7 @@ class Keyring:
             if not isinstance(key, (bytes, bytearray)) or len(key) not in _SIZES:
                 found = f"{len(key)}" if isinstance(key, (bytes, bytearray)) else "no"
                 raise InvalidKey(f"the key {id!r} has {found} bytes; AES takes 16, 24 or 32")
-            self._ciphers[id] = AESGCM(bytes(key))
+            self._ciphers[id] = cipher(bytes(key))
         if current is None and len(self._ciphers) == 1:
             current = next(iter(self._ciphers))
         if current not in self._ciphers:
@@ -74,7 +71,7 @@ class Keyring:
     @staticmethod
     def generate() -> bytes:
         """A new random key of 32 bytes. Whoever loses it has lost what it encrypts."""
-        return AESGCM.generate_key(bit_length=256)
+        return os.urandom(_SIZES[-1])
 
     @property
     def ids(self) -> frozenset[str]:
@@ -114,6 +111,8 @@ class Keyring:
                 f"{what} is encrypted with the key {id!r}, which is not in the keyring; it has "
                 f"{sorted(self._ciphers)}"
             )
+        from cryptography.exceptions import InvalidTag
+
         start = len(_MAGIC) + 1 + len(id)
         nonce, body = sealed[start : start + _NONCE], sealed[start + _NONCE :]
         try:
@@ -130,6 +129,16 @@ class Keyring:
 
     def __reduce__(self) -> Any:
         raise TypeError("a Keyring holds keys and is not pickled")
+
+
+def _cipher() -> type[AESGCM]:
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError as error:
+        raise MissingAdapter(
+            'encryption needs the package cryptography: pip install "threadloom[encryption]"'
+        ) from error
+    return AESGCM
 
 
 def key_id(sealed: bytes | None, what: str) -> str:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from threadloom.documents import encode_doc
 from threadloom.errors import InvalidKey
 from threadloom.plans import Batch, Results
-from threadloom.store import Store
+from threadloom.store import OnOperation, Store
 from threadloom.wrappers.base import Wrapper
 
 logger = logging.getLogger("threadloom.wrappers")
-
-OnOperation = Callable[[str, float, int, BaseException | None], object]
-"""Called as ``hook(name, seconds, bytes, error)`` after every batch."""
 
 
 class TracedStore(Wrapper):

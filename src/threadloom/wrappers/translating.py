@@ -268,9 +268,7 @@ class _Batch:
         deep = op.deep if isinstance(op, (Query, Count)) else True
         expired = op.expired if isinstance(op, (Query, Count)) else False
         user_only = op.user_only if isinstance(op, (Query, ListNamespaces)) else False
-        self._add(
-            index, Query(inner, deep=deep, expired=expired, user_only=user_only, blobs=True)
-        )
+        self._add(index, Query(inner, deep=deep, expired=expired, user_only=user_only, blobs=True))
         with_blobs = isinstance(op, Measure) or (isinstance(op, Query) and op.blobs)
 
         def answer(found: Results) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from typing import Final
 
 import ormsgpack
@@ -207,7 +208,9 @@ class Vault:
     ) -> tuple[tuple[str | None, ...], bytes | None, bytes | None, str | None, int | None]:
         what = _what(record)
         if record.doc is not None or record.text is not None:
-            raise CorruptRecord(f"{what} is not encrypted, and this store reads nothing that is not")
+            raise CorruptRecord(
+                f"{what} is not encrypted, and this store reads nothing that is not"
+            )
         if record.blob is None:
             raise CorruptRecord(f"{what} lost what it holds")
         plain = self.ring.open(record.blob, self._bound((record.namespace, record.key)), what)
@@ -242,7 +245,7 @@ def encoded(doc: Doc | None) -> bytes | None:
     return None if doc is None else encode_doc(doc)
 
 
-def _packed(parts: list[object], key: str) -> bytes:
+def _packed(parts: Sequence[object], key: str) -> bytes:
     try:
         return ormsgpack.packb(parts)
     except ormsgpack.MsgpackEncodeError as error:
