@@ -87,11 +87,7 @@ LAYERS: dict[str, Layer] = {
     "memory": Layer(("stores.memory",), ("engine tools", "port", "errors")),
     "sqlite": Layer(("stores.sqlite",), ("engine tools", "port", "errors"), drivers=True),
     # Stores around stores; what is encrypted is searched by the tools of engines.
-    "wrappers": Layer(
-        ("wrappers",),
-        ("engine tools", "port", "errors"),
-        frameworks=(*STORE_ONLY, "opentelemetry"),
-    ),
+    "wrappers": Layer(("wrappers",), ("engine tools", "port", "errors")),
     # For the tests of others; nothing here imports it.
     "testing": Layer(("testing",), ("public face", "registry", "port", "errors"), frameworks=ANY),
 }

@@ -9,13 +9,16 @@ import pytest
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 
-from engines import KINDS, url_of
+from engines import KEYS, KINDS, url_of
+from threadloom import SessionManager
 
-STORES = KINDS
+STORES = (*KINDS, "encrypted-sqlite")
 
 
-def store_url(store: str, folder: Path) -> str:
-    return url_of(store, folder, "threads")
+def open_manager(store: str, folder: Path) -> SessionManager:
+    wrapper, _, inner = store.rpartition("-")
+    url = url_of(inner, folder, "threads")
+    return SessionManager(url, encryption=KEYS if wrapper else None)
 
 
 @pytest.fixture(params=[*STORES, "control"])
@@ -23,7 +26,5 @@ def saver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BaseCheckp
     if request.param == "control":
         yield InMemorySaver()
         return
-    from threadloom import SessionManager
-
-    with SessionManager(store_url(request.param, tmp_path)) as manager:
+    with open_manager(request.param, tmp_path) as manager:
         yield manager.checkpointer()

@@ -22,7 +22,7 @@ from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.capabilities import Capability
 from langgraph.checkpoint.conformance.report import CapabilityReport
 
-from .conftest import STORES, store_url
+from .conftest import STORES, open_manager
 
 
 class SyncTwin(BaseCheckpointSaver[str]):
@@ -84,12 +84,10 @@ class SyncTwin(BaseCheckpointSaver[str]):
 
 
 async def report_on(store: str, capability: Capability, *, sync: bool) -> CapabilityReport:
-    from threadloom import SessionManager
-
     @checkpointer_test(name=f"{store}{'-sync' if sync else ''}")
     async def fresh() -> AsyncGenerator[BaseCheckpointSaver[str], None]:
         with tempfile.TemporaryDirectory() as folder:
-            async with SessionManager(store_url(store, Path(folder))) as manager:
+            async with open_manager(store, Path(folder)) as manager:
                 saver = manager.checkpointer()
                 yield SyncTwin(saver) if sync else saver
 

@@ -14,15 +14,12 @@ from contract.broken import (
     WithoutCompareAndSet,
     WithoutCopies,
 )
+from engines import KEYS
+from threadloom import EncryptedStore, TracedStore
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreContract
-from threadloom.wrappers.encrypted import EncryptedStore
-from threadloom.wrappers.keyring import Keyring
-from threadloom.wrappers.traced import TracedStore
-
-KEYS = Keyring({"first": Keyring.generate(), "second": Keyring.generate()}, current="second")
 
 
 def _nothing(name: str, seconds: float, bytes: int, error: BaseException | None) -> None:

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
-from engines import KINDS, open_kind
+from engines import KINDS, WRAPPED, open_kind
 from threadloom import (
     CheckpointNotFound,
     Session,
@@ -274,7 +274,7 @@ class Sessions(RuleBasedStateMachine):
             self.sessions._store.close()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, *WRAPPED])
 def test_sessions(kind: str, tmp_path: Path) -> None:
     number = count()
 
@@ -283,5 +283,6 @@ def test_sessions(kind: str, tmp_path: Path) -> None:
             return open_kind(kind, tmp_path, str(next(number)), clock=self.clock)
 
     run_state_machine_as_test(
-        OnThisKind, settings=settings(max_examples=25, stateful_step_count=25)
+        OnThisKind,
+        settings=settings(max_examples=25 if kind in KINDS else 8, stateful_step_count=25),
     )

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from engines import WRAPPED, open_kind
+from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
 from threadloom.stores.sqlite import SQLiteStore
 from threadloom.testing import FaultyStore, FrozenClock, StoreStateMachine, store_state_machine
@@ -38,6 +40,17 @@ def test_sqlite(tmp_path: Path) -> None:
         return SQLiteStore(store.path, clock=store.clock)
 
     play(store_state_machine(open_store, reopen))
+
+
+@pytest.mark.parametrize("kind", WRAPPED)
+@pytest.mark.timeout(1_200)
+def test_wrapped(kind: str, tmp_path: Path) -> None:
+    number = count()
+
+    def open_store(clock: FrozenClock) -> Store:
+        return open_kind(kind, tmp_path, str(next(number)), clock=clock)
+
+    play(store_state_machine(open_store), share=0.2)
 
 
 def test_a_wrapper() -> None:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from threadloom._version import __version__
 from threadloom.errors import MissingAdapter
 
-try:
+if TYPE_CHECKING:
     from opentelemetry import metrics, trace
-except ImportError as error:
-    raise MissingAdapter(
-        'OpenTelemetry is not installed: pip install "threadloom[otel]"'
-    ) from error
 
 _NAME = "threadloom"
 
@@ -31,7 +27,7 @@ class OpenTelemetryHook:
         meter_provider: where measurements go; the global one by default.
 
     Raises:
-        MissingAdapter: importing this module without ``opentelemetry-api``.
+        MissingAdapter: the package ``opentelemetry-api`` is not installed.
     """
 
     def __init__(
@@ -40,8 +36,15 @@ class OpenTelemetryHook:
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
     ) -> None:
-        self._tracer = trace.get_tracer(_NAME, __version__, tracer_provider)
-        meter = metrics.get_meter(_NAME, __version__, meter_provider)
+        try:
+            from opentelemetry import metrics, trace
+        except ImportError as error:
+            raise MissingAdapter(
+                'spans and metrics need OpenTelemetry: pip install "threadloom[otel]"'
+            ) from error
+        self._trace = trace
+        self._tracer = trace.get_tracer(_NAME, tracer_provider=tracer_provider)
+        meter = metrics.get_meter(_NAME, meter_provider=meter_provider)
         self._duration = meter.create_histogram(
             f"{_NAME}.operation.duration", unit="s", description="How long a batch took"
         )
@@ -64,11 +67,12 @@ class OpenTelemetryHook:
         self._size.record(bytes, attributes)
         span = self._tracer.start_span(
             f"{_NAME} {name}",
-            kind=trace.SpanKind.CLIENT,
+            kind=self._trace.SpanKind.CLIENT,
             start_time=end - int(seconds * 1e9),
             attributes={**attributes, f"{_NAME}.operation.size": bytes},
         )
         if error is not None:
             # Not its message: that may name what is stored.
-            span.set_status(trace.Status(trace.StatusCode.ERROR, type(error).__qualname__))
+            failed = self._trace.StatusCode.ERROR
+            span.set_status(self._trace.Status(failed, type(error).__qualname__))
         span.end(end)
