@@ -14,9 +14,13 @@ import hmac
 import re
 from base64 import b64encode
 from functools import lru_cache
+from typing import Generic, TypeVar
 
 from threadloom import keys
 from threadloom.keys import CHECKPOINTS, DIGITS, MEMORY, RESERVED, SESSIONS, TENANT_MARK, Namespace
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 HIDDEN = "~"
 """First character of a key's pseudonym; it sorts behind every key that stays as it is."""
@@ -39,15 +43,49 @@ _CHECKPOINT_KEYS = re.compile(f"{_UUID}(!{_UUID}![0-9]{{5}})?")
 _COUNTED_KEYS = re.compile(f"{_DIGIT}{{9,10}}")
 
 
+class Generations(Generic[K, V]):
+    """A bounded memory for several threads, without a lock that a fork could leave held.
+
+    Args:
+        most: how many new items there are before the old ones are forgotten.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._young: dict[K, V] = {}
+        self._old: dict[K, V] = {}
+
+    def get(self, key: K) -> V | None:
+        """What is remembered, or None."""
+        young = self._young
+        found = young.get(key)
+        return found if found is not None else self._old.get(key)
+
+    def set(self, key: K, value: V) -> None:
+        """Remember something."""
+        if len(self._young) >= self._most:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
+
+    def forget(self, key: K) -> None:
+        """Remember something no longer."""
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
+
 class Names:
     """The pseudonyms of one store.
 
     Args:
         secret: the key of the hashes, 32 random bytes.
+
+    Attributes:
+        true: namespaces by their pseudonyms, as far as they were asked for not long ago.
     """
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
+        self.true: Generations[Namespace, Namespace] = Generations(4_096)
         self._hash = lru_cache(maxsize=16_384)(self._hashed)
         self.namespace = lru_cache(maxsize=4_096)(self._namespace)
 
@@ -80,7 +118,9 @@ class Names:
         for label in left:
             stays = is_own and label in _OWN_LABELS
             inner.append(label if stays else self._hash("label", tuple(inner), label))
-        return tuple(inner)
+        found = tuple(inner)
+        self.true.set(found, namespace)
+        return found
 
     def _session(self, tenant: Namespace, word: str, label: str) -> str:
         """The label of a session; its records share a partition inside as well."""

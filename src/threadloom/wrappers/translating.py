@@ -10,7 +10,7 @@ it, behind a check that it has not changed meanwhile; if it has, everything begi
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -18,6 +18,7 @@ from threadloom.errors import UnsupportedByStore
 from threadloom.filters import check_filter
 from threadloom.ops import (
     ABSENT,
+    WRITES,
     Check,
     Count,
     Delete,
@@ -40,6 +41,7 @@ from threadloom.plans import Pause, Plan, Results
 from threadloom.stores.spaces import Entry, Spaces
 from threadloom.stores.working import Work
 from threadloom.wrappers.names import AFTER_HIDDEN, HIDDEN, clear_keys
+from threadloom.wrappers.surveying import filled, is_survey, named, survey
 from threadloom.wrappers.vault import HEADER, Vault, encoded, shown
 
 Place = tuple[Namespace, str]
@@ -79,6 +81,8 @@ def apply(vault: Vault, ops: Sequence[Op], now: Callable[[], int]) -> Plan[Resul
         ExpectationFailed: an expectation of the batch did not hold, or its patches met those of
             others 400 times.
     """
+    if is_survey(ops):
+        return (yield from survey(vault, ops, now()))
     patches = [op for op in ops if isinstance(op, Patch)]
     places = list(dict.fromkeys((op.namespace, op.key) for op in patches))
     reads: list[Op] = [Get(*vault.names.place(*place)) for place in places]
@@ -86,14 +90,19 @@ def apply(vault: Vault, ops: Sequence[Op], now: Callable[[], int]) -> Plan[Resul
     if drops_all:
         reads += [ListNamespaces(), Query((), deep=True, expired=True)]
     for number in range(_TRIES):
-        found = (yield reads) if reads else []
-        batch = _Batch(vault, now())
-        if drops_all:
-            expired, listed = found.pop(), found.pop()
-            batch.roots = {record.namespace[0] for record in expired}
-            batch.roots.update(namespace[0] for namespace in listed)
-        for place, record in zip(places, found, strict=True):
-            batch.guard(place, record)
+        batch = _Batch(vault, now(), writes=any(isinstance(op, WRITES) for op in ops))
+        remembered = [vault.patched.get(place) for place in places]
+        if reads and (drops_all or number or None in remembered):
+            found = yield reads
+            if drops_all:
+                expired, listed = found.pop(), found.pop()
+                batch.roots = {record.namespace[0] for record in expired}
+                batch.roots.update(namespace[0] for namespace in listed)
+            for place, record in zip(places, found, strict=True):
+                batch.guard(place, None if record is None else vault.open(record)[2])
+        else:
+            for place, entry in zip(places, remembered, strict=True):
+                batch.guard(place, entry)
         for index, op in enumerate(ops):
             batch.add(index, op)
         try:
@@ -103,11 +112,16 @@ def apply(vault: Vault, ops: Sequence[Op], now: Callable[[], int]) -> Plan[Resul
             if index != _GUARD:
                 raise ExpectationFailed(ops[index]) from None
         else:
-            return batch.answers(results)
+            batch.remember(results)
+            listed = batch.listed(results)
+            batch.known = yield from named(vault, listed)
+            if len(batch.known) == len(listed):
+                return batch.answers(results)
+            # What was emptied meanwhile has no name any more: look again.
         if number:
             bound = min(_LONGEST_PAUSE, 0.0005 * 2 ** min(number, 6))
             yield Pause(random.uniform(0, bound))  # noqa: S311
-    raise ExpectationFailed(patches[0])
+    raise ExpectationFailed(patches[0] if patches else ops[0])
 
 
 class _Batch:
@@ -116,32 +130,36 @@ class _Batch:
     Args:
         vault: seals and opens.
         now: microseconds since the epoch.
+        writes: whether it changes anything: then it cannot be asked twice.
 
     Attributes:
         ops: the operations inside.
         roots: first labels, inside, of the namespaces that a drop of everything concerns.
+        known: what the namespaces are called that its results name.
     """
 
-    def __init__(self, vault: Vault, now: int) -> None:
+    def __init__(self, vault: Vault, now: int, *, writes: bool) -> None:
         self.ops: list[Op] = []
         self.roots: set[str] = set()
+        self.known: Mapping[Namespace, Namespace] = {}
+        self._writes = writes
         self._vault = vault
         self._names = vault.names
         self._now = now
         self._sources: list[int] = []
         self._steps: list[tuple[int, Answer]] = []
         self._patched: set[Place] = set()
+        self._outcomes: dict[Place, tuple[int, Entry]] = {}
         # The records that patches change, as they stand while the batch goes on.
         self._scratch = Work(Spaces(), now, 0)
 
-    def guard(self, place: Place, record: Record | None) -> None:
+    def guard(self, place: Place, entry: Entry | None) -> None:
         """Take note of a record that is going to be patched, and expect it to stay so."""
         inner = self._names.place(*place)
         self._patched.add(place)
-        if record is not None:
-            *_, entry = self._vault.open(record)
+        if entry is not None:
             self._scratch.spaces.make(place[0]).set(place[1], entry)
-        self._add(_GUARD, Check(*inner, ABSENT if record is None else record.version))
+        self._add(_GUARD, Check(*inner, ABSENT if entry is None else entry.version))
 
     def add(self, index: int, op: Op) -> None:
         """Translate an operation."""
@@ -164,6 +182,26 @@ class _Batch:
             found.append(answer(results[at : at + count]))
             at += count
         return found
+
+    def remember(self, results: Results) -> None:
+        """Note how the records stand that the batch has patched.
+
+        Those that expire are left out: their expiry may move without their version.
+        """
+        for place in self._patched:
+            at, entry = self._outcomes.get(place, (0, None))
+            if entry is None or entry.expires_at is not None:
+                self._vault.patched.forget(place)
+            else:
+                self._vault.patched.set(place, entry._replace(version=results[at]))
+
+    def listed(self, results: Results) -> list[Namespace]:
+        """The namespaces inside whose names the results need."""
+        found: list[Namespace] = []
+        for op, result in zip(self.ops, results, strict=True):
+            if isinstance(op, ListNamespaces):
+                found += (namespace for namespace in result if namespace != HEADER[0])
+        return list(dict.fromkeys(found))
 
     def _add(self, index: int, *ops: Op) -> None:
         self.ops += ops
@@ -201,6 +239,12 @@ class _Batch:
             case Reclaim():
                 self._add(index, op)
                 return _first
+            case ListNamespaces() if not self._writes:
+                inner = self._names.namespace(op.namespace)
+                self._add(index, op._replace(namespace=inner))
+                return lambda found: sorted(
+                    self.known[name] for name in found[0] if name != HEADER[0]
+                )
             case Query() | Count() | Match() | ListNamespaces() | Measure():
                 return self._look(index, op)
         raise UnsupportedByStore(f"unknown operation {op!r:.200}")
@@ -221,8 +265,10 @@ class _Batch:
             return
         if isinstance(op, DropTree):
             self._scratch.apply(op)
+            self._outcomes.clear()
         elif (op.namespace, op.key) in self._patched:
             self._scratch.apply(op._replace(expect=None))  # the store inside looks at that
+            self._outcomes.pop((op.namespace, op.key), None)
 
     def _patch(self, index: int, op: Patch) -> Answer:
         inner = self._names.place(op.namespace, op.key)
@@ -231,6 +277,7 @@ class _Batch:
                 self._add(index, Check(*inner, op.expect))
             return lambda found: None
         entry = self._scratch.spaces.make(op.namespace).entries[op.key]
+        self._outcomes[op.namespace, op.key] = len(self.ops), entry
         self._add(index, self._put(op, entry)._replace(expect=op.expect))
         return _first
 
@@ -276,21 +323,6 @@ class _Batch:
             return Work(spaces, self._now, 0).apply(op)
 
         return answer
-
-
-def filled(vault: Vault, records: Iterable[Record], *, blobs: bool) -> Spaces:
-    """A scratch copy of records, opened."""
-    spaces = Spaces()
-    touched = {}
-    for record in records:
-        if record.namespace == HEADER[0]:
-            continue
-        namespace, key, entry = vault.open(record)
-        space = touched[namespace] = spaces.make(namespace)
-        space.entries[key] = entry if blobs else entry._replace(blob=None)
-    for space in touched.values():
-        space.order = sorted(space.entries)
-    return spaces
 
 
 def _first(found: Results) -> Any:

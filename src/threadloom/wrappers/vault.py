@@ -25,7 +25,7 @@ from threadloom.errors import (
 from threadloom.ops import Doc, Namespace, Put, Record
 from threadloom.stores.spaces import Entry
 from threadloom.wrappers.keyring import Keyring, key_id
-from threadloom.wrappers.names import Names, hidden, revealed
+from threadloom.wrappers.names import Generations, Names, hidden, revealed
 
 HEADER: Final = (("threadloom-encryption",), "header")
 """Where the header is. Every label of a user's is a pseudonym of another length."""
@@ -138,6 +138,8 @@ class Vault:
         ring: its keys.
         header: its header.
         names: its pseudonyms.
+        patched: records, by their places, as the patches of this process left them. They serve
+            as a guess at what the next patch will find.
     """
 
     def __init__(self, ring: Keyring, header: Header) -> None:
@@ -145,6 +147,7 @@ class Vault:
         self.header = header
         self.secret = header.open(ring)
         self.names = Names(self.secret)
+        self.patched: Generations[tuple[Namespace, str], Entry] = Generations(256)
 
     @property
     def is_registered(self) -> bool:
