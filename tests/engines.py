@@ -8,14 +8,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from threadloom import EncryptedStore, Keyring, TracedStore, open_store
+from threadloom import EncryptedStore, Keyring, ReadOnlyStore, TracedStore, open_store
 from threadloom.clock import Clock
+from threadloom.ops import WRITES
+from threadloom.plans import Batch, Results
 from threadloom.store import Store
+from threadloom.wrappers.base import Wrapper
 
 KINDS = ("memory", "sqlite")
-WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory")
+WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory", "reading-memory")
 
 KEYS = Keyring({"old": b"\x01" * 32, "new": b"\x02" * 32}, current="new")
+
+
+class ReadsReadOnly(Wrapper):
+    """Sends what only reads through a `ReadOnlyStore`, so suites can write what they read."""
+
+    def __init__(self, inner: Store) -> None:
+        super().__init__(inner)
+        self._reads = ReadOnlyStore(inner)
+
+    def execute(self, ops: Batch, /) -> Results:
+        return self._for(ops).execute(ops)
+
+    async def aexecute(self, ops: Batch, /) -> Results:
+        return await self._for(ops).aexecute(ops)
+
+    def _for(self, ops: Batch) -> Store:
+        return self.inner if any(isinstance(op, WRITES) for op in ops) else self._reads
 
 
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
@@ -35,4 +55,6 @@ def open_kind(
         return EncryptedStore(store, KEYS)
     if wrapper == "traced":
         return TracedStore(store, lambda name, seconds, bytes, error: None)
+    if wrapper == "reading":
+        return ReadsReadOnly(store)
     return store

@@ -14,7 +14,7 @@ from contract.broken import (
     WithoutCompareAndSet,
     WithoutCopies,
 )
-from engines import KEYS
+from engines import KEYS, ReadsReadOnly
 from threadloom import EncryptedStore, TracedStore
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
@@ -59,7 +59,12 @@ class TestFaultySQLiteStore(StoreContract):
 
 class TestTracedMemoryStore(StoreContract):
     def open_store(self, clock: FrozenClock) -> Store:
-        return TracedStore(MemoryStore(clock=clock), _nothing)
+        return TracedStore(MemoryStore(clock=clock), lambda name, seconds, bytes, error: None)
+
+
+class TestReadOnlyMemoryStore(StoreContract):
+    def open_store(self, clock: FrozenClock) -> Store:
+        return ReadsReadOnly(MemoryStore(clock=clock))
 
 
 class TestEncryptedMemoryStore(StoreContract):

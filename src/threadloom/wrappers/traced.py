@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from threadloom.documents import encode_doc
-from threadloom.errors import InvalidKey
+from threadloom.errors import InvalidKey, SerializationError
 from threadloom.plans import Batch, Results
 from threadloom.store import OnOperation, Store
 from threadloom.wrappers.base import Wrapper
@@ -98,10 +98,17 @@ def _size(items: Iterable[Any]) -> int:
             total += len(key.encode("utf-8", "surrogatepass"))
         for doc in (getattr(record, "doc", None), getattr(record, "set", None)):
             if isinstance(doc, Mapping) and doc:
-                total += len(encode_doc(doc))
+                total += _doc_size(doc)
         total += len(getattr(record, "blob", None) or b"") if not _is_flag(record) else 0
         total += len((getattr(record, "text", None) or "").encode("utf-8", "surrogatepass"))
     return total
+
+
+def _doc_size(doc: Mapping[str, Any]) -> int:
+    try:
+        return len(encode_doc(doc))
+    except SerializationError:
+        return 0  # the store has refused it
 
 
 def _is_flag(record: Any) -> bool:
