@@ -39,10 +39,10 @@ class Keyring:
         MissingAdapter: the package `cryptography` is not installed.
     """
 
-    __slots__ = ("_ciphers", "current")
+    __slots__ = ("_ciphers", "_refusals", "current")
 
     def __init__(self, keys: Mapping[str, bytes], *, current: str | None = None) -> None:
-        cipher = _cipher()
+        cipher, self._refusals = _cipher()
         self._ciphers: dict[str, AESGCM] = {}
         for id, key in keys.items():
             if not (
@@ -111,13 +111,11 @@ class Keyring:
                 f"{what} is encrypted with the key {id!r}, which is not in the keyring; it has "
                 f"{sorted(self._ciphers)}"
             )
-        from cryptography.exceptions import InvalidTag
-
         start = len(_MAGIC) + 1 + len(id)
         nonce, body = sealed[start : start + _NONCE], sealed[start + _NONCE :]
         try:
             return cipher.decrypt(nonce, body, sealed[:start] + bound)
-        except (InvalidTag, ValueError) as error:
+        except self._refusals as error:
             raise CorruptRecord(
                 f"{what} cannot be decrypted with the key {id!r}: it was damaged, brought from "
                 "another place, or written with another key of this id"
@@ -131,14 +129,16 @@ class Keyring:
         raise TypeError("a Keyring holds keys and is not pickled")
 
 
-def _cipher() -> type[AESGCM]:
+def _cipher() -> tuple[type[AESGCM], tuple[type[Exception], ...]]:
+    """The cipher, and what it raises where something does not open."""
     try:
+        from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError as error:
         raise MissingAdapter(
             'encryption needs the package cryptography: pip install "threadloom[encryption]"'
         ) from error
-    return AESGCM
+    return AESGCM, (InvalidTag, ValueError)
 
 
 def key_id(sealed: bytes | None, what: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 
 from threadloom.errors import CorruptRecord
+from threadloom.garbage import without_collection
 from threadloom.ops import (
     Hit,
     ListNamespaces,
@@ -23,7 +24,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.plans import Plan, Results
-from threadloom.stores.spaces import Spaces
+from threadloom.stores.spaces import Space, Spaces
 from threadloom.stores.working import Work
 from threadloom.wrappers.vault import HEADER, Vault
 
@@ -107,16 +108,19 @@ def _name_of_others(vault: Vault, inner: Namespace, error: CorruptRecord) -> Pla
     raise error
 
 
-def filled(vault: Vault, records: Iterable[Record], *, blobs: bool = True) -> Spaces:
+def filled(vault: Vault, records: Sequence[Record], *, blobs: bool = True) -> Spaces:
     """A scratch copy of records, opened."""
     spaces = Spaces()
-    touched = {}
-    for record in records:
-        if record.namespace == HEADER[0]:
-            continue
-        namespace, key, entry = vault.open(record)
-        space = touched[namespace] = spaces.make(namespace)
-        space.entries[key] = entry if blobs else entry._replace(blob=None)
-    for space in touched.values():
-        space.order = sorted(space.entries)
+    touched: dict[Namespace, Space] = {}
+    with without_collection(len(records)):
+        for record in records:
+            if record.namespace == HEADER[0]:
+                continue
+            namespace, key, entry = vault.open(record)
+            space = touched.get(namespace)
+            if space is None:
+                space = touched[namespace] = spaces.make(namespace)
+            space.entries[key] = entry if blobs or entry.blob is None else entry._replace(blob=None)
+        for space in touched.values():
+            space.order = sorted(space.entries)
     return spaces
