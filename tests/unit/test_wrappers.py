@@ -162,11 +162,11 @@ def test_every_write_is_refused_and_every_read_is_done(kind: type) -> None:
 
 
 def test_an_operation_that_is_not_known_to_read_is_refused() -> None:
-    class Renew(typing.NamedTuple):
+    class Sharpen(typing.NamedTuple):
         namespace: tuple[str, ...] = NS
 
-    with ReadOnlyStore(MemoryStore()) as store, pytest.raises(UnsupportedByStore, match="Renew"):
-        store.execute([Renew()])  # type: ignore[list-item]
+    with ReadOnlyStore(MemoryStore()) as store, pytest.raises(UnsupportedByStore, match="Sharpen"):
+        store.execute([Sharpen()])  # type: ignore[list-item]
 
 
 def test_sessions_are_read_and_not_changed(tmp_path: Path) -> None:
@@ -255,8 +255,9 @@ async def test_a_real_graph_is_heard(encryption: Keyring | None) -> None:
     assert all(
         part in {kind.__name__ for kind in all_ops()} for n in names for part in n.split("+")
     )
-    errors = [error for *_, error in told if error is not None]
-    assert [type(error).__name__ for error in errors] == ["ExpectationFailed"]
+    # LangGraph stores writes in the background, so a run may meet itself now and then.
+    errors = {type(error).__name__ for *_, error in told if error is not None}
+    assert errors == {"ExpectationFailed"}
     assert sum(size for _, _, size, _ in told) > 1_000
 
 
