@@ -73,7 +73,7 @@ def test_statements_of_a_turn_do_not_grow() -> None:
             statements.clear()
             talk(graph, range(start, start + 30), LONG)
             counts.append(len(statements))
-    assert counts[2] <= counts[1] + 5, counts
+    assert counts[2] <= 1.1 * counts[1], counts  # runs overlap a little differently each time
 
 
 def in_batches(count: int) -> Iterator[list[Any]]:

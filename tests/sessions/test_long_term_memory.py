@@ -186,7 +186,6 @@ def test_without_an_index_the_query_is_ignored() -> None:
         {"ttl": {"ttl": 5}},
         {"ttl": 5},
     ],
-    ids=str,
 )
 def test_configurations_that_make_no_sense(options: Any, tmp_path: Path) -> None:
     for opened in (
