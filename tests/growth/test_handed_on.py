@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -13,8 +15,10 @@ from langgraph.graph import START, StateGraph
 from langgraph.types import Send
 
 from graphs.oracle import in_memory
-from threadloom import SessionManager, SQLiteStore, StoreCheckpointer
+from threadloom import MemoryStore, SessionManager, SQLiteStore, StoreCheckpointer
 from threadloom.checkpoint import kin
+from threadloom.checkpoint.cache import cache_of
+from threadloom.checkpoint.changes import Base
 from threadloom.store import Store
 
 from .measures import prose, stored_bytes
@@ -191,3 +195,113 @@ def test_where_the_head_has_gone_it_is_stored_anew(tmp_path: Path) -> None:
         (write,) = found.pending_writes or ()
         assert write[2] == [*messages, AIMessage("late", id="late")]
         assert others.check().ok
+
+
+def test_a_list_of_a_session_that_is_larger_than_the_cache(store: Store) -> None:
+    saver = StoreCheckpointer(store)
+    cache_of(store).limit = 30_000
+    graph = a_subgraph(saver)
+    talk(graph, range(12))
+    wanted = len(list(in_memory_after(12).list(config())))
+    for limit in (20_000, 30_000, 40_000, 60_000):
+        cache_of(store).limit = limit
+        assert len(list(saver.list(config()))) == wanted
+        assert len(list(StoreCheckpointer(store).list(config()))) == wanted
+
+
+def in_memory_after(turns: int) -> BaseCheckpointSaver[str]:
+    oracle = in_memory()
+    talk(a_subgraph(oracle), range(turns))
+    return oracle
+
+
+class Logged(Chat, total=False):
+    log: Annotated[list[Any], operator.add]
+    notes: Annotated[dict[str, Any], operator.or_]
+
+
+def test_a_log_of_what_was_seen_grows_with_what_is_new(store: Store) -> None:
+    def node(state: Any) -> dict[str, Any]:
+        count = len(state["messages"])
+        seen = state["messages"][-10:]
+        some = [{"n": count * 100 + n, "text": f"some small item {n}"} for n in range(20)]
+        return {
+            "messages": [answer(state)],
+            "log": [{"step": count, "seen": list(seen)}, *some],
+            "notes": {f"{count % 40}": {"seen": list(seen), "n": count}},
+        }
+
+    builder = StateGraph(Logged)
+    builder.add_node("node", node)
+    builder.add_edge(START, "node")
+    graph = builder.compile(checkpointer=StoreCheckpointer(store))
+    sizes = {}
+    begin = 0
+    for end in (20, 40, 80):
+        talk(graph, range(begin, end))
+        begin, sizes[end] = end, stored_bytes(store)
+    assert (sizes[80] - sizes[40]) / 40 <= 1.25 * (sizes[40] - sizes[20]) / 20, sizes
+
+
+class Attributes(dict):  # type: ignore[type-arg]
+    """A dict whose entries are its attributes, as many programs have one."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(**fields)
+        self.__dict__ = self
+
+
+class Unsliced(tuple):  # type: ignore[type-arg]
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            raise TypeError("no slices")
+        return super().__getitem__(at)
+
+
+def test_values_of_odd_classes_beside_a_long_conversation(store: Store) -> None:
+    saver = StoreCheckpointer(store)
+    graph = around(replies(), saver)
+    messages = [HumanMessage(f"{n}", id=f"m{n}") for n in range(12)]
+    graph.invoke({"messages": messages}, config())
+    head = graph.get_state(config()).config
+    written = [("x", Attributes(values=[1, 2], a=1)), ("y", Unsliced((1, 2)))]
+    saver.put_writes(head, written, "task")
+    found = StoreCheckpointer(store).get_tuple(head)
+    assert found is not None
+    assert [(channel, value) for _, channel, value in found.pending_writes or ()] == written
+
+
+def test_lists_that_have_little_in_common_with_it_cost_no_more() -> None:
+    """Counted, not timed: how often messages are compared."""
+    store = MemoryStore()
+    saver = StoreCheckpointer(store)
+    graph = around(lambda state: {}, saver)
+    messages = [HumanMessage(f"{n}", id=f"m{n}") for n in range(1_000)]
+    graph.invoke({"messages": messages}, config())
+    head = graph.get_state(config()).config
+    some = graph.get_state(config()).values["messages"]
+    foreign = [[HumanMessage(f"{n}", id=f"f{n}") for n in range(8)] for _ in range(250)]
+    with counted(Base, "first_differing") as comparisons:
+        saver.put_writes(head, [("x", [some[::2], some[::-1], foreign])], "task")
+        assert not comparisons
+        saver.put_writes(head, [("x", [*some[:500], *some[600:]])], "other")
+        assert len(comparisons) <= 4
+    found = saver.get_tuple(head)
+    assert found is not None
+    values = {task: value for task, _, value in found.pending_writes or ()}
+    assert values["task"] == [some[::2], some[::-1], foreign]
+    assert values["other"] == [*some[:500], *some[600:]]
+
+
+@contextmanager
+def counted(owner: type, name: str) -> Iterator[list[None]]:
+    calls: list[None] = []
+    real = getattr(owner, name)
+
+    def method(*args: Any) -> Any:
+        calls.append(None)
+        return real(*args)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner, name, method)
+        yield calls

@@ -85,13 +85,19 @@ class Held:
             otherwise.
     """
 
-    __slots__ = ("logs", "shelf", "standing", "whole")
+    __slots__ = ("_left", "logs", "shelf", "standing", "whole")
 
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         self.logs = shelf.logs
         self.whole = shelf.whole
         self.standing: Standing | None = None
+        self._left = False
+
+    def leave(self) -> None:
+        """Be remembered no more; who works with it still has it."""
+        self.forget_standing()
+        self._left = True
 
     def unless_overtaken(self, standing: Standing | None, ops: list[Op]) -> Plan[list[Any]]:
         """A write; if anybody else wrote meanwhile, how things stood is forgotten."""
@@ -109,6 +115,8 @@ class Held:
 
     def stand(self, standing: Standing) -> None:
         """Remember how things stand now."""
+        if self._left:
+            return
         before = 0 if self.standing is None else self.standing.size
         self.standing = standing
         self.shelf.unpaid += standing.size - before
@@ -148,7 +156,7 @@ class Shelf:
                 self.unpaid += _HELD
                 if len(self._namespaces) > _NAMESPACES:
                     oldest = next(name for name in self._namespaces if name)
-                    self._namespaces.pop(oldest).forget_standing()
+                    self._namespaces.pop(oldest).leave()
                     self.unpaid -= _HELD
             else:
                 self._namespaces.move_to_end(ns)

@@ -173,15 +173,20 @@ def list_change(
     if base is None or not base.size:
         known = None if base is None else logs
         return _place([Piece(False, 0, len(values))], None, known, new_log)
-    change = _place(pieces_of(base, values), base, logs, new_log)
+    change = _place(_pieces(base, values), base, logs, new_log)
     if len(change.spans) <= MOST_SPANS:
         return change
     fresh = _place([Piece(False, 0, len(values))], None, None, new_log)
     return fresh._replace(removed=list(range(base.size)))
 
 
-def pieces_of(base: Base, values: Sequence[Any]) -> list[Piece]:
-    """What a list consists of: runs of the base's elements, and new values."""
+def placed(pieces: list[Piece], base: Base, new_log: NewLog) -> Change | None:
+    """A list of these pieces in logs of its own; None where it has too many."""
+    change = _place(pieces, base, None, new_log)
+    return change if len(change.spans) <= MOST_SPANS else None
+
+
+def _pieces(base: Base, values: Sequence[Any]) -> list[Piece]:
     old, new = base.size, len(values)
     short = min(old, new)
     prefix = base.first_differing(0, values[:short])

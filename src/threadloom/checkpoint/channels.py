@@ -25,7 +25,7 @@ from threadloom.checkpoint.elements import (
 )
 from threadloom.checkpoint.frozen import thaw
 from threadloom.checkpoint.header import APART, Apart, DictRef, Header, Inline, ListRef, Ref
-from threadloom.checkpoint.kin import Kin, is_conversation
+from threadloom.checkpoint.kin import Kin
 from threadloom.checkpoint.layout import Logs, Place
 from threadloom.checkpoint.spans import (
     Span,
@@ -127,12 +127,12 @@ class ChannelWriter:
             base = None  # logs hold either elements or entries
         if not self._values.readable:
             self._put_apart(channel, version, self._values.dumps(value, where=where))
-        elif runs := self._runs(value):
+        elif runs := self._runs(channel, value):
             data = self._values.dumps_apart(value, self.keeper.keep, where=where, runs=runs)
             self._put_whole(channel, version, data)
-        elif type(value) is list and base is None and self._is_borrowed(value):
+        elif base is None and (change := self._borrowed(value)) is not None:
             assert self._kin is not None
-            self._write_list(channel, value, self._kin.base, where, borrowed=True)
+            self._store_list(channel, value, self._kin.base, change, where, borrowed=True)
         elif type(value) is list and (
             base is not None or any(isinstance(item, BaseMessage) for item in value)
         ):
@@ -142,13 +142,18 @@ class ChannelWriter:
         else:
             self._write_whole(channel, version, value, where)
 
-    def _is_borrowed(self, value: list[Any]) -> bool:
-        """Whether a subgraph was handed the conversation, or some of it."""
-        return self._kin is not None and not self.place.is_root and self._kin.has_some_of(value)
+    def _borrowed(self, value: Any) -> Change | None:
+        """Where a subgraph was handed the conversation, or some of it: its list as runs of that."""
+        if self._kin is None or self.place.is_root or type(value) is not list:
+            return None
+        return self._kin.change(value, self._new_log)
 
-    def _runs(self, value: Any) -> Runs | None:
-        """Where the conversation, or some of it, is inside of a value."""
-        if self._kin is None or (type(value) is list and is_conversation(value)):
+    def _runs(self, channel: str, value: Any) -> Runs | None:
+        """Where the conversation, or some of it, is inside of a value that is stored whole.
+
+        Lists and dicts of the state are not: they keep what they have in common with themselves.
+        """
+        if self._kin is None or (type(value) in (list, dict) and not channel.startswith(_BRIEF)):
             return None
         return self._kin.runs(value)
 
@@ -174,16 +179,20 @@ class ChannelWriter:
         key = layout.value_key(channel, version)
         self.ops.append(Put(self.place.values(), key, blob=data))
 
-    def _write_list(
+    def _write_list(self, channel: str, value: list[Any], base: Base | None, where: str) -> None:
+        change = list_change(base, self.logs.get(_LIST + channel), value, self._new_log)
+        self._store_list(channel, value, base, change, where)
+
+    def _store_list(
         self,
         channel: str,
         value: list[Any],
         base: Base | None,
+        change: Change,
         where: str,
         *,
         borrowed: bool = False,
     ) -> None:
-        change = list_change(base, self.logs.get(_LIST + channel), value, self._new_log)
         added = []
         for log, position, index in change.added:
             item = value[index]
@@ -394,7 +403,7 @@ def load(
         apart = dict(zip(wanted, records, strict=True))
         bodies += [record.blob for record in records if record is not None and record.blob]
     keys = {key for body in bodies for key in values.opened(body).keys}
-    yield from fetch(cache, values, place, runs_among(keys))
+    yield from fetch(cache, values, place, runs_among(keys), held=held)
     texts = yield from fetch_texts(place, sorted(texts_among(keys)))
     return Loaded(values, held, apart, texts)
 

@@ -245,12 +245,21 @@ def fetch(
     place: Place,
     lists: Iterable[Span],
     dicts: Iterable[Span] = (),
+    held: Held | None = None,
 ) -> Plan[Held]:
     """Remember the elements of spans, as far as they are stored.
 
     A range that is not remembered is read: one batch for the elements, one for their texts.
+
+    Args:
+        cache: what is remembered.
+        values: how values are stored.
+        place: the checkpoint namespace.
+        lists: elements of lists.
+        dicts: entries of dicts.
+        held: where more was fetched before: it may be out of the cache by now.
     """
-    held = cache.held(values, place)
+    held = held or cache.held(values, place)
     entries = {span.log for span in dicts}
     missing = [gap for span in (*lists, *dicts) for gap in _gaps(held, span)]
     if not missing:

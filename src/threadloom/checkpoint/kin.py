@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import is_dataclass
+from functools import cached_property
 from itertools import islice
 from typing import Any
 
@@ -20,7 +21,7 @@ from pydantic import BaseModel
 
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.cache import Cache, Held
-from threadloom.checkpoint.changes import Base, Piece, pieces_of
+from threadloom.checkpoint.changes import Base, Change, NewLog, Piece, placed
 from threadloom.checkpoint.elements import has_elements
 from threadloom.checkpoint.header import ListRef
 from threadloom.checkpoint.layout import Place
@@ -36,6 +37,8 @@ _LEAST = 8
 """Lists are looked at that have so many messages, and runs of so many are referred to."""
 _DEEPEST = 5
 _MOST_ITEMS = 256
+_MOST_PIECES = 64
+_MOST_AT_ONCE = 4_096
 
 
 class Kin:
@@ -63,29 +66,70 @@ class Kin:
         if self.used and self._root.standing is self._standing:
             self._root.forget_standing()
 
-    def has_some_of(self, values: list[Any]) -> bool:
-        """Whether a run of a list's messages is in it."""
-        return _is_long(values) and self._shares(pieces_of(self.base, values))
+    def change(self, values: list[Any], new_log: NewLog) -> Change | None:
+        """A list as runs of it and what is new; None where it has nothing in common with it."""
+        pieces = self._pieces(values) if _is_long(values) else []
+        change = placed(pieces, self.base, new_log) if pieces else None
+        self.used = self.used or change is not None
+        return change
 
     def runs(self, value: Any) -> Runs:
         """The lists in a value that have runs of it: for each what it consists of."""
         found = {}
         for values in _lists_in(value):
-            pieces = pieces_of(self.base, values)
-            if self._shares(pieces):
+            if pieces := self._pieces(values):
                 found[id(values)] = list(self._runs(pieces))
+        self.used = self.used or bool(found)
         return found
 
-    def _shares(self, pieces: list[Piece]) -> bool:
-        shares = any(piece.old and piece.end - piece.start >= _LEAST for piece in pieces)
-        self.used = self.used or shares
-        return shares
+    @cached_property
+    def _ids(self) -> list[str | None]:
+        return [element.id for element in self.base.elements]
+
+    @cached_property
+    def _by_id(self) -> dict[str, int]:
+        return {id: at for at, id in enumerate(self._ids) if id is not None}
+
+    def _pieces(self, values: list[Any]) -> list[Piece]:
+        """What a list of messages consists of; empty where no run is long enough.
+
+        Messages are found by their ids, and compared only where many follow each other as they
+        do there: the list may be any.
+        """
+        pieces: list[Piece] = []
+        size, at, new = len(values), 0, 0
+        while at < size and len(pieces) < _MOST_PIECES:
+            start = self._by_id.get(_id_of(values[at]))
+            alike = 1 if start is None else self._alike(start, values, at)
+            same = 0
+            if start is not None and alike >= _LEAST:
+                differing = self.base.first_differing(start, values[at : at + alike])
+                same = alike if differing is None else differing
+            if start is None or same < _LEAST:
+                at += max(alike, 1) if same == 0 else same + 1
+                continue
+            if new < at:
+                pieces.append(Piece(False, new, at))
+            pieces.append(Piece(True, start, start + same))
+            at = new = at + same
+        if pieces and new < size:
+            pieces.append(Piece(False, new, size))
+        return pieces
+
+    def _alike(self, start: int, values: list[Any], at: int) -> int:
+        """How many messages follow each other by their ids as they do there."""
+        ids = self._ids
+        most = min(len(ids) - start, len(values) - at, _MOST_AT_ONCE)
+        for count in range(most):
+            if _id_of(values[at + count]) != ids[start + count]:
+                return count
+        return most
 
     def _runs(self, pieces: list[Piece]) -> Iterator[tuple[str | None, int, int]]:
         at = 0
         for piece in pieces:
             size = piece.end - piece.start
-            if not piece.old or size < _LEAST:
+            if not piece.old:
                 yield None, at, at + size
                 at += size
                 continue
@@ -134,25 +178,27 @@ def _lists_in(value: Any) -> Iterator[list[Any]]:
 
 
 def _parts(value: Any) -> list[Any]:
-    if type(value) in SCALARS or isinstance(value, BaseMessage):
-        return []
-    if isinstance(value, (list, tuple)):
+    """What is in a value whose class says for certain what that is."""
+    kind = type(value)
+    if kind is list or kind is tuple:
         return list(value[:_MOST_ITEMS])
-    if isinstance(value, dict):
+    if kind is dict:
         return list(islice(value.values(), _MOST_ITEMS))
-    if isinstance(value, Send):
+    if kind is Send:
         return [value.arg]
-    if isinstance(value, Command):
+    if kind is Command:
         return [value.update, value.goto]
-    if isinstance(value, BaseModel) or (is_dataclass(value) and not isinstance(value, type)):
-        return list(vars(value).values()) if hasattr(value, "__dict__") else []
+    if kind in SCALARS or issubclass(kind, BaseMessage):
+        return []
+    if issubclass(kind, BaseModel) or is_dataclass(kind):
+        fields = getattr(value, "__dict__", None)
+        return list(islice(fields.values(), _MOST_ITEMS)) if type(fields) is dict else []
     return []
 
 
-def is_conversation(values: list[Any]) -> bool:
-    """Whether a list is one of messages, as far as its first item tells."""
-    return bool(values) and isinstance(values[0], BaseMessage)
-
-
 def _is_long(values: list[Any]) -> bool:
-    return len(values) >= _LEAST and is_conversation(values)
+    return len(values) >= _LEAST and isinstance(values[0], BaseMessage)
+
+
+def _id_of(value: Any) -> Any:
+    return value.id if isinstance(value, BaseMessage) else None
