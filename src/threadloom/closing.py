@@ -27,7 +27,11 @@ class Closing:
     ) -> None:
         self.close()
 
+    async def aopen(self) -> None:
+        """Make ready for the running event loop what can only be used there; mostly nothing."""
+
     async def __aenter__(self) -> Self:
+        await self.aopen()
         return self
 
     async def __aexit__(

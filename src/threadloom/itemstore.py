@@ -46,6 +46,13 @@ class Settings:
         """
         return cls(None if index is None else SemanticIndex(index), _checked(ttl))
 
+    def over(self, other: Settings) -> Settings:
+        """These settings, and the other ones where these say nothing."""
+        return Settings(
+            other.index if self.index is None else self.index,
+            other.ttl if self.ttl is None else self.ttl,
+        )
+
 
 class _Engine(Executor, Protocol):
     """What stands behind: the port, and what it says of itself."""

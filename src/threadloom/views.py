@@ -24,15 +24,9 @@ class TenantStore(ItemStore):
     _tenants = False
 
     def __init__(self, store: Store, root: Namespace, settings: Settings | None = None) -> None:
-        own, behind = settings or Settings(), store._settings
         self._store = store
         self._root = root
-        self._configure(
-            Settings(
-                behind.index if own.index is None else own.index,
-                behind.ttl if own.ttl is None else own.ttl,
-            )
-        )
+        self._configure((settings or Settings()).over(store._settings))
 
     def _engine(self) -> Store:
         return self._store

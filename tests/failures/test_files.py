@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import HumanMessage
 
+from engines import KEYS
 from threadloom import (
     CorruptRecord,
     FileStore,
@@ -33,7 +34,7 @@ from threadloom import (
 )
 from threadloom.keys import id_hash
 from threadloom.ops import Count, Delete, DropTree, Get, Match, Put, Query, Reclaim, Scan
-from threadloom.stores.file import cache, journal, keeper
+from threadloom.stores.file import cache, journal, keeper, queries
 from threadloom.stores.file.locks import Locks, stripe_of
 from threadloom.stores.file.places import place_of
 
@@ -860,3 +861,40 @@ def test_what_is_kept_in_memory_is_bounded(folder: Path, monkeypatch: pytest.Mon
             assert record.blob == bytes(10_000)
         store.execute([Delete(("n", "0"), "k")])
         assert store.execute([Get(("n", "0"), "k")]) == [None]
+
+
+def test_listings_read_no_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also of sessions whose records are encrypted, and hence blobs."""
+    for name, keys in (("plain", None), ("hidden", KEYS)):
+        with SessionManager(f"file:///{tmp_path}/{name}", encryption=keys) as sessions:
+            for number in range(20):
+                sessions.create_session(id=f"s{number}", name=f"name {number}")
+                sessions.memory(f"s{number}").append(HumanMessage("x" * 1_000))
+        with SessionManager(f"file:///{tmp_path}/{name}", encryption=keys) as sessions:
+            if keys is not None:
+                sessions.get_session("s0")  # reads what the keys are known by
+            sessions.count_sessions()
+            read: list[object] = []
+            with monkeypatch.context() as patch:
+                patch.setattr(keeper.Keeper, "read", lambda self, *all, to=read: to.append(all))
+                page = sessions.list_sessions(limit=5)
+            assert [info.id for info in page] == [f"s{number}" for number in range(5)]
+            assert not read
+
+
+def test_a_page_of_items_does_not_read_what_is_behind_it(tmp_path: Path) -> None:
+    with FileStore(tmp_path / "f") as store:
+        for number in range(300):
+            store.put(("n",), f"{number:04d}", {"n": number})
+        assert [item.key for item in store.search(("n",), limit=2, offset=1)] == ["0001", "0002"]
+        decoded: list[object] = []
+        with pytest.MonkeyPatch.context() as patch:
+            real = queries._record
+
+            def counted(*all: Any) -> Any:
+                decoded.append(all)
+                return real(*all)
+
+            patch.setattr(queries, "_record", counted)
+            store.search(("n",), limit=2, offset=1, refresh_ttl=False)
+        assert len(decoded) <= 4

@@ -109,6 +109,13 @@ def test_only_stores_of_others_are_wrapped() -> None:
             LangGraphStore(odd)  # type: ignore[arg-type]
 
 
+def test_a_managers_long_term_memory_is_no_store_to_build_on() -> None:
+    with SessionManager("memory://") as sessions:
+        for build in (SessionManager, StoreCheckpointer, LangGraphStore):
+            with pytest.raises(InvalidKey):
+                build(sessions.store)  # type: ignore[arg-type]
+
+
 def test_places_can_be_recognised() -> None:
     inner = InMemoryStore()
     sessions = SessionManager(inner, tenant="acme")
@@ -307,6 +314,19 @@ def test_a_second_writer_takes_over_and_the_first_is_refused(file: Path, stack: 
             first.create_session(id="d")
     assert [info.id for info in first.list_sessions()] == ["a", "b", "c"]
     second.create_session(id="d")
+
+
+def test_reading_what_is_to_expire_takes_nothing_over(file: Path, stack: ExitStack) -> None:
+    stores = [stack.enter_context(SqliteStore.from_conn_string(str(file))) for _ in range(2)]
+    stores[0].setup()
+    writer, reader = (SessionManager(store).store for store in stores)
+    writer.put(NS, "k", {"n": 1}, ttl=10)
+    assert reader.get(NS, "k", refresh_ttl=True) is not None
+    assert [item.key for item in reader.search(NS, refresh_ttl=True)] == ["k"]
+    writer.put(NS, "k", {"n": 2})
+    found = reader.get(NS, "k")
+    assert found is not None
+    assert found.value == {"n": 2}
 
 
 def test_versions_are_never_used_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ import threadloom
 from engines import KEYS
 from failures.helpers import chat_graph
 from threadloom import (
+    CorruptRecord,
     EncryptedStore,
     InvalidKey,
     Keyring,
@@ -38,6 +39,7 @@ from threadloom import (
     UnsupportedByStore,
 )
 from threadloom import ops as operations
+from threadloom.closing import Closing
 from threadloom.ops import WRITES, Check, Get, Op, Patch, Put, Query, Renew, Scan
 from threadloom.store import Store
 from threadloom.stores.memory import MemoryStore
@@ -103,6 +105,50 @@ def test_a_wrapper_goes_around_a_store() -> None:
     for make in (ReadOnlyStore, lambda s: TracedStore(s, print), lambda s: EncryptedStore(s, KEYS)):
         with pytest.raises(InvalidKey, match="open_store"):
             make("memory://")  # type: ignore[arg-type]
+
+
+def test_a_wrapper_passes_on_whatever_a_store_has() -> None:
+    """What an engine overrides must be reached through a wrapper as well."""
+    own = {
+        name
+        for owner in (Store, Closing)
+        for name, member in vars(owner).items()
+        if inspect.isfunction(member) and not name.startswith("_")
+    }
+    assert {"execute", "aexecute", "mend", "damage", "aopen", "close"} <= own
+    for wrapper in (ReadOnlyStore, TracedStore, EncryptedStore, FaultyStore):
+        reached = {
+            name for kind in wrapper.__mro__ if issubclass(kind, Wrapper) for name in vars(kind)
+        }
+        assert own <= reached, wrapper
+
+
+def test_what_is_inside_is_mended(tmp_path: Path) -> None:
+    with SessionManager(f"file:///{tmp_path}/f") as plain:
+        plain.create_session(id="a")
+        plain.tag_session("a", "x")
+    (journal,) = (tmp_path / "f").rglob("*.jsonl")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:-1], b"{nonsense\n"]))
+    with SessionManager(f"file:///{tmp_path}/f", on_operation=lambda *all: None) as manager:
+        with pytest.raises(CorruptRecord):
+            manager.get_session("a")
+        manager.check(fix=True)
+        assert manager.get_session("a") is not None
+
+
+def test_a_wrapper_is_opened_for_a_loop_with_what_is_inside() -> None:
+    opened: list[str] = []
+
+    class Native(MemoryStore):
+        async def aopen(self) -> None:
+            opened.append("inside")
+
+    async def enter() -> None:
+        async with TracedStore(EncryptedStore(Native(), KEYS), print):
+            assert opened == ["inside"]
+
+    asyncio.run(enter())
 
 
 def test_wrappers_say_what_is_inside(tmp_path: Path) -> None:

@@ -161,6 +161,11 @@ class SessionManager(
         if self._owned:
             self._store.close()
 
+    async def aopen(self) -> None:
+        """Make the store ready for the running event loop if this manager opened it."""
+        if self._owned:
+            await self._store.aopen()
+
     async def aclose(self) -> None:
         """`close`, from an event loop."""
         if self._owned:

@@ -12,7 +12,7 @@ from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.clock import Clock
 from threadloom.errors import InvalidKey, MissingAdapter
-from threadloom.itemstore import Settings
+from threadloom.itemstore import ItemStore, Settings
 from threadloom.store import OnOperation, Store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def open_store(
     """
     settings = Settings.of(index, ttl)  # before anything is opened
     store = _opened(url, clock)
-    store._configure(settings)
+    store._configure(settings.over(store._settings))
     return store
 
 
@@ -133,6 +133,11 @@ def as_store(store: object, *, clock: Clock | None = None) -> Store:
     """
     if isinstance(store, Store):
         return store
+    if isinstance(store, ItemStore):
+        raise InvalidKey(
+            f"{store!r:.80} is a manager's long-term memory, a part of a store: hand in the store "
+            "that the manager is built on"
+        )
     if isinstance(store, BaseStore):
         return load(_WRAPPED)(store, clock)  # type: ignore[no-any-return]
     hint = "; open_store(url) opens one" if isinstance(store, str) else ""

@@ -10,9 +10,10 @@ from datetime import timedelta
 from threadloom.errors import StoreUnavailable
 from threadloom.plans import Batch, Results
 from threadloom.store import Store
+from threadloom.wrappers.base import Wrapper
 
 
-class FaultyStore(Store):
+class FaultyStore(Wrapper):
     """Passes every batch on to another store, unless it was told to fail.
 
     While no fault is armed it behaves as the store inside, and passes `StoreContract`.
@@ -29,23 +30,12 @@ class FaultyStore(Store):
     """
 
     def __init__(self, inner: Store, *, latency: timedelta | float = 0.0) -> None:
-        super().__init__(clock=inner.clock, index=inner.index_config, ttl=inner.ttl_config)
-        self.inner = inner
-        self.capabilities = inner.capabilities
+        super().__init__(inner)
         self.latency = latency
         self.batches = 0
         self.ops = 0
         self._armed: dict[int, bool] = {}
         self._lock = threading.Lock()
-
-    def file_bytes(self) -> int | None:
-        return self.inner.file_bytes()
-
-    def damage(self) -> list[str]:
-        return self.inner.damage()
-
-    def mend(self) -> list[str]:
-        return self.inner.mend()
 
     def fail_next(self, n: int = 1, *, after: bool = False) -> None:
         """Make the `n`-th batch from now raise `StoreUnavailable`; 1 is the very next.
@@ -96,26 +86,6 @@ class FaultyStore(Store):
         if after:
             raise _lost(number, "after")
         return results
-
-    def now(self) -> int:
-        """The time of the store inside."""
-        return self.inner.now()
-
-    def setup(self) -> None:
-        """Set the store inside up."""
-        self.inner.setup()
-
-    async def asetup(self) -> None:
-        """Set the store inside up."""
-        await self.inner.asetup()
-
-    def close(self) -> None:
-        """Close the store inside."""
-        self.inner.close()
-
-    async def aclose(self) -> None:
-        """Close the store inside."""
-        await self.inner.aclose()
 
     def _begin(self, ops: Batch) -> tuple[int, bool | None]:
         with self._lock:

@@ -46,6 +46,10 @@ class Wrapper(Store):
         """What the engine inside finds damaged in its files."""
         return self.inner.damage()
 
+    def mend(self) -> list[str]:
+        """Mend what the engine inside can mend of its files."""
+        return self.inner.mend()
+
     def setup(self) -> None:
         """Set the store inside up."""
         self.inner.setup()
@@ -57,6 +61,10 @@ class Wrapper(Store):
     def close(self) -> None:
         """Close the store inside."""
         self.inner.close()
+
+    async def aopen(self) -> None:
+        """Make the store inside ready for the running event loop."""
+        await self.inner.aopen()
 
     async def aclose(self) -> None:
         """Close the store inside."""

@@ -31,7 +31,7 @@ from threadloom.stores.fulltext import expression
 from threadloom.stores.likely import conditions
 
 _COLUMNS = "r.key, r.doc, {}, r.text, r.ver, r.created, r.updated, r.expires"
-_NO_BLOB = _COLUMNS.format("NULL")
+_NO_BLOB, _WITH_BLOB = _COLUMNS.format("NULL"), _COLUMNS.format("r.blob")
 _LIVE = "(r.expires IS NULL OR r.expires > ?)"
 _DEAD = "(r.expires IS NOT NULL AND r.expires <= ?)"
 _BELOW = "(n.name = ? OR (n.name >= ? AND n.name < ?))"
@@ -128,10 +128,14 @@ class Queries:
         check_filter(op.filter)
         if op.limit is not None and op.limit <= 0:
             return []
-        if not (keys.is_sessions(op.namespace) and not op.deep and op.order_by in listing.ORDERS):
-            return arranged(self._filtered(op), op)
         end = None if op.limit is None else op.offset + _bounded(op.limit)
-        return list(islice(self._sessions(op), op.offset, end))
+        of_sessions = keys.is_sessions(op.namespace) and not op.deep
+        if of_sessions and op.order_by in listing.ORDERS:
+            return list(islice(self._sessions(op), op.offset, end))
+        if of_sessions or op.order_by is not None or op.after is not None:
+            return arranged(self._filtered(op), op)
+        # They come in order: what lies behind the page is not read.
+        return list(islice(self._filtered(op), op.offset, end))
 
     def _sessions(self, op: Query) -> Iterator[Record]:
         row = self._sql(
@@ -140,7 +144,8 @@ class Queries:
         if row is None:
             return
         alive = _DEAD if op.expired else _LIVE
-        rows, rest = listing.rows(self._connection, row[0], op, _NO_BLOB, alive, self._now)
+        columns = _WITH_BLOB if op.blobs else _NO_BLOB
+        rows, rest = listing.rows(self._connection, row[0], op, columns, alive, self._now)
         for found in rows:
             record = _record(op.namespace, found)
             if matches(record.doc, rest):
@@ -148,18 +153,21 @@ class Queries:
 
     def _filtered(self, op: Query) -> Iterator[Record]:
         if keys.is_sessions(op.namespace) and not op.deep and listing.helps(op.filter or {}):
-            yield from self._sessions(
-                Query(op.namespace, filter=op.filter, order_by=listing.ORDERED, expired=op.expired)
-            )
+            wanted = Query(op.namespace, filter=op.filter, order_by=listing.ORDERED)
+            yield from self._sessions(wanted._replace(expired=op.expired, blobs=op.blobs))
             return
         alive = _DEAD if op.expired else _LIVE
         likely, parameters = conditions(op.filter)
-        for namespace, number in self._below(op.namespace, deep=op.deep, expired=op.expired):
+        order = "DESC" if op.descending else "ASC"
+        spaces = self._below(op.namespace, deep=op.deep, expired=op.expired)
+        for namespace, number in sorted(spaces, reverse=op.descending):
             if op.user_only and not keys.is_users(namespace, op.namespace):
                 continue
+            # Of sessions' records, and no others, the index has the blobs as well.
+            blobs = op.blobs and keys.is_sessions(namespace)
             rows = self._sql(
-                f"SELECT {_NO_BLOB} FROM rec r "  # noqa: S608
-                f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))}",
+                f"SELECT {_WITH_BLOB if blobs else _NO_BLOB} FROM rec r "  # noqa: S608
+                f"WHERE {' AND '.join(('r.ns = ?', alive, *likely))} ORDER BY r.key {order}",
                 (number, self._now, *parameters),
             )
             for row in rows:

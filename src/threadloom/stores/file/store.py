@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from langgraph.store.base import IndexConfig, TTLConfig
+
 from threadloom import keys
 from threadloom.clock import Clock
 from threadloom.errors import (
@@ -69,8 +71,11 @@ class FileStore(Store):
             (each write waits for the disk).
         lock_timeout: seconds to wait for another process that writes.
         clock: tells the time for times of records and their expiry; the system's by default.
+        index: for semantic search, see `Store`.
+        ttl: how long items live, see `Store`.
 
     Raises:
+        InvalidKey: `durability`, `index` or `ttl` makes no sense.
         StoreUnavailable: the folder cannot be made or read, or belongs to something else.
         SchemaTooNew: a newer Threadloom wrote it.
     """
@@ -84,8 +89,10 @@ class FileStore(Store):
         durability: Literal["normal", "full"] = "normal",
         lock_timeout: float = 30.0,
         clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
     ) -> None:
-        super().__init__(clock=clock)
+        super().__init__(clock=clock, index=index, ttl=ttl)
         if durability not in ("normal", "full"):
             raise InvalidKey(f"durability is 'normal' or 'full', not {durability!r}")
         self.path = Path(path).absolute()
@@ -360,19 +367,27 @@ class FileStore(Store):
 
 
 def _with_blobs(op: Query, found: Sequence[Record], now: int, get: GetAll) -> list[Record]:
-    """Records as their journals have them, as far as they still are what was asked for."""
+    """Records as their journals have them, as far as they still are what was asked for.
+
+    The index has those of sessions whole.
+    """
     wanted: list[tuple[Op, Place]] = [
         (
             Get(record.namespace, record.key, expired=True),
             place_of(keys.partition(record.namespace, record.key)),
         )
         for record in found
+        if not keys.is_sessions(record.namespace)
     ]
-    whole: list[Record] = [record for record in get(wanted) if record is not None]
+    whole = iter(get(wanted) if wanted else ())
+    records: list[Record | None] = [
+        record if keys.is_sessions(record.namespace) else next(whole) for record in found
+    ]
     return [
         record
-        for record in whole
-        if (record.expires_at is not None and record.expires_at <= now) == op.expired
+        for record in records
+        if record is not None
+        and (record.expires_at is not None and record.expires_at <= now) == op.expired
         and matches(record.doc, op.filter)
     ]
 

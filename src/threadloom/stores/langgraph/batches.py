@@ -8,7 +8,7 @@ from typing import Any
 from langgraph.store.base import PutOp
 
 from threadloom.errors import StoreUnavailable
-from threadloom.ops import WRITES, Op
+from threadloom.ops import WRITES, Op, Renew
 from threadloom.stores.langgraph import writing
 from threadloom.stores.langgraph.reading import Inner, Reading
 from threadloom.stores.langgraph.writing import Change, Claim
@@ -33,6 +33,8 @@ class Batches:
         """Apply a batch at a time; returns its results."""
         if self._undo:
             yield from self._settle()
+        if ops and all(isinstance(op, Renew) for op in ops) and not (yield from self._is_ours()):
+            return [False] * len(ops)  # reading takes nothing over
         writes = any(isinstance(op, WRITES) for op in ops)
         reading, spaces = yield from self._read(ops, now, writes)
         version = max(self._version, writing.system_micros())
@@ -44,6 +46,13 @@ class Batches:
             self._version = work.version
             yield from self._write(reading, list(work.changed().items()))
         return results
+
+    def _is_ours(self) -> Inner:
+        """Whether this store object is the one that writes."""
+        if self._claim is None:
+            return True
+        (item,) = yield writing.OWN_GETS[:1]
+        return self._claim.holds(writing.writer_in(item))
 
     def _settle(self) -> Inner:
         """Put back what a failed write had changed, unless the store was taken over since."""

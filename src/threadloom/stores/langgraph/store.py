@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import weakref
 
-from langgraph.store.base import BaseStore
+from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.clock import Clock
 from threadloom.errors import InvalidKey, StoreClosed, UnsupportedByStore
+from threadloom.itemstore import ItemStore
 from threadloom.ops import Reclaim
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
@@ -29,14 +30,24 @@ class LangGraphStore(Store):
     Args:
         store: the store within; it stays its owner's to close.
         clock: tells the time for times of records and their expiry; the system's by default.
+        index: for semantic search, see `Store`; an index of the store within is not used.
+        ttl: how long items live, see `Store`.
 
     Raises:
-        InvalidKey: it is no LangGraph store, or a Threadloom store, which needs no wrapping.
+        InvalidKey: it is no LangGraph store, or one of Threadloom's, which needs no wrapping;
+            or `index` or `ttl` makes no sense.
     """
 
-    def __init__(self, store: BaseStore, *, clock: Clock | None = None) -> None:
-        super().__init__(clock=clock)
-        if not isinstance(store, BaseStore) or isinstance(store, Store):
+    def __init__(
+        self,
+        store: BaseStore,
+        *,
+        clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        super().__init__(clock=clock, index=index, ttl=ttl)
+        if not isinstance(store, BaseStore) or isinstance(store, ItemStore):
             raise InvalidKey(f"a LangGraph store of another kind is needed here, got {store!r:.80}")
         self._shared: Shared = shared(store)
         self._closed = False
