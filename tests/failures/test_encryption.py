@@ -21,14 +21,18 @@ from langgraph.graph import START, StateGraph
 from langgraph.graph.message import add_messages
 from langgraph.types import interrupt
 
+from engines import KEYS, url_of
 from threadloom import (
     CorruptRecord,
     EncryptedStore,
+    FileStore,
     InvalidKey,
     Keyring,
     SchemaTooNew,
     SessionConflict,
     SessionManager,
+    StoreChatMessageHistory,
+    StoreCheckpointer,
     StoreUnavailable,
     ThreadloomError,
     UnsupportedByStore,
@@ -47,6 +51,7 @@ from threadloom.ops import (
     Patch,
     Put,
     Query,
+    Reclaim,
     Scan,
 )
 from threadloom.plans import Batch, Results
@@ -521,8 +526,9 @@ def test_no_two_writings_are_alike(file: Path) -> None:
         blobs = set()
         for _ in range(50):
             store.execute([Put(("notes",), "k", doc={"same": 1})])
-            [[record]] = [store.inner.execute([Query((), deep=True, blobs=True)])[0][:1]]
-            blobs.add(record.blob)
+            (records,) = store.inner.execute([Query((), deep=True, blobs=True)])
+            (blob,) = (record.blob for record in records if record.blob is not None)
+            blobs.add(blob)
         assert len(blobs) == 50
 
 
@@ -807,3 +813,35 @@ def test_a_rotation_that_is_killed_is_resumed(rounds: int, tmp_path: Path) -> No
             assert report.rewritten <= len(before)
         with EncryptedStore(SQLiteStore(file), ONLY_NEW) as store:
             assert [r._replace(created_at=0) for r in everything(store)] == before
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+def test_without_keys_it_is_refused(kind: str, tmp_path: Path) -> None:
+    """It never reads as empty, and nothing in clear gets between."""
+    url = url_of(kind, tmp_path)
+    with SessionManager(url, encryption=KEYS) as sessions:
+        sessions.create_session(id="a", name="secret")
+    with pytest.raises(StoreUnavailable, match="encryption=Keyring"):
+        SessionManager(url)
+    with open_store(url) as store:
+        for build in (SessionManager, StoreCheckpointer):
+            with pytest.raises(StoreUnavailable, match="EncryptedStore"):
+                build(store)
+        with pytest.raises(StoreUnavailable, match="EncryptedStore"):
+            StoreChatMessageHistory(store, "a")
+        assert SessionManager(store, encryption=KEYS).get_session("a") is not None
+
+
+def test_rotation_leaves_nothing_of_the_old_key_in_journals(tmp_path: Path) -> None:
+    old = Keyring({"old": b"\x01" * 32}, current="old")
+    with SessionManager(f"file:///{tmp_path}/f", encryption=old) as sessions:
+        sessions.create_session(id="a")
+        sessions.memory("a").append(HumanMessage("x"))
+    with FileStore(tmp_path / "f") as store:
+        report = EncryptedStore(store, KEYS).rotate()
+    assert report.dropped == ("old",)
+    (journal,) = (path for path in (tmp_path / "f" / "sessions").rglob("*.jsonl"))
+    before = journal.read_bytes()
+    with FileStore(tmp_path / "f") as store:
+        store.execute([Reclaim()])
+    assert journal.read_bytes() == before

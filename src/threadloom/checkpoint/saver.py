@@ -30,7 +30,7 @@ from threadloom.keys import SessionPaths, check_text
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import OnConflict, Scope
 from threadloom.store import Store
-from threadloom.stores.registry import as_store
+from threadloom.stores.registry import as_store, refuse_encrypted
 from threadloom.values import CallerValues, SafeValues, Values, values_for
 
 
@@ -67,6 +67,7 @@ class StoreCheckpointer(BaseCheckpointSaver[str]):
     ) -> None:
         super().__init__(serde=serde)
         self.store = engine = as_store(store)
+        refuse_encrypted(engine)
         self._scope = Scope.of(
             tenant, engine.now, implicit=implicit_sessions, on_conflict=on_conflict, store=engine
         )

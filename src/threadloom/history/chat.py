@@ -18,7 +18,7 @@ from threadloom.models import SessionRef, TimestampedMessage
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.store import Store
-from threadloom.stores.registry import as_store
+from threadloom.stores.registry import as_store, refuse_encrypted
 from threadloom.values import Values, values_for
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ class StoreChatMessageHistory(_Base):
         implicit_sessions: bool = True,
     ) -> None:
         engine = as_store(store)
+        refuse_encrypted(engine)
         scope = Scope.of(tenant, engine.now, implicit=implicit_sessions, store=engine)
         values = values_for(serde, allow, aliases)
         self._bind(engine, scope, values, scope.paths(session_id))

@@ -26,7 +26,7 @@ from threadloom.sessions.travel_face import TravelFace
 from threadloom.sessions.turn_face import TurnFace
 from threadloom.sessions.whole_face import WholeFace
 from threadloom.store import OnOperation
-from threadloom.stores.registry import as_store, open_store, wrapped
+from threadloom.stores.registry import as_store, open_store, refuse_encrypted, wrapped
 from threadloom.values import values_for
 from threadloom.views import TenantStore
 
@@ -117,6 +117,7 @@ class SessionManager(
             )
         try:
             self._store = wrapped(self._store, encryption=encryption, on_operation=on_operation)
+            refuse_encrypted(self._store)
         except BaseException:
             self.close()
             raise

@@ -7,12 +7,20 @@ import importlib
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
+from weakref import WeakSet
 
 from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.clock import Clock
-from threadloom.errors import InvalidKey, MissingAdapter
+from threadloom.errors import (
+    InvalidKey,
+    MissingAdapter,
+    StoreClosed,
+    StoreUnavailable,
+    UnsupportedByStore,
+)
 from threadloom.itemstore import ItemStore, Settings
+from threadloom.ops import Get
 from threadloom.store import OnOperation, Store
 
 if TYPE_CHECKING:
@@ -43,6 +51,9 @@ CLASSES = {
 
 _WAITS = {"sqlite": "busy_timeout", "file": "lock_timeout"}
 """Engines that keep files, with the option that says how long they wait for other processes."""
+
+_HEADER = "threadloom.wrappers.vault:HEADER"
+_in_clear: WeakSet[Store] = WeakSet()
 
 _ADAPTERS = {
     "postgresql": "postgres",
@@ -144,6 +155,37 @@ def as_store(store: object, *, clock: Clock | None = None) -> Store:
     raise InvalidKey(
         f"a store is needed here: Threadloom's, or another of LangGraph's, got {store!r:.80}{hint}"
     )
+
+
+def refuse_encrypted(store: Store) -> None:
+    """Refuse a store whose records are encrypted where nobody brings keys.
+
+    Otherwise it would read as empty, and what is written in clear would stand between. A store
+    object is asked once; one that can only be asked from an event loop is not.
+
+    Raises:
+        StoreUnavailable: it is encrypted, or cannot be read.
+    """
+    inner: Any = store
+    while not isinstance(inner, load(CLASSES["EncryptedStore"])):
+        within = getattr(inner, "inner", None)
+        if not isinstance(within, Store):
+            break
+        inner = within
+    else:
+        return
+    if inner in _in_clear or inner.capabilities.async_only:
+        return
+    try:
+        (header,) = inner.execute([Get(*load(_HEADER))])
+    except (UnsupportedByStore, StoreClosed):
+        return  # whoever uses it is told
+    if header is not None:
+        raise StoreUnavailable(
+            f"{inner!r:.120} is encrypted: pass encryption=Keyring(...) to SessionManager, or wrap "
+            "it in EncryptedStore(store, keys)"
+        )
+    _in_clear.add(inner)
 
 
 def check_url(url: str) -> None:

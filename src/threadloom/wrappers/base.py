@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from langgraph.store.base import BaseStore
+
 from threadloom.errors import InvalidKey
 from threadloom.store import Store
 
@@ -24,10 +26,16 @@ class Wrapper(Store):
     """
 
     def __init__(self, inner: Store) -> None:
-        if not isinstance(inner, Store):
+        given: object = inner
+        if not isinstance(given, Store):
+            hint = (
+                "wrap it in LangGraphStore(store) first"
+                if isinstance(given, BaseStore)
+                else "open_store(url) opens one"
+            )
             raise InvalidKey(
                 f"a {type(self).__name__} goes around a Threadloom store, not around a "
-                f"{type(inner).__name__}; open_store(url) opens one"
+                f"{type(given).__name__}; {hint}"
             )
         super().__init__(clock=inner.clock)
         self._configure(inner._settings)

@@ -22,6 +22,7 @@ from threadloom.ops import (
     Op,
     Put,
     Query,
+    Reclaim,
     Record,
     Scan,
 )
@@ -87,6 +88,8 @@ class Rotation:
         left = self._left + self._met
         if not left and self._rewritten == before:
             dropped = yield from self._drop_keys()
+        if self._rewritten:
+            yield [Reclaim()]  # what was encrypted before is not to be found in the files either
         return RotationReport(self._vault.ring.current, self._rewritten, left, dropped)
 
     def _pass(self) -> Plan[None]:

@@ -67,6 +67,7 @@ class Folder:
             mark = orjson.dumps({"threadloom": _KIND, "format": FORMAT}) + b"\n"
             aside = self.root / f".{MARK}.{secrets.token_hex(4)}"
             (self.root / ".gitignore").write_text(_NOT_KEPT)
+            (self.root / ".gitattributes").write_text("*.jsonl -text\n")
             files.replace(self._mark, mark, aside, sync_folder=True)
         found = self.root.stat()
         self._identity = found.st_dev, found.st_ino

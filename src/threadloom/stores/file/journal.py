@@ -14,6 +14,7 @@ from threadloom.stores.file.lines import BadLine, Changes, NewerLine, Where
 from threadloom.stores.file.places import Place, place_of
 from threadloom.stores.spaces import Entry, Spaces
 
+_BOM = b"\xef\xbb\xbf"
 _SMALL = 64 * 1024
 """A journal of fewer bytes is not worth a compaction."""
 _PART = 64 * 1024
@@ -95,7 +96,11 @@ class Reader:
             else:
                 lines.check_header(raw)
         except BadLine:
-            self.torn = raw
+            if raw[:1] == b"{" and b"\0" not in raw:
+                self.torn = raw
+            else:  # nobody writes that; a power cut may leave it
+                self.row += 1
+                self._complain(raw, "it is no line, nor the beginning of one")
             return
         self._take(raw, changes)
         self._pass(raw[-GUARD:], len(raw))
@@ -107,6 +112,11 @@ class Reader:
 
     def _take(self, raw: bytes, changes: dict[Where, Entry | None]) -> None:
         self.row += 1
+        raw = raw.removesuffix(b"\r")  # what editors and version control add does no harm
+        if self.row == 1:
+            raw = raw.removeprefix(_BOM)
+        elif not raw:
+            return
         try:
             if self.row == 1:
                 self.n = 1
@@ -200,7 +210,10 @@ class Journal(Reader):
 
     def told(self, bad: Bad) -> str:
         """A damaged line, with its file."""
-        return f"{self.path}, line {bad.row} is damaged: {bad.why}"
+        return (
+            f"{self.path}, line {bad.row} is damaged: {bad.why}. SessionManager.check(fix=True) "
+            "moves such lines aside where others are whole"
+        )
 
     @property
     def weight(self) -> int:

@@ -287,21 +287,24 @@ class Keeper:
     def mend(self, place: Place, now: int) -> str | None:
         """Take damaged lines out of a journal; what was done, or None where nothing had to be.
 
-        They go to the end of a file beside it; all lines that are whole stay.
+        They go to the end of a file beside it; all lines that are whole stay. A journal without
+        any is left as it is, for somebody to look at.
         """
         journal = self.current(place)
-        if journal is None or not journal.bad or journal.newer:
+        if journal is None or not journal.bad or journal.newer or not journal.records():
             return None
         self.cache.take(place)
         path, bad = journal.path, journal.bad
         lost = [one.raw for one in bad if one.raw]
-        with aside(path, DAMAGED).open("ab") as file:
-            file.write(b"".join(raw + b"\n" for raw in lost))
+        if lost:
+            with aside(path, DAMAGED).open("ab") as file:
+                file.write(b"".join(raw + b"\n" for raw in lost))
         # A version more, for the lines that are taken out may have given some out.
         journal.version += len(bad)
         self.cache.give(self.compact(journal, now))
+        done = f"damaged lines were moved to {aside(path, DAMAGED).name}: {len(lost)}"
         return (
-            f"{path}: {len(lost)} damaged lines were moved to {aside(path, DAMAGED).name} "
+            f"{path}: {done if lost else 'goes on without what is missing'} "
             f"(line {bad[0].row}: {bad[0].why})"
         )
 
