@@ -59,17 +59,6 @@ class TestFaultyMemoryStore(StoreContract):
         return FaultyStore(MemoryStore(clock=clock))
 
 
-class TestFaultySQLiteStore(StoreContract):
-    @pytest.fixture
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        with FaultyStore(SQLiteStore(tmp_path / "sessions.db", clock=clock)) as store:
-            yield store
-
-    def reopen(self, store: Store) -> Store:
-        inner = cast(SQLiteStore, cast(FaultyStore, store).inner)
-        return FaultyStore(SQLiteStore(inner.path, clock=store.clock))
-
-
 class TestTracedMemoryStore(StoreContract):
     def open_store(self, clock: FrozenClock) -> Store:
         return TracedStore(MemoryStore(clock=clock), lambda name, seconds, bytes, error: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
@@ -102,6 +103,7 @@ async def changed_in_place_and_returned(run: Run) -> None:
     """The same object with new content: what was put is what must be read."""
 
     def node(state: MessagesState) -> dict[str, Any]:
+        time.sleep(0.05)  # what the step before wrote is stored on another thread meanwhile
         first = state["messages"][0]
         first.content = f"{first.content}!"
         first.additional_kwargs["seen"] = len(state["messages"])
