@@ -30,6 +30,7 @@ from threadloom import (
     SchemaTooNew,
     SessionManager,
     StoreUnavailable,
+    ThreadloomError,
     open_store,
 )
 from threadloom.keys import id_hash
@@ -934,3 +935,45 @@ def test_a_journal_of_nothing_but_damage_is_left_as_it_is(tmp_path: Path) -> Non
             report = sessions.check(fix=True)
             assert [problem.fixed for problem in report.problems] == [False]
         assert journal.read_bytes() == content
+
+
+def test_an_interrupt_between_two_journals_leaves_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FileStore(tmp_path / "f") as store, FileStore(tmp_path / "f") as other:
+        both = [Put(("a",), "k", {"n": 0}), Put(("b",), "k", {"n": 0})]
+        store.execute(both)
+        real, calls = keeper.files.append, 0
+
+        def append(*all: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                raise KeyboardInterrupt
+            return real(*all, **options)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(keeper.files, "append", append)
+            with pytest.raises(KeyboardInterrupt):
+                store.execute([op._replace(doc={"n": 1}) for op in both])
+        with pytest.raises(ThreadloomError):
+            store.execute([both[0]._replace(doc={"n": 2}), Put(("b",), "k", text="\ud800")])
+        for each in (store, other):
+            found = each.execute([Get(("a",), "k"), Get(("b",), "k")])
+            assert [record.doc for record in found] == [{"n": 0}, {"n": 0}]
+        store.execute([op._replace(doc={"n": 3}) for op in both])
+        assert other.execute([Get(("a",), "k")])[0].doc == {"n": 3}
+
+
+def test_a_check_beside_others_leaves_their_index_true(tmp_path: Path) -> None:
+    url = f"file:///{tmp_path}/f"
+    with SessionManager(url) as one, SessionManager(url) as two:
+        one.create_session(id="s")
+        for number in range(5):
+            one.memory("s").append(HumanMessage("x"))
+            one.check(fix=True)
+            one._store._index.discard(time.monotonic())  # type: ignore[attr-defined]
+            two.memory("s").append(HumanMessage("y"))
+            for sessions in (one, two):
+                (info,) = sessions.list_sessions()
+                assert info.message_count == 2 * number + 2

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.store.base import Op, PutOp, Result
+from langgraph.store.base.batch import AsyncBatchedBaseStore
 from langgraph.store.memory import InMemoryStore
 from langgraph.store.sqlite import AsyncSqliteStore, SqliteStore
 
@@ -24,6 +26,7 @@ from threadloom import (
     LangGraphStore,
     MemoryStore,
     SchemaTooNew,
+    SessionBusy,
     SessionManager,
     StoreChatMessageHistory,
     StoreCheckpointer,
@@ -577,3 +580,43 @@ def test_a_damaged_copy_is_told() -> None:
     for batch in ([Scan(NS)], [Put(NS, "k")]):
         with pytest.raises(CorruptRecord, match="batch"):
             LangGraphStore(inner).execute(batch)
+
+
+async def test_a_turn_on_one_that_is_async_only_is_renewed() -> None:
+    sessions = SessionManager(AsyncOnlyStore())
+    await sessions.acreate_session(id="s")
+    async with sessions.turn("s", lease=timedelta(seconds=0.6)) as turn:
+        await asyncio.sleep(1.5)
+        with pytest.raises(SessionBusy):
+            async with sessions.turn("s"):
+                pass
+        await sessions.memory("s").aadd_messages([HumanMessage("answer")])
+        assert not turn.lost
+    assert [m.content for m in await sessions.amessages("s")] == ["answer"]
+
+
+def test_a_loop_that_stops_in_the_middle_of_a_call_says_so() -> None:
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    class Waits(AsyncBatchedBaseStore):
+        async def abatch(self, ops: Iterable[Op]) -> list[Result]:
+            loop.call_soon(loop.stop)
+            await asyncio.sleep(60)
+            return []
+
+    async def made() -> Waits:
+        return Waits()
+
+    store = asyncio.run_coroutine_threadsafe(made(), loop).result(10)
+    began = time.monotonic()
+    with pytest.raises(StoreUnavailable, match="stopped"):
+        LangGraphStore(store).execute([Get(NS, "k")])
+    assert time.monotonic() - began < 10
+    thread.join(10)
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.close()

@@ -18,7 +18,7 @@ from uuid import uuid4
 from langchain_core.runnables import RunnableConfig
 
 from threadloom import fences
-from threadloom.errors import InvalidKey, SessionBusy, ThreadloomError
+from threadloom.errors import InvalidKey, SessionBusy, ThreadloomError, UnsupportedByStore
 from threadloom.fences import Fence
 from threadloom.keys import SessionPaths, check_id
 from threadloom.plans import Pause, Plan, arun, run
@@ -104,6 +104,7 @@ class TurnHolder:
         self._wait = _seconds(wait)
         self._lease = duration(lease, "lease")
         self._entered = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._turn: Turn | None = None
         self._thread: threading.Thread | None = None
         self._ended = threading.Event()
@@ -179,6 +180,8 @@ class TurnHolder:
         if self._entered:
             raise InvalidKey("a turn is entered once: call turn() again for another one")
         self._entered = True
+        with contextlib.suppress(RuntimeError):
+            self._loop = asyncio.get_running_loop()
 
     def _pauses(self) -> Iterator[float]:
         """Seconds between looks, for as long as it may wait."""
@@ -248,11 +251,21 @@ class TurnHolder:
     def _keep(self, turn: Turn) -> None:
         while not self._ended.wait(self._lease / 1_000_000 / _RENEWALS):
             try:
-                if not run(self._renew(turn), self._store):
+                if not self._is_renewed(turn):
                     turn._lost.set()
                     return
             except Exception as error:  # the next time may go better
                 logger.warning("session %r: its turn was not renewed: %s", self._paths.id, error)
+
+    def _is_renewed(self, turn: Turn) -> bool:
+        try:
+            return run(self._renew(turn), self._store)
+        except UnsupportedByStore:
+            if self._loop is None:
+                raise
+            # A store that only an event loop can use: on that of the turn.
+            work = arun(self._renew(turn), self._store)
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(self._lease / 1e6)
 
 
 async def _to_its_end(task: asyncio.Future[T]) -> T:

@@ -161,7 +161,8 @@ def refuse_encrypted(store: Store) -> None:
     """Refuse a store whose records are encrypted where nobody brings keys.
 
     Otherwise it would read as empty, and what is written in clear would stand between. A store
-    object is asked once; one that can only be asked from an event loop is not.
+    object is asked once. A store of others is not: it may belong to an event loop that does not
+    run yet.
 
     Raises:
         StoreUnavailable: it is encrypted, or cannot be read.
@@ -174,7 +175,7 @@ def refuse_encrypted(store: Store) -> None:
         inner = within
     else:
         return
-    if inner in _in_clear or inner.capabilities.async_only:
+    if inner in _in_clear or isinstance(inner, load(_ANY_OTHER)):
         return
     try:
         (header,) = inner.execute([Get(*load(_HEADER))])

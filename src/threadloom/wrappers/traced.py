@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -37,13 +38,15 @@ class TracedStore(Wrapper):
         on_operation: the hook.
 
     Raises:
-        InvalidKey: `on_operation` cannot be called.
+        InvalidKey: `on_operation` cannot be called, or is an async function.
     """
 
     def __init__(self, inner: Store, on_operation: OnOperation) -> None:
         super().__init__(inner)
         if not callable(on_operation):
             raise InvalidKey(f"on_operation is a function, not a {type(on_operation).__name__}")
+        if inspect.iscoroutinefunction(on_operation):
+            raise InvalidKey("on_operation is called, not awaited: it cannot be an async function")
         self._hook = on_operation
         self._has_warned = False
 

@@ -236,7 +236,7 @@ class _Batch:
                 inner = self._names.namespace(op.namespace)
                 self._add(index, op._replace(namespace=inner))
                 own = not op.namespace and op.deep and not op.expired
-                return lambda found: found[0] - own  # the header
+                return lambda found: max(0, found[0] - own)  # the header, if there is one
             case Reclaim():
                 self._add(index, op)
                 return _first

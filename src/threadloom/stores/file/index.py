@@ -91,8 +91,16 @@ class Index:
         self._use(work, since)
 
     def discard(self, since: float) -> None:
-        """Throw the index away; it will be made again."""
-        self.guard.hold(lambda: self._locks.writing([INDEX], since, self._remove))
+        """Trust nothing that the index knows of journals: all are read again."""
+
+        def forget() -> None:
+            table.doubt(self._open(since))
+            self._settled = None
+
+        try:
+            self.guard.hold(forget)
+        except sqlite3.Error as error:
+            raise _translated(error, self._folder.index) from error
 
     def close(self) -> None:
         """Close the connection; the next answer opens it anew."""
@@ -128,19 +136,19 @@ class Index:
         return self.guard.hold(inside)
 
     def _fresh(self, since: float) -> sqlite3.Connection:
-        db = self._open()
+        db = self._open(since)
         stale, folders = self._stale(db)
         if stale or self._folder.marked():
             for _ in range(_TRIES):
                 if self._locks.writing([INDEX], since, partial(self._catch_up, stale)):
                     break
-                db = self._open()  # it was replaced meanwhile
+                db = self._open(since)  # it was replaced meanwhile
                 stale, folders = self._stale(db)
-            db = self._open()
+            db = self._open(since)
         self._settled = folders
         return db
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, since: float) -> sqlite3.Connection:
         """A connection to the file that has the name of the index now."""
         identity = _identity(self._folder.index)
         if self._connection is not None and identity == self._identity:
@@ -149,8 +157,14 @@ class Index:
             return self._connection
         self.close()
         self._settled = None
-        self._connection = table.open_index(self._folder.index, self._timeout)
-        self._identity = _identity(self._folder.index)
+
+        def create() -> sqlite3.Connection:
+            connection = table.open_index(self._folder.index, self._timeout)
+            self._identity = _identity(self._folder.index)
+            return connection
+
+        # Not while somebody removes a damaged one: its files go one after the other.
+        self._connection = self._locks.writing([INDEX], since, create)
         return self._connection
 
     def _remove(self) -> None:

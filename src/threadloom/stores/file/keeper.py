@@ -134,14 +134,16 @@ class Keeper:
             max((journal.version for journal in journals.values()), default=0),
         )
         changed: Changes = {}
+        is_adding = False
         try:
             results = self._apply(work, ops, route, ask)
             changed = work.changed()
             if changed:
+                is_adding = True
                 self._append(journals, work.version, changed, now, joins=joins)
-        except OSError:
-            raise  # what was read may be ahead of the files: it is read again
-        except Exception:
+        except Exception as error:
+            if is_adding or isinstance(error, OSError):
+                raise  # what was read may be ahead of the files: it is read again
             if not joins:  # otherwise the journals have not seen anything of it yet
                 work.undo()
             self._give(journals.values())
@@ -196,15 +198,17 @@ class Keeper:
         parts: dict[Place, dict[Where, Entry | None]] = defaultdict(dict)
         for at, entry in changed.items():
             parts[place_of(keys.partition(*at))][at] = entry
+        rows: list[tuple[Place, int, bytes]] = []
+        for place, part in parts.items():
+            if place not in journals:  # copied to where nothing was
+                journals[place] = self._opened(place)
+                journals[place].check()
+            given = max(version, journals[place].version + 1)
+            rows.append((place, given, journals[place].line(given, now, part)))
         done: list[tuple[Path, int]] = []
         try:
-            for place, part in parts.items():
-                if place not in journals:  # copied to where nothing was
-                    journals[place] = self._opened(place)
-                    journals[place].check()
-                journal = journals[place]
-                given = max(version, journal.version + 1)
-                data = journal.line(given, now, part)
+            for place, given, data in rows:
+                journal, part = journals[place], parts[place]
                 self._folder.mark(place)
                 done.append((journal.path, journal.end))
                 if not journal.row:
@@ -212,7 +216,7 @@ class Keeper:
                     done[-1] = journal.path, 0
                 signature = files.append(journal.path, journal.end, data, to_disk=self._to_disk)
                 journal.added(data, given, signature, len(part))
-        except OSError:
+        except BaseException:
             for path, size in reversed(done):
                 files.shorten(path, size)
             raise

@@ -43,8 +43,8 @@ T = TypeVar("T")
 
 logger = logging.getLogger("threadloom.stores")
 
-_READ_THREADS = 4
-_WRITE_THREADS = 4
+_READ, _LIST, _WRITE = range(3)
+_READ_THREADS, _LIST_THREADS, _WRITE_THREADS = 4, 2, 4
 _AT_ONCE = 256 * 1024
 """Bytes of journals whose records are looked at on an event loop itself."""
 _ALL = tuple(range(STRIPES))
@@ -102,7 +102,7 @@ class FileStore(Store):
         self._keeper = Keeper(self._folder, to_disk=durability == "full")
         self._index = Index(self._folder, self._locks, lock_timeout)
         self._closed = False
-        self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
+        self._threads: tuple[ThreadPoolExecutor, ...] | None = None
         self._threads_of = 0
         self._threads_lock = threading.Lock()
         self._resting: list[Guard] = []
@@ -127,7 +127,7 @@ class FileStore(Store):
                 return self._execute(ops, since, pieces)
         try:
             future = asyncio.get_running_loop().run_in_executor(
-                self._pool(way.writes), self._execute, ops, since, pieces
+                self._pool(_kind(way)), self._execute, ops, since, pieces
             )
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self.path} was closed") from error
@@ -242,11 +242,12 @@ class FileStore(Store):
     def mend(self) -> list[str]:
         """Move damaged lines into files beside their journals; what was done.
 
-        All lines that are whole stay. The index is made again.
+        All lines that are whole stay, and what a damaged one has removed may be there again.
         """
         self._check_open()
         done = self._each(self._mend)
-        self._index.discard(time.monotonic())
+        if done:
+            self._index.discard(time.monotonic())
         return done
 
     def _mend(self, place: Place) -> str | None:
@@ -336,7 +337,7 @@ class FileStore(Store):
             for place in places:
                 wanted = self._keeper.wanted(place)
                 if wanted is not None:
-                    piece = await files.aread(*wanted, self._pool(False))
+                    piece = await files.aread(*wanted, self._pool(_READ))
                     if piece is not None:
                         pieces[place] = piece
         except StoreUnavailable:
@@ -353,17 +354,25 @@ class FileStore(Store):
         read = sum(len(piece.data) for piece in pieces.values())
         return free and self._keeper.weight(places) + 2 * read <= _AT_ONCE
 
-    def _pool(self, writes: bool) -> ThreadPoolExecutor:
-        """Threads for asynchronous calls: reads never queue behind writes that wait."""
+    def _pool(self, kind: int) -> ThreadPoolExecutor:
+        """Threads for asynchronous calls; no kind of them queues behind another that waits."""
         with self._threads_lock:
             self._check_open()
             if self._threads is None or self._threads_of != os.getpid():
                 self._threads = (
                     ThreadPoolExecutor(_READ_THREADS, "threadloom-file-read"),
+                    ThreadPoolExecutor(_LIST_THREADS, "threadloom-file-list"),
                     ThreadPoolExecutor(_WRITE_THREADS, "threadloom-file-write"),
                 )
                 self._threads_of = os.getpid()
-            return self._threads[writes]
+            return self._threads[kind]
+
+
+def _kind(way: Route) -> int:
+    """Which threads a batch goes to."""
+    if way.writes:
+        return _WRITE
+    return _LIST if any(some is None for some in way.places) else _READ
 
 
 def _with_blobs(op: Query, found: Sequence[Record], now: int, get: GetAll) -> list[Record]:

@@ -190,6 +190,11 @@ def note(connection: sqlite3.Connection, place: Place, now: Known) -> int:
     return int(row[0])
 
 
+def doubt(connection: sqlite3.Connection) -> None:
+    """Let every journal count as changed."""
+    connection.execute("UPDATE file SET inode = '0', size = -1, n = 0")
+
+
 def forget(connection: sqlite3.Connection, place: Place) -> None:
     """A journal is not there any more."""
     found = known(connection, place)

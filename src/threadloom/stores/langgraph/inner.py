@@ -42,6 +42,8 @@ DURABLE: Final = (AT_ONCE - {MEMORY}) | {
 }
 
 _MOST_READS = 1000
+_LOOK = 0.5
+"""Seconds after which a caller looks whether the loop that it waits for still runs."""
 _TRIES = 100
 _MOST_DAMAGE = 10
 
@@ -105,13 +107,28 @@ class Shared:
 
     def _sync(self, work: Work) -> Any:
         if self.loop is not None:
-            return self._on_its_loop(work).result()
+            return self._waited_for(self._on_its_loop(work))
         if self._is_async_only:
             raise self._no_sync()
         try:
             return self._run(work)
         except AsyncOnly as error:
             raise self._no_sync() from error.__cause__
+
+    def _waited_for(self, future: Future[Any]) -> Any:
+        """What comes of work on the store's own loop, as long as that runs."""
+        assert self.loop is not None
+        while True:
+            try:
+                return future.result(_LOOK)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if not self.loop.is_running():
+                    raise StoreUnavailable(
+                        f"the event loop of this {type(self.inner).__name__} has stopped in the "
+                        "middle of a call; whether it was done is not known"
+                    ) from None
 
     def _run(self, work: Work) -> Any:
         with self._turnstile.pass_through():
