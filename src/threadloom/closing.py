@@ -16,7 +16,11 @@ class Closing:
         """`close`, from an event loop."""
         self.close()
 
+    def open(self) -> None:
+        """Make ready what `with` is to find ready; mostly nothing."""
+
     def __enter__(self) -> Self:
+        self.open()
         return self
 
     def __exit__(
@@ -28,7 +32,7 @@ class Closing:
         self.close()
 
     async def aopen(self) -> None:
-        """Make ready for the running event loop what can only be used there; mostly nothing."""
+        """`open`, for the running event loop: also what can only be used there."""
 
     async def __aenter__(self) -> Self:
         await self.aopen()

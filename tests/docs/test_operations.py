@@ -9,7 +9,7 @@ from tests.docs.operations import PAGE, marked, page
 
 from threadloom import SessionManager, StoreChatMessageHistory
 
-NOT_OPERATIONS = {"checkpointer", "close", "memory", "setup", "store"}
+NOT_OPERATIONS = {"checkpointer", "close", "memory", "open", "setup", "store"}
 """Of the manager: what it is made of, and what opens and closes it."""
 
 

@@ -202,7 +202,7 @@ STEPS: dict[str, Callable[[Step], Any]] = {
 
 NO_STEPS = {
     # What opens and closes, what other doors hang on, and what holds no data.
-    *("checkpointer", "close", "memory", "setup", "store"),
+    *("checkpointer", "close", "memory", "open", "setup", "store"),
     *("store.index_config", "store.supports_ttl", "store.ttl_config"),
     *("store.start_ttl_sweeper", "store.stop_ttl_sweeper"),
     "history.session_id",

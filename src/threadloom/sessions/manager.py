@@ -162,6 +162,11 @@ class SessionManager(
         if self._owned:
             self._store.close()
 
+    def open(self) -> None:
+        """Make the store ready if this manager opened it; `with` does it, and nobody has to."""
+        if self._owned:
+            self._store.open()
+
     async def aopen(self) -> None:
         """Make the store ready for the running event loop if this manager opened it."""
         if self._owned:

@@ -70,6 +70,10 @@ class Wrapper(Store):
         """Close the store inside."""
         self.inner.close()
 
+    def open(self) -> None:
+        """Make the store inside ready."""
+        self.inner.open()
+
     async def aopen(self) -> None:
         """Make the store inside ready for the running event loop."""
         await self.inner.aopen()
