@@ -845,3 +845,32 @@ def test_rotation_leaves_nothing_of_the_old_key_in_journals(tmp_path: Path) -> N
     with FileStore(tmp_path / "f") as store:
         store.execute([Reclaim()])
     assert journal.read_bytes() == before
+
+
+@pytest.mark.parametrize("whose", ["session", "message", "item"])
+def test_a_check_names_what_cannot_be_opened(whose: str) -> None:
+    inner = MemoryStore()
+    sessions = SessionManager(EncryptedStore(inner, KEYS))
+    for id in ("a", "b"):
+        sessions.create_session(id=id, name="x")
+        sessions.memory(id).append(HumanMessage("hello"))
+        sessions.store.put(("notes", id), "k", {"n": 1})
+    assert sessions.check().problems == ()
+    (records,) = inner.execute([Query((), deep=True, blobs=True)])
+    vault = sessions._store._vault  # type: ignore[attr-defined]
+    wanted = {
+        "session": (("sessions",), "a"),
+        "message": (("memory", "a"), "0000000000"),
+        "item": (("notes", "a"), "k"),
+    }[whose]
+    place = vault.names.place(*wanted)
+    (record,) = (r for r in records if (r.namespace, r.key) == place)
+    blob = record.blob[:-1] + bytes([record.blob[-1] ^ 1])
+    inner.execute([Put(*place, blob=blob)])
+    report = sessions.check()
+    (problem,) = (problem for problem in report.problems if problem.kind == "file")
+    said = problem.detail.partition("damaged (")[2].partition(":")[0].split("/")
+    # The name of a session is known by its other records, that of an item by nobody.
+    assert ("notes" if whose == "item" else "a") in said
+    assert not report.ok
+    assert [m.content for m in sessions.messages("b")] == ["hello"]

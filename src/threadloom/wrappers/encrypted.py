@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from threadloom.errors import CorruptRecord, InvalidKey, UnsupportedByStore
-from threadloom.ops import WRITES, ExpectationFailed, Get, ListNamespaces, Query
+from threadloom.ops import (
+    WRITES,
+    ExpectationFailed,
+    Get,
+    ListNamespaces,
+    Query,
+    Record,
+    Scan,
+)
 from threadloom.plans import Batch, Plan, Results, run
 from threadloom.store import Store
 from threadloom.wrappers import translating
@@ -14,6 +22,10 @@ from threadloom.wrappers.driving import arun_apart
 from threadloom.wrappers.keyring import Keyring
 from threadloom.wrappers.rotation import Progress, Rotation, RotationReport
 from threadloom.wrappers.vault import HEADER, Header, Vault
+
+_PAGE = 256
+_MOST_DAMAGE = 10
+"""Records that cannot be opened that are told."""
 
 
 class EncryptedStore(Wrapper):
@@ -67,6 +79,40 @@ class EncryptedStore(Wrapper):
         """`execute`, from an event loop; much is decrypted on a thread."""
         translating.check_ops(ops)
         return await arun_apart(self._apply(ops), self.inner)
+
+    def damage(self) -> list[str]:
+        """What the engine inside finds damaged, and the records that cannot be opened; reads all.
+
+        Raises:
+            StoreUnavailable: a key that is needed is not in the keyring.
+        """
+        return [*self.inner.damage(), *run(self._unreadable(), self.inner)]
+
+    def _unreadable(self) -> Plan[list[str]]:
+        vault = yield from self._opened(writes=False)
+        (namespaces,) = yield [ListNamespaces()]
+        names: dict[str, str] = {}
+        damaged: list[tuple[Record, CorruptRecord]] = []
+        for namespace in namespaces:
+            start = ""
+            while namespace != HEADER[0]:
+                (records,) = yield [Scan(namespace, start, limit=_PAGE)]
+                for record in records:
+                    try:
+                        inside, key, _ = vault.open(record)
+                    except CorruptRecord as error:
+                        damaged.append((record, error))
+                    else:
+                        names.update(zip(record.namespace, inside, strict=True))
+                        names[record.key] = key
+                if len(records) < _PAGE:
+                    break
+                start = records[-1].key + "\0"
+        return [
+            f"{'/'.join(names.get(label, label) for label in (*record.namespace, record.key))}: "
+            f"{error}"
+            for record, error in damaged[:_MOST_DAMAGE]
+        ]
 
     def rotate(self, *, progress: Progress | None = None) -> RotationReport:
         """Encrypt everything again with the current key, while others read and write.
