@@ -13,6 +13,7 @@ from langgraph.store.base import BaseStore, IndexConfig, TTLConfig
 
 from threadloom.clock import Clock
 from threadloom.errors import (
+    CorruptRecord,
     InvalidKey,
     MissingAdapter,
     StoreClosed,
@@ -165,7 +166,7 @@ def refuse_encrypted(store: Store) -> None:
     run yet.
 
     Raises:
-        StoreUnavailable: it is encrypted, or cannot be read.
+        StoreUnavailable: it is encrypted, or cannot be reached.
     """
     inner: Any = store
     while not isinstance(inner, load(CLASSES["EncryptedStore"])):
@@ -179,7 +180,7 @@ def refuse_encrypted(store: Store) -> None:
         return
     try:
         (header,) = inner.execute([Get(*load(_HEADER))])
-    except (UnsupportedByStore, StoreClosed):
+    except (UnsupportedByStore, StoreClosed, CorruptRecord):
         return  # whoever uses it is told
     if header is not None:
         raise StoreUnavailable(
