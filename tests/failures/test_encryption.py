@@ -388,7 +388,7 @@ def test_damage_is_named_and_nothing_is_mended_away(file: Path) -> None:
     with opened(file) as manager:
         report = manager.check(fix=True)
         assert not report.ok
-        assert [problem.kind for problem in report.problems] == ["damaged"]
+        assert [problem.kind for problem in report.problems] == ["file", "damaged"]
         rows = sqlite3.connect(file).execute("SELECT count(*) FROM rec").fetchone()
         manager.check(fix=True)
         assert sqlite3.connect(file).execute("SELECT count(*) FROM rec").fetchone() == rows
