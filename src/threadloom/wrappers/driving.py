@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from typing import Any, Generic, TypeVar
 
 from threadloom.plans import Batch, Executor, Outside, Pause, Plan, Results
+from threadloom.stores.waiting import settled
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -60,14 +61,4 @@ def _sent(plan: Plan[T], results: Results) -> Batch | Pause | Outside | _Returne
 async def _finished(work: Coroutine[Any, Any, U]) -> U:
     """Wait for a thread to its end, also when cancelled: a plan cannot be closed at work."""
     future = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        if not future.cancelled():
-            future.exception()
-        raise
+    return await settled(future)

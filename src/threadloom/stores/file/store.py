@@ -38,6 +38,7 @@ from threadloom.stores.file.keeper import Keeper
 from threadloom.stores.file.locks import STRIPES, Guard, Locks, stripe_of, stripes_of
 from threadloom.stores.file.places import Place, place_of
 from threadloom.stores.file.routing import Route, route
+from threadloom.stores.waiting import settled
 
 T = TypeVar("T")
 
@@ -131,17 +132,7 @@ class FileStore(Store):
             )
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self.path} was closed") from error
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            while not future.done():
-                try:
-                    await asyncio.wait([future])
-                except asyncio.CancelledError:
-                    continue
-            if not future.cancelled():
-                future.exception()  # it is known now; the cancellation is what counts
-            raise
+        return await settled(future)
 
     def _execute(self, ops: Batch, since: float, pieces: Mapping[Place, Piece]) -> Results:
         way = route(ops)

@@ -23,6 +23,7 @@ from threadloom.stores.langgraph.batches import Batches
 from threadloom.stores.langgraph.reading import Inner, damaged
 from threadloom.stores.langgraph.turnstile import Turnstile
 from threadloom.stores.langgraph.writing import Claim
+from threadloom.stores.waiting import settled
 
 T = TypeVar("T")
 
@@ -298,21 +299,6 @@ def _submit(work: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> Fu
     except RuntimeError as error:
         work.close()
         raise StoreUnavailable(f"the event loop of the store has ended: {error}") from error
-
-
-async def settled(future: asyncio.Future[T]) -> T:
-    """Wait for a write; when cancelled, wait for its outcome all the same."""
-    try:
-        return await asyncio.shield(future)
-    except asyncio.CancelledError:
-        while not future.done():
-            try:
-                await asyncio.wait([future])
-            except asyncio.CancelledError:
-                continue
-        if not future.cancelled():
-            future.exception()  # it is known now; the cancellation is what counts
-        raise
 
 
 _shared: weakref.WeakValueDictionary[int, Shared] = weakref.WeakValueDictionary()

@@ -30,6 +30,7 @@ from threadloom.stores.sqlite import points, schema, search
 from threadloom.stores.sqlite.connections import Connections
 from threadloom.stores.sqlite.places import Numbers
 from threadloom.stores.sqlite.statements import Transaction
+from threadloom.stores.waiting import settled
 
 _READ_THREADS = 4
 _MOST_NAMESPACES = 4096
@@ -111,17 +112,7 @@ class SQLiteStore(Store):
             )
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self.path} was closed") from error
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            while not future.done():
-                try:
-                    await asyncio.wait([future])
-                except asyncio.CancelledError:
-                    continue
-            if not future.cancelled():
-                future.exception()  # it is known now; the cancellation is what counts
-            raise
+        return await settled(future)
 
     def file_bytes(self) -> int:
         """The size of the file and of its write-ahead log."""
