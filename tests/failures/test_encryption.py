@@ -799,12 +799,17 @@ def test_readers_and_writers_go_on_while_keys_are_rotated(file: Path) -> None:
 
 @pytest.mark.soak(full=30)
 def test_a_rotation_that_is_killed_is_resumed(rounds: int, tmp_path: Path) -> None:
+    pages: list[int] = []
+    filled(tmp_path / "whole.db", 2)
+    with EncryptedStore(SQLiteStore(tmp_path / "whole.db"), BOTH) as store:
+        store.rotate(progress=lambda seen, of: pages.append(seen))
+    assert len(pages) > 20
     for number in range(rounds):
         file = tmp_path / f"{number}.db"
         filled(file, 2)
         with EncryptedStore(SQLiteStore(file), BOTH) as store:
             before = [record._replace(created_at=0) for record in everything(store)]
-        with Program("rotating", file, 1 + 2 * (number % 30)) as program:
+        with Program("rotating", file, 1 + number * len(pages) // rounds) as program:
             program.end(-9)
         with EncryptedStore(SQLiteStore(file), BOTH) as store:
             assert [r._replace(created_at=0) for r in everything(store)] == before
