@@ -30,6 +30,7 @@ from threadloom.errors import (
     UntrustedType,
 )
 from threadloom.history import StoreChatMessageHistory
+from threadloom.keys import compose_id, split_id
 from threadloom.models import (
     CheckReport,
     KindStats,
@@ -44,10 +45,12 @@ from threadloom.models import (
     SessionPage,
     SessionQuery,
     StorageStats,
+    StreamPage,
     TimestampedMessage,
 )
 from threadloom.sessions import SessionManager, SessionStore, Turn
 from threadloom.stores.registry import CLASSES, load, open_store
+from threadloom.streams import SessionStream, SharedState, Shown
 
 if TYPE_CHECKING:
     from threadloom.stores.file import FileStore
@@ -96,6 +99,13 @@ __all__ = [
     "StorageStats",
     "KindStats",
     "TimestampedMessage",
+    # what adapters of other frameworks stand on
+    "SessionStream",
+    "StreamPage",
+    "Shown",
+    "SharedState",
+    "compose_id",
+    "split_id",
     # errors
     "ThreadloomError",
     "CheckpointNotFound",

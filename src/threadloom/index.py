@@ -6,8 +6,8 @@ is never behind and never ahead. The functions here only make operations; plans 
 Besides what `SessionInfo` shows, the document holds what its counts are made of: messages
 and tokens by door (`graph_…` for the messages channel of the graph's head, `history_…` for
 the chat history), and how many messages came in by both (`shared_…`); the tokens that turns
-added (`turn_tokens`); the life without activity (`ttl`); and, where the id lived before and
-expired, when this life began (`began`).
+added (`turn_tokens`); the labels of its streams (`streams`); the life without activity (`ttl`);
+and, where the id lived before and expired, when this life began (`began`).
 """
 
 from __future__ import annotations
@@ -262,6 +262,7 @@ def info(record: Record) -> SessionInfo:
         owner=doc.get("owner"),
         tags=tuple(doc.get("tags") or ()),
         agent_name=doc.get("agent_name"),
+        framework=doc.get("framework"),
         metadata=doc.get("metadata") or {},
         context=SessionContext(**(doc.get("context") or {})),
         created_at=from_micros(doc.get("created_at") or record.created_at),

@@ -16,7 +16,8 @@ namespace                              key                        content
 ``("memory", ID)``                     ``0000000012``             one message, in order
 ``("memory", ID)``                     ``summary``, ``state``     summary, the agent's own state
 ``("memory", ID, "~index")``           ``next``, ``id:MESSAGE``   next position, message ids
-``("memory", ID, STREAM)``             (reserved)                 further streams of a session
+``("memory", ID, STREAM)``             ``0000000012``             one item of a stream, in order
+``("memory", ID, STREAM)``             ``next``, ``id:ITEM``      next position, ids of items
 ``("checkpoints", ID)``                NS                         the head of a checkpoint namespace
 ``("checkpoints", ID, NS)``            ``CHECKPOINT``             one checkpoint
 ``("checkpoints", ID, NS)``            ``CHECKPOINT!TASK!INDEX``  one pending write
@@ -324,11 +325,40 @@ NEXT_POSITION = "next"
 """The key of the record in a history's index that every append to the history changes."""
 
 
+STREAMS = "streams"
+"""The field of a session's document with the labels of its streams."""
+
+
 def message_key(message_id: str) -> str:
     """The key under which the history's index knows a message."""
     if is_storable(message_id):
         return f"id:{encode_id(message_id)}"
     return "odd:" + message_id.encode("utf-8", "surrogatepass").hex()
+
+
+def item_key(item_id: str) -> str:
+    """The key under which a stream knows where the item with an id is."""
+    return f"id:{encode_id(item_id)}"
+
+
+def compose_id(*parts: str) -> str:
+    """One session id of several names, such as an application's, a user's and a session's.
+
+    Readable, and unambiguous whatever is in the names: they are joined by ``/``, which inside of
+    a name becomes ``%2F`` (and ``%`` becomes ``%25``). `split_id` takes it apart.
+
+    Raises:
+        InvalidKey: a part is empty or no text, or the whole is longer than an id may be.
+    """
+    for part in parts:
+        if not check_text(part, "a part of a session id"):
+            raise InvalidKey(f"a part of a session id must not be empty: {parts!r:.200}")
+    return check_id("/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts))
+
+
+def split_id(id: str) -> tuple[str, ...]:
+    """The names that `compose_id` made a session id of."""
+    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in id.split("/"))
 
 
 class SessionPaths:
@@ -356,6 +386,10 @@ class SessionPaths:
         self.memory: Namespace = (*root, MEMORY, label)
         self.memory_index: Namespace = (*root, MEMORY, label, OWN_MARK + "index")
         self.checkpoints: Namespace = (*root, CHECKPOINTS, label)
+
+    def stream(self, label: str) -> Namespace:
+        """The items of one stream, by the label of its name (`encode_id`)."""
+        return (*self.memory, label)
 
     def checkpoint_ns(self, ns_label: str) -> Namespace:
         """Checkpoints and pending writes of one checkpoint namespace."""

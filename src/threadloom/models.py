@@ -44,6 +44,8 @@ class SessionInfo(BaseModel):
     Attributes:
         id: the session's id, which is LangGraph's `thread_id`.
         name, owner, tags, agent_name: what it was given to be found by.
+        framework: the framework whose adapter it began with, such as ``"openai-agents"``; None for
+            sessions of LangGraph and LangChain.
         metadata: the user's own dict.
         context: the channel, room and sender it takes place in.
         created_at, updated_at: aware UTC; any activity moves the second.
@@ -68,6 +70,7 @@ class SessionInfo(BaseModel):
     owner: str | None = None
     tags: tuple[str, ...] = ()
     agent_name: str | None = None
+    framework: str | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     context: SessionContext = SessionContext()
     created_at: datetime = _EPOCH
@@ -140,8 +143,8 @@ class SessionQuery(BaseModel):
         text: words, any of which may be there; never parsed as query syntax. Blank text finds
             every session, newest updated first.
         limit: at most so many sessions.
-        owner, tags, agent_name, status, context, metadata, created_since, updated_since: as in
-            `list_sessions`.
+        owner, tags, agent_name, framework, status, context, metadata, created_since,
+            updated_since: as in `list_sessions`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -151,6 +154,7 @@ class SessionQuery(BaseModel):
     owner: str | None = None
     tags: str | tuple[str, ...] = ()
     agent_name: str | None = None
+    framework: str | None = None
     status: SessionStatus | None = None
     context: SessionContext | None = None
     metadata: dict[str, Any] | None = None
@@ -183,6 +187,29 @@ class TimestampedMessage(BaseModel):
     created_at: datetime
 
 
+class StreamPage(BaseModel):
+    """Items of a stream, and what is kept beside them, as of one moment.
+
+    Attributes:
+        session: the session; None where there is none.
+        items: the items, oldest first, as they were given.
+        positions: where each of them is; `SessionStream.append` takes them as `line`.
+        revision: changes with every write to the stream; hand it to `SessionStream.append` as
+            `expect`. 0 where there is no such stream.
+        note: what is kept with the stream.
+        state: the session's state (see `Session`).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    session: SessionInfo | None = None
+    items: tuple[Any, ...] = ()
+    positions: tuple[int, ...] = ()
+    revision: int = 0
+    note: Any = None
+    state: Any = None
+
+
 class PruneReport(BaseModel):
     """What a prune removed, or would remove.
 
@@ -211,7 +238,8 @@ class Problem(BaseModel):
         kind: ``file`` (the store's own files are damaged), ``damaged`` (a record that cannot be
             read), ``dangling`` (a checkpoint that has lost part of a value), ``head``,
             ``abandoned`` (pending writes without a checkpoint), ``history`` (its index),
-            ``counts``, ``turn`` (one that died) or ``orphan`` (data without a session).
+            ``stream`` (what belongs to its items), ``counts``, ``turn`` (one that died) or
+            ``orphan`` (data without a session).
         detail: what and where.
         fixed: whether it was mended. ``file``, ``damaged`` and ``dangling`` cannot be.
     """
@@ -261,8 +289,9 @@ class KindStats(BaseModel):
     """What the records of one kind take up.
 
     Attributes:
-        kind: ``sessions``, ``messages``, ``checkpoints`` (with pending writes), ``elements``
-            (of lists and dicts), ``texts`` (long ones), ``values`` (of channels) or ``other``.
+        kind: ``sessions``, ``messages``, ``items`` (of streams), ``checkpoints`` (with pending
+            writes), ``elements`` (of lists and dicts), ``texts`` (long ones), ``values`` (of
+            channels) or ``other``.
         records: how many there are.
         bytes: of their keys, documents, blobs and texts.
     """

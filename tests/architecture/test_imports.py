@@ -49,7 +49,7 @@ LAYERS: dict[str, Layer] = {
         frameworks=ANY,
     ),
     "frameworks": Layer(
-        ("checkpoint", "history", "sessions", "values", "views"),
+        ("checkpoint", "history", "sessions", "streams", "values", "views"),
         ("logic", "registry", "wrappers", "serde", "port", "errors"),
         frameworks=ANY,
     ),

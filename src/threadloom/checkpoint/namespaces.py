@@ -11,7 +11,7 @@ from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.checkpoint.life import made_at
 from threadloom.checkpoint.spans import Span, covered, element_place, runs_among, texts_among
 from threadloom.garbage import without_collection
-from threadloom.keys import PART_SEPARATOR, SessionPaths, decode_id
+from threadloom.keys import PART_SEPARATOR, STREAMS, SessionPaths, decode_id
 from threadloom.ops import Delete, Doc, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
 from threadloom.values import Values
@@ -320,6 +320,7 @@ class WholeSession(NamedTuple):
         graph: its graph state.
         memory: its messages, summary and state.
         memory_index: what the chat history knows of its messages.
+        streams: the items of its streams, and what belongs to them.
     """
 
     session: Record
@@ -327,6 +328,7 @@ class WholeSession(NamedTuple):
     graph: WholeGraph
     memory: list[Record]
     memory_index: list[Record]
+    streams: list[Record]
 
 
 def read_session(
@@ -338,9 +340,11 @@ def read_session(
         values: how values are stored.
         paths: the session's places.
         content: whether what checkpoints refer to is wanted, too. Without it the namespaces
-            come without that, and where there are no subgraphs, none comes at all.
+            come without that, where there are no subgraphs, none comes at all, and the items of
+            streams come without their blobs.
     """
     known: list[str] = []
+    streams: list[str] = []
     each = _SCANS if content else 1
     place = Place(paths, "")
     referred = _content(paths, whole_texts=True) if content else []
@@ -350,6 +354,7 @@ def read_session(
             Scan(paths.checkpoints),
             Scan(paths.memory),
             Scan(paths.memory_index),
+            *(Scan(paths.stream(label), blobs=content) for label in streams),
             *(scan for label in known for scan in _scans(paths, label)[:each]),
             *referred,
         ]
@@ -357,9 +362,11 @@ def read_session(
             return None
         found = {head.key: head for head in heads}
         wanted = list(found) if content or found.keys() - {place.label} else []
-        if wanted != known:
-            known = wanted
+        named = list(session.body().get(STREAMS) or ())
+        if wanted != known or named != streams:
+            known, streams = wanted, named
             continue
+        items, pages = pages[: len(streams)], pages[len(streams) :]
         root = found.get(place.label)
         wholes = [
             _whole(paths, found[label], [*pages[each * at : each * (at + 1)], []][:_SCANS])
@@ -372,6 +379,7 @@ def read_session(
             WholeGraph(values, wholes, Content(elements, texts)),
             memory,
             memory_index,
+            [record for page in items for record in page],
         )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from threadloom import index
 from threadloom.checkpoint.cache import Cache
-from threadloom.checkpoint.head_messages import head_ids
+from threadloom.history.changing import Change, graph_ids
 from threadloom.history.records import FIRST, LAST, time_of
 from threadloom.history.state import STATE
 from threadloom.history.storing import (
@@ -21,12 +20,12 @@ from threadloom.history.storing import (
     put_entry,
     put_message,
     read_message,
+    refuse_shown,
     stands_elsewhere,
     with_ids,
 )
 from threadloom.history.summary import SUMMARY
-from threadloom.keys import NEXT_POSITION, SessionPaths, message_key
-from threadloom.messages import token_total, tokens_of
+from threadloom.keys import NEXT_POSITION, STREAMS, SessionPaths, message_key
 from threadloom.ops import (
     ABSENT,
     PRESENT,
@@ -35,7 +34,6 @@ from threadloom.ops import (
     DropTree,
     Expect,
     Get,
-    Op,
     Put,
     Record,
     Scan,
@@ -87,8 +85,8 @@ def append(
             if known
             else ()
         )
-        graph_ids = yield from _graph_ids(cache, values, paths, session, given)
-        change = _Change()
+        in_graph = yield from graph_ids(cache, values, paths, session, given)
+        change = Change()
         now = scope.now()
         number = 0 if counter is None else next_position(counter)
         for id, message in fresh.items():
@@ -96,14 +94,15 @@ def append(
             if old is None:
                 key = position(number)
                 number += 1
-                change.add(message, shared=id in graph_ids)
+                change.add(message, shared=id in in_graph)
                 change.ops.append(put_message(values, paths, key, message, now, ABSENT))
                 change.ops.append(put_entry(paths, message, key))
                 continue
             put = put_message(values, paths, old.key, message, time_of(old), old.version)
             if not is_stored(values, old, put, message):
+                refuse_shown(old, "replaced")
                 before = read_message(values, old)
-                change.replace(before, message, shared=id in graph_ids)
+                change.replace(before, message, shared=id in in_graph)
                 change.ops += (put, put_entry(paths, message, old.key))
         if not change.ops:
             return
@@ -180,9 +179,10 @@ def update_last(
         session, last = yield from _last(paths)
         if session is None or last is None:
             return False
+        refuse_shown(last, "replaced")
         before = read_message(values, last)
         message = given if given.id else given.model_copy(update={"id": before.id})
-        change = _Change()
+        change = Change()
         change.ops.append(
             put_message(values, paths, last.key, message, time_of(last), last.version)
         )
@@ -194,9 +194,9 @@ def update_last(
             change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
             change.ops.append(Check(paths.memory_index, new_key, ABSENT))
         change.ops.append(put_entry(paths, message, last.key))
-        graph_ids = yield from _graph_ids(cache, values, paths, session, [before, message])
-        change.remove(before, shared=before.id in graph_ids)
-        change.add(message, shared=message.id in graph_ids)
+        in_graph = yield from graph_ids(cache, values, paths, session, [before, message])
+        change.remove(before, shared=before.id in in_graph)
+        change.add(message, shared=message.id in in_graph)
         yield index.touch(
             paths,
             session,
@@ -219,10 +219,11 @@ def remove_last(scope: Scope, cache: Cache, values: Values, paths: SessionPaths)
         session, last = yield from _last(paths)
         if session is None or last is None:
             return False
+        refuse_shown(last, "removed")
         message = read_message(values, last)
-        graph_ids = yield from _graph_ids(cache, values, paths, session, [message])
-        change = _Change()
-        change.remove(message, shared=message.id in graph_ids)
+        in_graph = yield from graph_ids(cache, values, paths, session, [message])
+        change = Change()
+        change.remove(message, shared=message.id in in_graph)
         change.ops.append(Delete(paths.memory_index, message_key(message.id or "")))
         change.ops.append(Delete(paths.memory, last.key, expect=last.version))
         yield index.touch(
@@ -240,7 +241,10 @@ def remove_last(scope: Scope, cache: Cache, values: Values, paths: SessionPaths)
 
 
 def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
-    """Remove all messages, and the summary if `summary`; how many messages there were."""
+    """Remove all messages, and the summary if `summary`; how many messages there were.
+
+    The items of streams, which messages may stand for, go with them.
+    """
 
     def attempt() -> Plan[int]:
         session, counter, kept_summary, state = yield [
@@ -254,11 +258,14 @@ def clear(scope: Scope, paths: SessionPaths, *, summary: bool) -> Plan[int]:
         doc = session.body()
         kept = [record for record in (state, None if summary else kept_summary) if record]
         count = int(doc.get("history_messages") or 0)
-        if counter is None and (kept_summary is None or not summary):
+        has_summary = summary and kept_summary is not None
+        if counter is None and not has_summary and not doc.get(STREAMS):
             return 0
-        fields = {
+        fields: dict[str, Any] = {
             f"{door}_{unit}": 0 for door in ("history", "shared") for unit in ("messages", "tokens")
         }
+        if doc.get(STREAMS):
+            fields[STREAMS] = []
         # Positions go on counting, so that a message's place never means another message.
         number = 0 if counter is None else next_position(counter)
         yield index.touch(
@@ -300,52 +307,3 @@ def _last(paths: SessionPaths) -> Plan[tuple[Record | None, Record | None]]:
         Scan(paths.memory, FIRST, LAST, reverse=True, limit=1),
     ]
     return session, records[0] if records else None
-
-
-def _graph_ids(
-    cache: Cache,
-    values: Values,
-    paths: SessionPaths,
-    session: Record | None,
-    given: Sequence[BaseMessage],
-) -> Plan[Collection[str]]:
-    """Ids of the graph's messages, where some of the given messages might be among them."""
-    if session is None or not given or not session.body().get("graph_messages"):
-        return ()
-    return (yield from head_ids(cache, values, paths))
-
-
-@dataclass
-class _Change:
-    """What a write does to the history and to the session's counts."""
-
-    ops: list[Op] = field(default_factory=list)
-    messages: int = 0
-    tokens: int = 0
-    shared_messages: int = 0
-    shared_tokens: int = 0
-
-    def add(self, message: BaseMessage, *, shared: bool, sign: int = 1) -> None:
-        self.messages += sign
-        self.tokens += sign * tokens_of(message)
-        if shared:
-            self.shared_messages += sign
-            self.shared_tokens += sign * tokens_of(message)
-
-    def remove(self, message: BaseMessage, *, shared: bool) -> None:
-        self.add(message, shared=shared, sign=-1)
-
-    def replace(self, before: BaseMessage, after: BaseMessage, *, shared: bool) -> None:
-        grown = token_total([after]) - token_total([before])
-        self.tokens += grown
-        if shared:
-            self.shared_tokens += grown
-
-    def increments(self) -> dict[str, int]:
-        counts = {
-            "history_messages": self.messages,
-            "history_tokens": self.tokens,
-            "shared_messages": self.shared_messages,
-            "shared_tokens": self.shared_tokens,
-        }
-        return {name: number for name, number in counts.items() if number}

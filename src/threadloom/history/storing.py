@@ -9,19 +9,57 @@ knows the next position and, by message id, where each message is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
-from threadloom.keys import SessionPaths, is_storable, message_key, storable
+from threadloom.keys import SessionPaths, decode_id, is_storable, message_key, storable
 from threadloom.messages import text_of, tokens_of
 from threadloom.ops import Expect, Put, Record
 from threadloom.values import Values
 
+OF = "of"
+"""The field of a message's document with its `Origin`."""
+
+
+class Origin(NamedTuple):
+    """Which items of a stream a message shows.
+
+    Attributes:
+        label: the label of the stream.
+        first, end: the positions of its items: those from `first` to `end`, exclusive.
+    """
+
+    label: str
+    first: int
+    end: int
+
+
+def origin(record: Record) -> Origin | None:
+    """Which items of a stream a message shows; None where it came by itself."""
+    of = record.body().get(OF)
+    return None if of is None else Origin(*of)
+
+
+def refuse_shown(record: Record, what: str) -> None:
+    """Let messages alone that stand for items of a stream: they change with their items.
+
+    Raises:
+        InvalidKey: the record is such a message.
+    """
+    of = origin(record)
+    if of is not None:
+        raise InvalidKey(
+            f"message {record.body().get('id')!r} shows items of the stream "
+            f"{decode_id(of.label)!r} and cannot be {what} by itself: change the stream, or take "
+            "the session back with rewind_session(id, messages=n)"
+        )
+
 
 def position(number: int) -> str:
+    """The key of a position: digits that sort as they count."""
     return f"{number:010d}"
 
 
@@ -42,10 +80,20 @@ def read_message(values: Values, record: Record) -> BaseMessage:
 
 
 def put_message(
-    values: Values, paths: SessionPaths, key: str, message: BaseMessage, at: int, expect: Expect
+    values: Values,
+    paths: SessionPaths,
+    key: str,
+    message: BaseMessage,
+    at: int,
+    expect: Expect,
+    *,
+    of: Sequence[str | int] | None = None,
 ) -> Put:
+    """What stores a message; `of` says which items of a stream it shows (`Origin`)."""
     where = f"message {message.id}"
     doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or ""), "at": at}
+    if of is not None:
+        doc[OF] = list(of)
     if not values.readable:
         return Put(paths.memory, key, doc, values.dumps(message, where=where), expect=expect)
     text = text_of(message)

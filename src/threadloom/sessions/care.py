@@ -71,7 +71,8 @@ def _kind(namespace: Namespace) -> str:
     if word == SESSIONS:
         return "other" if rest else "sessions"
     if word == MEMORY:
-        return "messages"
+        is_stream = len(rest) > 1 and not rest[1].startswith(OWN_MARK)
+        return "items" if is_stream else "messages"
     last = rest[-1] if rest else ""
     if len(rest) > 2 and last.startswith(OWN_MARK):
         return _OWN.get(last[len(OWN_MARK) :], "other")

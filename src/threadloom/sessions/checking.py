@@ -58,6 +58,7 @@ from threadloom.ops import (
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.sessions import plans
+from threadloom.streams import damage
 from threadloom.values import Values
 
 
@@ -139,6 +140,7 @@ def _session(
             _checkpoints(found, values, whole, content)
             _abandoned(found, whole)
         yield from _history(found, values, session)
+        _streams(found, values, session)
         yield from _turn(found, scope, session)
         has_fix = bool(found.ops or found.fields)
         if fix and has_fix:
@@ -355,6 +357,14 @@ def _counts(
         )
         found.name("counts", said, mends=True)
         found.fields |= wrong
+
+
+def _streams(found: _Found, values: Values, session: WholeSession) -> None:
+    """The items of streams are whole, and messages show what is there."""
+    entries = history.entries_of(session.memory, session.memory_index)
+    for problem in damage.look(values, session.streams, entries):
+        found.name(problem.kind, problem.detail, mends=bool(problem.ops))
+        found.ops += problem.ops
 
 
 def _turn(found: _Found, scope: Scope, session: WholeSession) -> Plan[None]:

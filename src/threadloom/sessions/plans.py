@@ -268,6 +268,7 @@ class Filters(TypedDict, total=False):
         owner: only this owner's.
         tags: only those with this tag, or with all of these tags.
         agent_name: only those of this agent.
+        framework: only those that began with this framework's adapter.
         status: only those in this state.
         context: only those in this channel, room or with this sender.
         metadata: only those whose metadata has these values.
@@ -278,6 +279,7 @@ class Filters(TypedDict, total=False):
     owner: str | None
     tags: str | Iterable[str] | None
     agent_name: str | None
+    framework: str | None
     status: SessionStatus | None
     context: SessionContext | Mapping[str, str | None] | None
     metadata: Mapping[str, Any] | None
@@ -304,6 +306,8 @@ def store_filter(filters: Filters) -> dict[str, Any]:
         found["tags"] = {"$contains": wanted}
     if agent_name is not None:
         found["agent_name"] = _text(agent_name, "an agent's name")
+    if (framework := filters.get("framework")) is not None:
+        found["framework"] = _text(framework, "a framework's name")
     if status is not None:
         if status not in _STATUSES:
             raise InvalidKey(f"status is one of {', '.join(_STATUSES)}, not {status!r}")

@@ -38,6 +38,7 @@ from threadloom.scope import Scope
 from threadloom.sessions import whole
 from threadloom.sessions.conversation import merged
 from threadloom.store import Capabilities
+from threadloom.streams import cutting
 from threadloom.values import Values
 
 _HASTY = 5
@@ -108,6 +109,8 @@ def rewind(
         session = found.session
         now = scope.now()
         ops: list[Op] = [op for entry in cut.removed for op in entry.removal()]
+        for stream in cutting.cut(found.streams, cut.kept, cut.removed):
+            ops += stream.ops()
         fields: dict[str, object] = {}
         if cut.target is not None:
             undone = yield from travel.rewind(values, graph, cut.target, now)
@@ -374,7 +377,7 @@ def _after_messages(
 def _history_of(
     cut: Cut, found: WholeSession, source: SessionPaths, target: SessionPaths
 ) -> list[Op]:
-    """The history, the summary and the state of a fork."""
+    """The history, the summary, the state and the streams of a fork."""
     records = [record for entry in cut.kept for record in entry.records()]
     records += [
         record
@@ -383,7 +386,11 @@ def _history_of(
     ]
     records += [record for record in found.memory_index if record.key == NEXT_POSITION]
     depth = len(source.memory)
-    return [copied(record, (*target.memory, *record.namespace[depth:])) for record in records]
+    cuts = cutting.cut(found.streams, cut.kept, cut.removed)
+    return [
+        *(copied(record, (*target.memory, *record.namespace[depth:])) for record in records),
+        *cutting.copies(found.streams, cuts, target, depth),
+    ]
 
 
 def _name(session: Record, given: str | None) -> str:

@@ -14,13 +14,14 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history import storing
 from threadloom.history.records import Entry, read_entries
 from threadloom.history.state import STATE, read_state, write_state
-from threadloom.keys import NEXT_POSITION, SessionPaths, message_key
+from threadloom.keys import NEXT_POSITION, STREAMS, SessionPaths, message_key
 from threadloom.messages import MESSAGES, token_total
 from threadloom.models import Session, SessionInfo
-from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record
+from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.sessions import conversation
+from threadloom.streams import cutting
 from threadloom.values import Values
 
 
@@ -120,11 +121,17 @@ def _history(
     A beginning that is stored already stays as it is, and messages keep their times.
     """
     entries: list[Entry] = []
+    items: list[Record] = []
     counter: Record | None = None
     graph: set[str] = set()
     if session is not None:
         entries = yield from read_entries(paths)
-        (counter,) = yield [Get(paths.memory_index, NEXT_POSITION)]
+        labels = session.body().get(STREAMS) or ()
+        counter, *pages = yield [
+            Get(paths.memory_index, NEXT_POSITION),
+            *(Scan(paths.stream(label), blobs=False) for label in labels),
+        ]
+        items = [record for page in pages for record in page]
         if session.body().get("graph_messages"):
             shown, _ = yield from head_messages(values, paths, opaque=True)
             graph = {message_key(message.id) for message in shown if message.id}
@@ -144,7 +151,11 @@ def _history(
         ):
             break
         same += 1
+    while same and same < len(entries) and _together(entries[same - 1], entries[same]):
+        same -= 1
     ops: list[Op] = [op for entry in entries[same:] for op in entry.removal()]
+    for stream in cutting.cut(items, entries[:same], entries[same:]):
+        ops += stream.ops()
     number = 0 if counter is None else storing.next_position(counter)
     for message in own[same:]:
         key = storing.position(number)
@@ -163,3 +174,9 @@ def _history(
         "shared_messages": len(both),
         "shared_tokens": token_total(both),
     }
+
+
+def _together(one: Entry, other: Entry) -> bool:
+    """Whether two messages show the same item of a stream."""
+    of = storing.origin(one.record)
+    return of is not None and of == storing.origin(other.record)

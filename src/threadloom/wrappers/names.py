@@ -4,8 +4,8 @@ Labels and keys that carry what somebody chose (ids of sessions and of messages,
 of nodes and channels, all of long-term memory) are replaced by keyed hashes, label by label, so
 that prefixes and partitions stay what they are. Which record is whose cannot be told without
 the secret, nor can a name be tried. What Threadloom counts itself stays as it is, because its
-order is needed: positions of messages and of elements, and ids of checkpoints and tasks that
-are UUIDs.
+order is needed: positions of messages, of items and of elements, and ids of checkpoints and tasks
+that are UUIDs.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _UUID = f"={_DIGIT}{{22}}"
 _TOMBSTONE_KEYS = re.compile("deleted|fence|lease")
 _MEMORY_KEYS = re.compile("[0-9]{1,20}|summary|state")
 _INDEX_KEYS = re.compile(keys.NEXT_POSITION)
+_STREAM_KEYS = re.compile(f"[0-9]{{1,20}}|{keys.NEXT_POSITION}")
 _HEAD_KEYS = re.compile("%")
 _CHECKPOINT_KEYS = re.compile(f"{_UUID}(!{_UUID}![0-9]{{5}})?")
 _COUNTED_KEYS = re.compile(f"{_DIGIT}{{9,10}}")
@@ -167,6 +168,8 @@ def clear_keys(namespace: Namespace) -> re.Pattern[str] | None:
             return _MEMORY_KEYS
         case (word, _, label) if word == MEMORY and label == _INDEX:
             return _INDEX_KEYS
+        case (word, _, label) if word == MEMORY and not label.startswith(keys.OWN_MARK):
+            return _STREAM_KEYS
         case (word, _) if word == CHECKPOINTS:
             return _HEAD_KEYS
         case (word, _, _) if word == CHECKPOINTS:

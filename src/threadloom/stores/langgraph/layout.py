@@ -63,6 +63,9 @@ def rule(namespace: Namespace) -> Cut | None:
     rest = namespace[1:] if namespace and namespace[0].startswith(keys.TENANT_MARK) else namespace
     if len(rest) == _MEMORY_DEPTH and rest[0] == keys.MEMORY:
         return _MESSAGES
+    if len(rest) == _MEMORY_DEPTH + 1 and rest[0] == keys.MEMORY:
+        # The items of a stream; a history's own index is read key by key.
+        return None if rest[-1].startswith(keys.OWN_MARK) else _MESSAGES
     if len(rest) >= _CHECKPOINT_DEPTH and rest[0] == keys.CHECKPOINTS:
         if len(rest) == _CHECKPOINT_DEPTH:
             return _COMPOSED

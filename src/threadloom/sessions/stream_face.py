@@ -1,0 +1,142 @@
+"""The part of the manager's face that other frameworks' adapters stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from threadloom.checkpoint.cache import cache_of
+from threadloom.documents import check_json
+from threadloom.history.state import STATE, read_state
+from threadloom.keys import STREAMS, check_text, decode_id, encode_id
+from threadloom.models import SessionRef, id_of
+from threadloom.ops import Get
+from threadloom.plans import Plan
+from threadloom.sessions.base import Face
+from threadloom.streams import SessionStream, SharedState, Shows
+from threadloom.streams import shared as shared_states
+from threadloom.streams.site import Site
+
+
+class StreamFace(Face):
+    """Streams of items, states of sessions, and states that sessions share."""
+
+    def stream(
+        self,
+        id: SessionRef,
+        name: str = "items",
+        *,
+        shows: Shows | None = None,
+        framework: str | None = None,
+        agent_name: str | None = None,
+        owner: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> SessionStream:
+        """A stream of a session: an ordered list of some framework's own items.
+
+        Its items come back exactly as they were given. The messages that `shows` makes of them
+        stand in the session's chat history, so that everything which works on conversations
+        works on them; they change with their items only.
+
+        Args:
+            id: the session; it begins with the first write if it does not exist.
+            name: which of its streams.
+            shows: makes messages of items (see `Shown`); without it nothing of the stream is
+                shown. The same function has to be given wherever the stream is written to.
+            framework: the framework that a session which begins here belongs to.
+            agent_name, owner, metadata: of a session that begins here. The first three are also
+                given to a session that has none yet.
+
+        Raises:
+            InvalidKey: the id or one of the names cannot be stored.
+            SerializationError: the metadata is not JSON.
+        """
+        begins: dict[str, Any] = {
+            field: check_text(value, what)
+            for field, value, what in (
+                ("framework", framework, "a framework's name"),
+                ("agent_name", agent_name, "an agent's name"),
+                ("owner", owner, "an owner"),
+            )
+            if value is not None
+        }
+        if metadata is not None:
+            begins["metadata"] = check_json(dict(metadata), "metadata")
+        label = encode_id(check_text(name, "a stream's name"))
+        site = Site(
+            self._scope,
+            cache_of(self._store),
+            self._values,
+            self._paths(id),
+            name,
+            label,
+            shows,
+            begins,
+        )
+        return SessionStream(self._store, site)
+
+    def list_streams(self, id: SessionRef) -> list[str]:
+        """The names of a session's streams, in the order in which they began."""
+        return self._run(self._list_streams(id))
+
+    async def alist_streams(self, id: SessionRef) -> list[str]:
+        """`list_streams`, from an event loop."""
+        return await self._arun(self._list_streams(id))
+
+    def _list_streams(self, id: SessionRef) -> Plan[list[str]]:
+        paths = self._paths(id)
+        (session,) = yield [Get(paths.sessions, paths.id, blob=False)]
+        if session is None:
+            return []
+        return [decode_id(label) for label in session.body().get(STREAMS) or ()]
+
+    def get_states(self, ids: Iterable[SessionRef]) -> dict[str, Any]:
+        """The states of sessions (see `Session.state`), by their ids; without those that have none.
+
+        Reads nothing of their conversations.
+        """
+        return self._run(self._get_states(ids))
+
+    async def aget_states(self, ids: Iterable[SessionRef]) -> dict[str, Any]:
+        """`get_states`, from an event loop."""
+        return await self._arun(self._get_states(ids))
+
+    def _get_states(self, ids: Iterable[SessionRef]) -> Plan[dict[str, Any]]:
+        places = [self._paths(id_of(id)) for id in ids]
+        if not places:
+            return {}
+        found = yield [
+            op
+            for paths in places
+            for op in (Get(paths.sessions, paths.id, blob=False), Get(paths.memory, STATE))
+        ]
+        return {
+            paths.id: read_state(self._values, state)
+            for paths, session, state in zip(places, found[::2], found[1::2], strict=True)
+            if session is not None and state is not None
+        }
+
+    def shared_state(self, *scope: str) -> SharedState:
+        """State that several sessions share: a user's, an application's.
+
+        Args:
+            scope: whose it is, such as ``"google-adk", "user", "ana"``; also the namespace in
+                which `store` shows it, each field as an item with its ``"value"``.
+
+        Raises:
+            InvalidKey: there is no scope, or it cannot be stored.
+        """
+        return SharedState(self._store, self._scope.root, scope)
+
+    def shared_states(self, scopes: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
+        """The fields of several shared states, by their scopes, as of one moment."""
+        return self._run(self._shared_states(scopes))
+
+    async def ashared_states(self, scopes: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
+        """`shared_states`, from an event loop."""
+        return await self._arun(self._shared_states(scopes))
+
+    def _shared_states(
+        self, scopes: Iterable[tuple[str, ...]]
+    ) -> Plan[dict[tuple[str, ...], dict[str, Any]]]:
+        return shared_states.read_many(self._scope.root, list(dict.fromkeys(scopes)))

@@ -1,0 +1,261 @@
+"""Plans of streams: read, append, pop, replace, clear and drop, each all or nothing.
+
+Whatever a call changes (items, the messages that show them, the note, the session's state, state
+that several sessions share, the session's record) is one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from threadloom import index
+from threadloom.errors import InvalidKey, SessionConflict
+from threadloom.history.records import FIRST, LAST
+from threadloom.history.state import STATE
+from threadloom.history.storing import position
+from threadloom.keys import STREAMS, item_key
+from threadloom.models import StreamPage
+from threadloom.ops import DropTree, Get, Record, Scan
+from threadloom.plans import Plan, retrying
+from threadloom.streams.layout import Counter, get_counter, number_of, read_item
+from threadloom.streams.showing import Group, Showing, groups_down_to, show, tail_of
+from threadloom.streams.site import Site
+from threadloom.streams.writing import (
+    NOTHING,
+    Beside,
+    Written,
+    cut_and_write,
+    items_at,
+    items_from,
+    look,
+    page_of,
+    write,
+)
+
+
+def read(site: Site, *, limit: int | None, before: int | None) -> Plan[StreamPage]:
+    """The newest items, in order, with all that is kept beside them, as of one moment."""
+    paths = site.paths
+    end = LAST if before is None else position(max(before, 0))
+    wanted = limit is None or limit > 0
+    session, counter, state, *pages = yield [
+        Get(paths.sessions, paths.id),
+        get_counter(site.namespace),
+        Get(paths.memory, STATE),
+        *(
+            [Scan(site.namespace, FIRST, end, reverse=limit is not None, limit=limit)]
+            if wanted
+            else ()
+        ),
+    ]
+    if session is None:
+        return StreamPage()
+    records: list[Record] = pages[0] if wanted else []
+    if limit is not None:
+        records.reverse()
+    return page_of(site, session, Counter.read(counter), state, records)
+
+
+def find(site: Site, ids: Sequence[str]) -> Plan[dict[str, int]]:
+    """The positions of items, by their ids; without those that are not there."""
+    session, *places = yield [
+        Get(site.paths.sessions, site.paths.id, blob=False),
+        *(Get(site.namespace, item_key(id)) for id in ids),
+    ]
+    if session is None:
+        return {}
+    return {
+        id: int(place.body()["at"])
+        for id, place in zip(ids, places, strict=True)
+        if place is not None
+    }
+
+
+def append(
+    site: Site,
+    items: Sequence[Any],
+    ids: Sequence[str | None] | None,
+    beside: Beside,
+    *,
+    line: Sequence[int] | None = None,
+) -> Plan[Written]:
+    """Add items at the end, all or none; one whose id is there already is not added again.
+
+    Args:
+        site: the stream.
+        items: what is added.
+        ids: ids of the framework's, where items have some.
+        beside: what changes with it.
+        line: positions of stored items, in order, that are shown from now on, before the new
+            ones; None for all that are shown, and everything behind them.
+
+    Raises:
+        SessionConflict: the stream is not at the expected revision, or other content is stored
+            under one of the ids.
+        SessionNotFound: the session does not exist and may not begin by itself.
+        SerializationError: an item, the note or a state cannot be stored.
+    """
+    named = _named(items, ids)
+
+    def attempt() -> Plan[Written]:
+        seen, places = yield from look(
+            site, beside, [Get(site.namespace, item_key(id)) for id, _ in named if id is not None]
+        )
+        known = {place.key: str(place.body()["at"]) for place in places if place is not None}
+        yield from _check_same(site, named, known)
+        fresh = [pair for pair in named if pair[0] is None or item_key(pair[0]) not in known]
+        if not fresh and beside == Beside(beside.expect) and line is None and seen.counter.version:
+            return Written(page_of(site, seen.session, seen.counter, seen.state, []))
+        tail = seen.counter.tail
+        if line is not None:
+            groups = yield from groups_down_to(site, 0)
+            kept = _along(groups, line)
+            start = groups[kept - 1].first if kept else 0
+            stale = groups[max(kept - 1, 0) :]
+            before = [number for number in line if number >= start]
+            stored = yield from items_at(site, before)
+        elif site.shows is None:
+            start, stale, stored = tail.first, [], []
+        else:
+            start = tail.first
+            stale = yield from tail_of(site, tail)
+            stored = yield from items_from(site, start, seen.counter.next)
+        return (yield from write(site, seen, beside, fresh, (), Showing(start, stored, stale)))
+
+    return retrying(attempt)
+
+
+def pop(site: Site) -> Plan[Written]:
+    """Take the newest item away; nothing is removed where there is none."""
+
+    def attempt() -> Plan[Written]:
+        seen, (last,) = yield from look(
+            site, NOTHING, [Scan(site.namespace, FIRST, LAST, reverse=True, limit=1)]
+        )
+        if seen.session is None or not last:
+            return Written(StreamPage())
+        return (yield from cut_and_write(site, seen, NOTHING, number_of(last[0]), last, []))
+
+    return retrying(attempt)
+
+
+def replace(
+    site: Site, items: Sequence[Any], ids: Sequence[str | None] | None, beside: Beside
+) -> Plan[Written]:
+    """Make the stream hold given items and no others; what it begins with alike stays stored.
+
+    Raises:
+        SessionConflict: the stream is not at the expected revision.
+        SessionNotFound: the session does not exist and may not begin by itself.
+        SerializationError: an item, the note or a state cannot be stored.
+    """
+    named = _named(items, ids)
+
+    def attempt() -> Plan[Written]:
+        seen, (records,) = yield from look(site, beside, [Scan(site.namespace, FIRST, LAST)])
+        if seen.session is None:
+            records = []
+        same = 0
+        for record, (id, item) in zip(records, named, strict=False):
+            if record.body().get("id") != id or not _holds(site, record, item):
+                break
+            same += 1
+        gone = records[same:]
+        cut = number_of(gone[0]) if gone else seen.counter.next
+        return (yield from cut_and_write(site, seen, beside, cut, gone, named[same:]))
+
+    return retrying(attempt)
+
+
+def clear(site: Site) -> Plan[Written]:
+    """Take all items away, and what shows them; the note and the session stay."""
+
+    def attempt() -> Plan[Written]:
+        seen, (records,) = yield from look(site, NOTHING, [Scan(site.namespace, FIRST, LAST)])
+        if seen.session is None or not records:
+            return Written(StreamPage())
+        return (yield from cut_and_write(site, seen, NOTHING, 0, records, []))
+
+    return retrying(attempt)
+
+
+def drop(site: Site) -> Plan[bool]:
+    """Take a stream away as if it had never been; whether it was there."""
+
+    def attempt() -> Plan[bool]:
+        seen, _ = yield from look(site, NOTHING, [])
+        if seen.session is None or not seen.counter.version:
+            return False
+        groups = yield from groups_down_to(site, 0)
+        now = site.scope.now()
+        change, _, _ = yield from show(
+            site, seen.session, seen.history, Showing(0, [], groups), now
+        )
+        others = [label for label in seen.streams if label != site.label]
+        yield index.touch(
+            site.paths,
+            seen.session,
+            now,
+            [*change.ops, DropTree(site.namespace)],
+            implicit=False,
+            expect=seen.session.version,
+            set={STREAMS: others},
+            increment=change.increments(),
+        )
+        return True
+
+    return retrying(attempt)
+
+
+def _named(items: Sequence[Any], ids: Sequence[str | None] | None) -> list[tuple[str | None, Any]]:
+    """Items with their ids; of two with one id the first."""
+    if ids is not None and len(ids) != len(items):
+        raise InvalidKey(f"there are {len(items)} items and {len(ids)} ids for them")
+    found: list[tuple[str | None, Any]] = []
+    used: set[str] = set()
+    for id, item in zip(ids or [None] * len(items), items, strict=True):
+        if id is not None:
+            if id in used:
+                continue
+            used.add(id)
+        found.append((id, item))
+    return found
+
+
+def _check_same(
+    site: Site, named: Sequence[tuple[str | None, Any]], known: Mapping[str, str]
+) -> Plan[None]:
+    """Refuse other content under an id that is there already."""
+    again = [
+        (id, item, known[item_key(id)])
+        for id, item in named
+        if id is not None and item_key(id) in known
+    ]
+    if not again:
+        return
+    records = yield [Get(site.namespace, at) for _, _, at in again]
+    for (id, item, _), record in zip(again, records, strict=True):
+        if record is not None and not _holds(site, record, item):
+            raise SessionConflict(
+                f"the stream {site.name!r} of session {site.paths.id!r} has another item with the "
+                f"id {id!r}"
+            )
+
+
+def _holds(site: Site, record: Record, item: Any) -> bool:
+    """Whether a record holds an item as it is."""
+    if site.values.readable:
+        return record.blob == site.values.dumps(item, where="an item of a stream")
+    return bool(read_item(site.values, record) == item)
+
+
+def _along(groups: Sequence[Group], line: Sequence[int]) -> int:
+    """How many groups show the beginning of a line of items as it is."""
+    at = 0
+    for kept, group in enumerate(groups):
+        numbers = list(range(group.first, group.end))
+        if list(line[at : at + len(numbers)]) != numbers:
+            return kept
+        at += len(numbers)
+    return len(groups)

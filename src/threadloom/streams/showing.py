@@ -1,0 +1,236 @@
+"""Which messages of the chat history show which items of a stream.
+
+A framework's items and LangChain's messages are not the same in number: several calls of tools
+may be several items and one message, and one item may hold the results of several tools. So an
+adapter brings a function (`Shows`) that is given items in order and says, group by group, how many
+of them make which messages. Every message remembers its group (`Origin`). What is added may
+belong to the last group, so this one is always shown again together with what is new; its
+messages stay in their places, with their ids and times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+from langchain_core.messages import BaseMessage
+
+from threadloom.errors import InvalidKey
+from threadloom.history.changing import Change, graph_ids
+from threadloom.history.records import FIRST, LAST, time_of
+from threadloom.history.storing import (
+    OF,
+    Origin,
+    is_stored,
+    next_position,
+    origin,
+    position,
+    put_entry,
+    put_message,
+    read_message,
+)
+from threadloom.keys import NEXT_POSITION, message_key
+from threadloom.ops import ABSENT, Delete, Expect, Get, Op, Put, Record, Scan
+from threadloom.plans import Plan
+from threadloom.streams.layout import Tail
+from threadloom.streams.site import Site
+
+_PAGE = 32
+
+
+class Shown(NamedTuple):
+    """Messages that show a number of items.
+
+    Attributes:
+        end: how many of the given items have been shown with this group, those of earlier groups
+            and those that nothing shows included.
+        messages: what shows them, in order. One without an id gets one, and keeps it.
+    """
+
+    end: int
+    messages: Sequence[BaseMessage]
+
+
+Shows = Callable[[Sequence[Any]], Iterable[Shown]]
+"""Shows items, in order, as groups of messages; depends on nothing but the items."""
+
+
+class Group(NamedTuple):
+    """Messages of the chat history that show items of a stream.
+
+    Attributes:
+        first, end: the positions of the items, `end` exclusive.
+        records: the messages.
+    """
+
+    first: int
+    end: int
+    records: Sequence[Record]
+
+
+class Showing(NamedTuple):
+    """What has to be shown from now on.
+
+    Attributes:
+        start: what stands before this position is shown and stays so.
+        items: the items from there on, by their positions.
+        stale: what shows items from there on until now, oldest first.
+    """
+
+    start: int
+    items: Sequence[tuple[int, Any]]
+    stale: Sequence[Group]
+
+
+def tail_of(site: Site, tail: Tail) -> Plan[list[Group]]:
+    """The messages that show the last items."""
+    if not tail.keys:
+        return []
+    found = yield [Get(site.paths.memory, key) for key in tail.keys]
+    return groups_among(site.label, [record for record in found if record is not None])
+
+
+def groups_down_to(site: Site, number: int) -> Plan[list[Group]]:
+    """What shows a stream, oldest first, back to the last group that begins before `number`."""
+    records: list[Record] = []
+    end = LAST
+    while True:
+        (page,) = yield [Scan(site.paths.memory, FIRST, end, reverse=True, limit=_PAGE)]
+        records[:0] = reversed(page)
+        groups = groups_among(site.label, records)
+        below = [at for at, group in enumerate(groups) if group.first < number]
+        # The first group on a page may go on in front of it.
+        if len(page) < _PAGE or (below and below[-1] > 0):
+            return groups[below[-1] :] if below else groups
+        end = page[-1].key
+
+
+def groups_among(label: str, records: Iterable[Record]) -> list[Group]:
+    """The groups of a stream among messages of a chat history, which are in order."""
+    found: dict[tuple[int, int], list[Record]] = {}
+    for record in records:
+        of = origin(record)
+        if of is not None and of.label == label:
+            found.setdefault((of.first, of.end), []).append(record)
+    return [Group(first, end, tuple(shown)) for (first, end), shown in found.items()]
+
+
+def show(
+    site: Site, session: Record | None, counter: Record | None, showing: Showing, now: int
+) -> Plan[tuple[Change, Tail, Expect | None]]:
+    """Have items shown by messages, in the place of those that show them until now.
+
+    Args:
+        site: the stream.
+        session: the session's record.
+        counter: the record with the next position of the chat history.
+        showing: the items.
+        now: microseconds since the epoch.
+
+    Returns the change of the chat history, where the last group is, and the version that the
+    session has to be at because ids were compared with those of a graph; None where it may be
+    at any.
+    """
+    made = _groups(site, showing)
+    old = {group.first: list(group.records) for group in showing.stale}
+    pairs: list[tuple[Origin, BaseMessage, Record | None]] = []
+    for of, messages in made:
+        until_now = old.pop(of.first, [])
+        for at, message in enumerate(messages):
+            pairs.append((of, message, until_now[at] if at < len(until_now) else None))
+        if left := until_now[len(messages) :]:
+            old[of.first] = left
+    removed = [record for records in old.values() for record in records]
+    yield from _name(site, pairs, removed)
+
+    values, paths = site.values, site.paths
+    change = Change()
+    new = [message for _, message, _ in pairs]
+    stand = [record for _, _, record in pairs if record is not None]
+    read = {record.key: read_message(values, record) for record in (*stand, *removed)}
+    in_graph = yield from graph_ids(site.cache, values, paths, session, [*new, *read.values()])
+    for gone in removed:
+        before = read[gone.key]
+        change.remove(before, shared=before.id in in_graph)
+        change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
+        change.ops.append(Delete(paths.memory, gone.key, expect=gone.version))
+    number = 0 if counter is None else next_position(counter)
+    began = number
+    puts: list[Op] = []
+    keys: list[str] = []
+    for of, message, record in pairs:
+        if record is None:
+            key = position(number)
+            number += 1
+            change.add(message, shared=message.id in in_graph)
+            put = put_message(values, paths, key, message, now, ABSENT, of=of)
+            puts += (put, put_entry(paths, message, key))
+        else:
+            key = record.key
+            put = put_message(values, paths, key, message, time_of(record), record.version, of=of)
+            before = read[key]
+            if record.body().get(OF) != list(of) or not is_stored(values, record, put, message):
+                change.remove(before, shared=before.id in in_graph)
+                change.add(message, shared=message.id in in_graph)
+                if message.id != before.id:
+                    change.ops.append(Delete(paths.memory_index, message_key(before.id or "")))
+                puts += (put, put_entry(paths, message, key))
+        if of == made[-1][0]:
+            keys.append(key)
+    # Ids may move from one message to another: what is taken away comes first.
+    change.ops += puts
+    if number != began:
+        expect: Expect = ABSENT if counter is None else counter.version
+        change.ops.append(
+            Put(paths.memory_index, NEXT_POSITION, doc={"next": number}, expect=expect)
+        )
+    tail = Tail(made[-1][0].first, tuple(keys)) if made else Tail(showing.start)
+    looked = session is not None and bool(session.body().get("graph_messages"))
+    return change, tail, session.version if session is not None and looked else None
+
+
+def _groups(site: Site, showing: Showing) -> list[tuple[Origin, Sequence[BaseMessage]]]:
+    """What the adapter makes of items, with the positions of the items.
+
+    Raises:
+        InvalidKey: its groups do not follow each other, or one has no messages.
+    """
+    if site.shows is None or not showing.items:
+        return []
+    numbers = [number for number, _ in showing.items]
+    made: list[tuple[Origin, Sequence[BaseMessage]]] = []
+    done = 0
+    for end, messages in site.shows([item for _, item in showing.items]):
+        if not done < end <= len(numbers) or not messages:
+            raise InvalidKey(
+                f"the stream {site.name!r} is shown by groups that do not follow each other: one "
+                f"of {len(messages)} messages ends at {end}, after {done} of {len(numbers)} items"
+            )
+        made.append((Origin(site.label, numbers[done], numbers[end - 1] + 1), messages))
+        done = end
+    return made
+
+
+def _name(
+    site: Site,
+    pairs: Sequence[tuple[Origin, BaseMessage, Record | None]],
+    removed: Sequence[Record],
+) -> Plan[None]:
+    """Give every message an id that no other message of the history has."""
+    own = {record.body().get("id") for _, _, record in pairs if record is not None}
+    free = own | {record.body().get("id") for record in removed}
+    wanted = [m.id for _, m, _ in pairs if m.id and m.id not in free]
+    taken: set[str] = set()
+    if wanted:
+        index = site.paths.memory_index
+        found = yield [Get(index, message_key(id), blob=False) for id in wanted]
+        taken = {id for id, place in zip(wanted, found, strict=True) if place is not None}
+    used: set[str] = set()
+    for _, message, record in pairs:
+        before = None if record is None else str(record.body().get("id"))
+        if message.id is None or message.id in taken:
+            message.id = before
+        if not message.id or message.id in used:
+            message.id = str(uuid4())
+        used.add(message.id)

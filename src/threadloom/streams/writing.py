@@ -1,0 +1,271 @@
+"""How a stream is written: what is read first, and the one batch of every write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from threadloom import index
+from threadloom.errors import InvalidKey, SessionConflict
+from threadloom.history.state import STATE, read_state, write_state
+from threadloom.history.storing import position
+from threadloom.history.summary import SUMMARY
+from threadloom.keys import NEXT_POSITION, STREAMS
+from threadloom.models import StreamPage
+from threadloom.ops import PRESENT, Delete, Get, Op, Record, Scan
+from threadloom.plans import Plan
+from threadloom.streams import shared
+from threadloom.streams.layout import (
+    Counter,
+    get_counter,
+    number_of,
+    put_item,
+    read_item,
+    remove_items,
+)
+from threadloom.streams.showing import Showing, groups_down_to, show, tail_of
+from threadloom.streams.site import Site
+
+
+class Keep:
+    """The type of `KEEP`: a note that stays as it is."""
+
+    def __repr__(self) -> str:
+        return "KEEP"
+
+
+KEEP: Final = Keep()
+
+
+class Beside(NamedTuple):
+    """What a write changes besides the items.
+
+    Attributes:
+        expect: the revision that the stream has to be at; None for any.
+        note: what is kept with the stream from now on.
+        state: fields of the session's state to set.
+        shared: fields of shared states to set, by their scopes.
+    """
+
+    expect: int | None = None
+    note: Any = KEEP
+    state: Mapping[str, Any] | None = None
+    shared: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None
+
+
+NOTHING: Final = Beside()
+
+
+class Written(NamedTuple):
+    """What a write has done.
+
+    Attributes:
+        page: the stream as it is now, with the items that were added.
+        removed: the items that were taken away.
+    """
+
+    page: StreamPage
+    removed: Sequence[Any] = ()
+
+
+class Seen(NamedTuple):
+    """How a stream stands.
+
+    Attributes:
+        session: the session's record; None where there is none.
+        counter: the stream's own record.
+        history: the record with the next position of the chat history.
+        state: the record of the session's state.
+    """
+
+    session: Record | None
+    counter: Counter
+    history: Record | None
+    state: Record | None
+
+    @property
+    def streams(self) -> list[str]:
+        """The labels of the session's streams."""
+        return [] if self.session is None else list(self.session.body().get(STREAMS) or ())
+
+
+def look(site: Site, beside: Beside, more: Sequence[Op]) -> Plan[tuple[Seen, list[Any]]]:
+    """Read how a stream stands, and more.
+
+    Raises:
+        SessionConflict: it is not at the expected revision.
+    """
+    paths = site.paths
+    session, counter, history, state, *found = yield [
+        Get(paths.sessions, paths.id),
+        get_counter(site.namespace),
+        Get(paths.memory_index, NEXT_POSITION),
+        Get(paths.memory, STATE),
+        *more,
+    ]
+    if session is None:  # what an expired session left is none of the next one's
+        counter = history = state = None
+        found = [[] if isinstance(op, Scan) else None for op in more]
+    seen = Seen(session, Counter.read(counter), history, state)
+    if beside.expect is not None and beside.expect != seen.counter.version:
+        raise SessionConflict(
+            f"the stream {site.name!r} of session {paths.id!r} was expected at revision "
+            f"{beside.expect}, but it is at {seen.counter.version}: read it again"
+        )
+    return seen, found
+
+
+def cut_and_write(
+    site: Site,
+    seen: Seen,
+    beside: Beside,
+    cut: int,
+    gone: Sequence[Record],
+    fresh: Sequence[tuple[str | None, Any]],
+) -> Plan[Written]:
+    """Write with nothing from position `cut` on but what is new."""
+    tail = seen.counter.tail
+    if tail.keys and tail.first < cut:
+        start = tail.first
+        stale = yield from tail_of(site, tail)
+    else:
+        stale = yield from groups_down_to(site, cut)
+        start = stale[0].first if stale and stale[0].first < cut else 0
+    stored = yield from items_from(site, start, cut)
+    return (yield from write(site, seen, beside, fresh, gone, Showing(start, stored, stale)))
+
+
+def write(
+    site: Site,
+    seen: Seen,
+    beside: Beside,
+    fresh: Sequence[tuple[str | None, Any]],
+    gone: Sequence[Record],
+    showing: Showing,
+) -> Plan[Written]:
+    """The one batch of every write."""
+    paths, values = site.paths, site.values
+    now = site.scope.now()
+    number = seen.counter.next
+    ops: list[Op] = remove_items(gone)
+    added: list[tuple[int, Any]] = []
+    for id, item in fresh:
+        ops += put_item(values, site.namespace, number, item, id, now)
+        added.append((number, item))
+        number += 1
+    shown = showing._replace(items=[*showing.items, *added])
+    change, tail, expect = yield from show(site, seen.session, seen.history, shown, now)
+    if site.shows is None and not gone:
+        tail = seen.counter.tail
+    counter = seen.counter._replace(next=number, tail=tail, note=_note(site, seen, beside))
+    ops += [*change.ops, counter.put(site.namespace)]
+    if gone and seen.session is not None and change.messages < 0:
+        ops.append(Delete(paths.memory, SUMMARY))  # it may tell of what is gone
+    if beside.state:
+        ops.append(write_state(values, paths, _merged(site, seen, beside.state)))
+        expect = None if seen.session is None else seen.session.version
+    fields = _fields(site, seen)
+    if seen.session is None:
+        (remains,) = yield [index.remains(paths)]
+        fields |= index.after(remains)
+    elif STREAMS in fields:
+        expect = seen.session.version
+    touched = index.touch(
+        paths,
+        seen.session,
+        now,
+        [*shared.writes(site.scope.root, beside.shared), *ops],
+        implicit=site.scope.implicit,
+        expect=PRESENT if expect is None else expect,
+        set=fields,
+        increment=change.increments(),
+    )
+    *_, session, after, state = yield [
+        *touched,
+        Get(paths.sessions, paths.id),
+        get_counter(site.namespace),
+        Get(paths.memory, STATE),
+    ]
+    page = page_of(site, session, Counter.read(after), state, [])
+    page = page.model_copy(
+        update={
+            "items": tuple(item for _, item in added),
+            "positions": tuple(number for number, _ in added),
+        }
+    )
+    return Written(page, [read_item(values, record) for record in gone])
+
+
+def _fields(site: Site, seen: Seen) -> dict[str, Any]:
+    """What the session's record says of its streams, where it does not say so yet."""
+    if seen.session is None:
+        return {**site.begins, STREAMS: [site.label]}
+    doc = seen.session.body()
+    fields: dict[str, Any] = {}
+    for name in ("framework", "agent_name", "owner"):
+        if doc.get(name) is None and site.begins.get(name) is not None:
+            fields[name] = site.begins[name]
+    if site.label not in seen.streams:
+        fields[STREAMS] = [*seen.streams, site.label]
+    return fields
+
+
+def _note(site: Site, seen: Seen, beside: Beside) -> bytes | None:
+    if isinstance(beside.note, Keep):
+        return seen.counter.note
+    if beside.note is None:
+        return None
+    return site.values.dumps(beside.note, where=f"the note of the stream {site.name!r}")
+
+
+def _merged(site: Site, seen: Seen, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The session's state after some of its fields were set.
+
+    Raises:
+        InvalidKey: the state has no fields.
+    """
+    state = read_state(site.values, seen.state)
+    if state is not None and not isinstance(state, dict):
+        raise InvalidKey(
+            f"the state of session {site.paths.id!r} is a {type(state).__name__} and has no "
+            "fields to set"
+        )
+    return {**(state or {}), **fields}
+
+
+def page_of(
+    site: Site, session: Record | None, counter: Counter, state: Record | None, items: list[Record]
+) -> StreamPage:
+    return StreamPage(
+        session=None if session is None else index.info(session),
+        items=tuple(read_item(site.values, record) for record in items),
+        positions=tuple(number_of(record) for record in items),
+        revision=counter.version,
+        note=None if counter.note is None else site.values.loads(counter.note),
+        state=read_state(site.values, state),
+    )
+
+
+def items_from(site: Site, start: int, end: int) -> Plan[list[tuple[int, Any]]]:
+    """The stored items from one position up to another, exclusive."""
+    if site.shows is None or start >= end:
+        return []
+    (records,) = yield [Scan(site.namespace, position(start), position(end))]
+    return [(number_of(record), read_item(site.values, record)) for record in records]
+
+
+def items_at(site: Site, numbers: Sequence[int]) -> Plan[list[tuple[int, Any]]]:
+    """Stored items by their positions.
+
+    Raises:
+        InvalidKey: there is none at one of them.
+    """
+    if not numbers:
+        return []
+    records = yield [Get(site.namespace, position(number)) for number in numbers]
+    found: list[tuple[int, Any]] = []
+    for number, record in zip(numbers, records, strict=True):
+        if record is None:
+            raise InvalidKey(f"the stream {site.name!r} has no item at {number}")
+        found.append((number, read_item(site.values, record)))
+    return found
