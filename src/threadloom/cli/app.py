@@ -80,6 +80,9 @@ def list_(
     ] = None,
     status: Annotated[Status | None, typer.Option(help="Only in this state.")] = None,
     agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only of this agent.")] = None,
+    framework: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those of this framework's adapter.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=0, help="At most so many.")] = None,
     order_by: Annotated[
         Order, typer.Option(help="Oldest created first, or newest updated first.")
@@ -96,6 +99,7 @@ def list_(
         "tags": tag or None,
         "status": None if status is None else status.value,
         "agent_name": agent,
+        "framework": framework,
     }
     filters: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     show = listing.list_threads if place.is_langgraph else listing.list_sessions
