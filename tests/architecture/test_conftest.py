@@ -1,4 +1,4 @@
-"""The rules of tests/conftest.py hold: each is shown to fail a test that breaks it."""
+"""The rules of conftest.py hold: each is shown to fail a test that breaks it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-CONFTEST = Path(__file__).parents[1] / "conftest.py"
+CONFTEST = Path(__file__).parents[2] / "conftest.py"
 WITHOUT = ("cacheprovider", "randomly", "asyncio")
 
 

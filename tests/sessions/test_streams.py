@@ -61,11 +61,8 @@ def conversation(sessions: SessionManager, id: Any = "x") -> list[str]:
 
 
 async def test_items_come_back_as_they_were_given(do: Do, sessions: SessionManager) -> None:
-    odd = {
-        "t": "think",
-        "n": [1, 1.0, True, None, -0.0, 2**63],
-        "": {"deep": ["é", "\u2028", "\0"]},
-    }
+    numbers = [1, 1.0, True, None, -0.0, 2**63]
+    odd = {"t": "think", "n": numbers, "": {"deep": ["é", "\u2028", "\0"]}}
     items = [say("hi"), odd, think()]
     added = await do("append", items)
     page = await do("read")
@@ -230,6 +227,7 @@ async def test_clear_and_drop(do: Do, call: Any, sessions: SessionManager) -> No
     assert conversation(sessions) == ["by another door"]
 
 
+@pytest.mark.operation("get_states", "stream")
 async def test_note_and_state_go_with_the_items(do: Do, call: Any) -> None:
     await do("append", [], note={"n": 1})
     await do("append", [say("1")], state={"a": 1, "b": [1.5]})
@@ -240,7 +238,6 @@ async def test_note_and_state_go_with_the_items(do: Do, call: Any) -> None:
     assert await call("get_states", []) == {}
 
 
-@pytest.mark.operation("stream", "get_states")
 def test_a_state_without_fields_is_left_alone(sessions: SessionManager) -> None:
     sessions.save_session(sessions.resume_session(sessions.create_session(id="x")))
     stream = stream_of(sessions, "x")
@@ -292,6 +289,7 @@ def test_what_cannot_be_stored_changes_nothing(stream: SessionStream) -> None:
     assert stream.read() == before
 
 
+@pytest.mark.operation("list_streams", "stream")
 def test_several_streams_of_one_session(sessions: SessionManager) -> None:
     main = stream_of(sessions, "x")
     side = sessions.stream("x", "a/b.c", framework="made-up")
@@ -494,7 +492,7 @@ def test_an_expired_session_leaves_nothing(sessions: SessionManager, clock: Froz
 
 def test_a_turn_fences_streams(stream: SessionStream, sessions: SessionManager) -> None:
     stream.append([say("1")])
-    with pytest.raises(SessionConflict, match="went away"), sessions.turn("x"):
+    with pytest.raises(SessionConflict, match="went away"), sessions.turn("x"):  # noqa: PT012
         stream.append([say("2")])
         sessions.delete_session("x")
         with pytest.raises(SessionConflict):
