@@ -11,8 +11,13 @@ ARGS   ?=
 
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
-TYPED = src $(wildcard adapters/*/src)
+PIP   = $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The frameworks that adapters are for want other versions of things than we do, and they are
+# tested with the oldest and the newest that each adapter allows: an environment for each end.
+ENDS     := newest oldest
+ADAPTERS := $(wildcard adapters/*/pyproject.toml)
+READY    := $(ENDS:%=$(VENV)-%/.ready)
 
 .PHONY: help demo test soak check bench format clean
 
@@ -27,26 +32,29 @@ help: ## print this list
 demo: $(VENV)/.core ## one session across two processes, told step by step (under two minutes)
 	@$(BIN)/python examples/demo.py $(ARGS)
 
-test: $(VENV)/.dev ## all tests (under ten minutes)
+test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of their ranges
 	$(BIN)/python -m pytest -n auto $(ARGS)
+	for end in $(ENDS); do $(VENV)-$$end/bin/python -m pytest -n auto adapters $(ARGS) || exit 1; done
 
-soak: $(VENV)/.dev ## the fault and concurrency tests at full counts (slow)
+soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m soak --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")
 	$(BIN)/python -m benchmarks $(or $(ARGS),all --write docs/benchmarks.md)
 
-check: $(VENV)/.dev ## lint, formatting and types; changes nothing
+check: $(VENV)/.dev $(VENV)-newest/.ready ## lint, formatting and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy $(TYPED)
+	$(BIN)/mypy src
+	for adapter in $(wildcard adapters/*/src); do $(VENV)-newest/bin/mypy $$adapter || exit 1; done
 
 format: $(VENV)/.dev ## mend what lint and formatting can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, caches and build results
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(ENDS:%=$(VENV)-%) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The library and what the demo shows its tables with.
@@ -60,6 +68,19 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core
 	@echo "Installing the development tools into $(VENV) …"
 	@$(PIP) install --editable ".[dev]" --constraint constraints.txt
+	@touch $@
+
+# All adapters with the frameworks that they are for, at one end of their ranges.
+$(VENV)-%/.ready: pyproject.toml $(ADAPTERS) adapters/constraints-%.txt
+	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/.python
+	@echo "Installing the adapters with the $* frameworks into $(@D) …"
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --editable ".[adapters]" \
+	    $(foreach adapter,$(ADAPTERS:/pyproject.toml=),--editable "./$(adapter)[test]") \
+	    --constraint adapters/constraints-$*.txt
+	@touch $@
+
+$(VENV)/.python:
+	@$(make_venv)
 	@touch $@
 
 # Makes .venv with PYTHON, or else with the first interpreter that is new enough. One that works
