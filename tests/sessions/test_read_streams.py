@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from threadloom import SessionManager
+
+pytestmark = pytest.mark.operation("read_streams")
 
 
 def test_it_reads_what_each_stream_reads(sessions: SessionManager) -> None:

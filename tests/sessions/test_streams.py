@@ -206,6 +206,11 @@ async def test_replace_writes_what_is_different(do: Do, sessions: SessionManager
     assert conversation(sessions) == ["1"]
     await do("replace", [])
     assert conversation(sessions) == []
+    await do("append", [think(), say("old")])
+    (old,) = sessions.messages("x")
+    await do("replace", [think(), say("new")])
+    (new,) = sessions.messages("x")
+    assert (new.text, new.id == old.id) == ("new", False)
 
 
 async def test_clear_and_drop(do: Do, call: Any, sessions: SessionManager) -> None:
@@ -227,15 +232,12 @@ async def test_clear_and_drop(do: Do, call: Any, sessions: SessionManager) -> No
     assert conversation(sessions) == ["by another door"]
 
 
-@pytest.mark.operation("get_states", "stream")
-async def test_note_and_state_go_with_the_items(do: Do, call: Any) -> None:
+async def test_note_and_state_go_with_the_items(do: Do) -> None:
     await do("append", [], note={"n": 1})
     await do("append", [say("1")], state={"a": 1, "b": [1.5]})
     page = await do("append", [say("2")], state={"a": None})
     assert (page.note, page.state) == ({"n": 1}, {"a": None, "b": [1.5]})
     assert (await do("append", [], note=None)).note is None
-    assert await call("get_states", ["x", "nobody"]) == {"x": {"a": None, "b": [1.5]}}
-    assert await call("get_states", []) == {}
 
 
 def test_a_state_without_fields_is_left_alone(sessions: SessionManager) -> None:

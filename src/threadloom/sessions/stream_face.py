@@ -7,7 +7,6 @@ from typing import Any
 
 from threadloom.checkpoint.cache import cache_of
 from threadloom.documents import check_json
-from threadloom.history.state import STATE, read_state
 from threadloom.keys import STREAMS, check_text, decode_id, encode_id
 from threadloom.models import SessionRef, StreamPage, id_of
 from threadloom.ops import Get
@@ -19,7 +18,7 @@ from threadloom.streams.site import Site
 
 
 class StreamFace(Face):
-    """Streams of items, states of sessions, and states that sessions share."""
+    """Streams of items, and states that sessions share."""
 
     def stream(
         self,
@@ -120,32 +119,6 @@ class StreamFace(Face):
         if session is None:
             return []
         return [decode_id(label) for label in session.body().get(STREAMS) or ()]
-
-    def get_states(self, ids: Iterable[SessionRef]) -> dict[str, Any]:
-        """The states of sessions (see `Session.state`), by their ids; without those that have none.
-
-        Reads nothing of their conversations.
-        """
-        return self._run(self._get_states(ids))
-
-    async def aget_states(self, ids: Iterable[SessionRef]) -> dict[str, Any]:
-        """`get_states`, from an event loop."""
-        return await self._arun(self._get_states(ids))
-
-    def _get_states(self, ids: Iterable[SessionRef]) -> Plan[dict[str, Any]]:
-        places = [self._paths(id_of(id)) for id in ids]
-        if not places:
-            return {}
-        found = yield [
-            op
-            for paths in places
-            for op in (Get(paths.sessions, paths.id, blob=False), Get(paths.memory, STATE))
-        ]
-        return {
-            paths.id: read_state(self._values, state)
-            for paths, session, state in zip(places, found[::2], found[1::2], strict=True)
-            if session is not None and state is not None
-        }
 
     def shared_state(self, *scope: str) -> SharedState:
         """State that several sessions share: a user's, an application's.

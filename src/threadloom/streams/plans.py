@@ -19,7 +19,7 @@ from threadloom.models import StreamPage
 from threadloom.ops import DropTree, Get, Op, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.streams.layout import Counter, get_counter, number_of, read_item
-from threadloom.streams.showing import Group, Showing, groups_down_to, show, tail_of
+from threadloom.streams.showing import Group, Showing, groups_down_to, show
 from threadloom.streams.site import Site
 from threadloom.streams.writing import (
     NOTHING,
@@ -27,9 +27,9 @@ from threadloom.streams.writing import (
     Written,
     cut_and_write,
     items_at,
-    items_from,
     look,
     page_of,
+    tail_and_items,
     write,
 )
 
@@ -135,8 +135,7 @@ def append(
             start, stale, stored = tail.first, [], []
         else:
             start = tail.first
-            stale = yield from tail_of(site, tail)
-            stored = yield from items_from(site, start, seen.counter.next)
+            stale, stored = yield from tail_and_items(site, tail, seen.counter.next)
         return (yield from write(site, seen, beside, fresh, (), Showing(start, stored, stale)))
 
     return retrying(attempt)

@@ -76,19 +76,20 @@ class Showing(NamedTuple):
         start: what stands before this position is shown and stays so.
         items: the items from there on, by their positions.
         stale: what shows items from there on until now, oldest first.
+        gone: what has shown items of which none is left.
     """
 
     start: int
     items: Sequence[tuple[int, Any]]
     stale: Sequence[Group]
+    gone: Sequence[Group] = ()
 
-
-def tail_of(site: Site, tail: Tail) -> Plan[list[Group]]:
-    """The messages that show the last items."""
-    if not tail.keys:
-        return []
-    found = yield [Get(site.paths.memory, key) for key in tail.keys]
-    return groups_among(site.label, [record for record in found if record is not None])
+    def without(self, site: Site) -> Showing:
+        """The same where the items are what is left: a group of which none is left is gone."""
+        left = {of.first for of, _ in _groups(site, self.items)}
+        stale = [group for group in self.stale if group.first in left]
+        gone = [group for group in self.stale if group.first not in left]
+        return self._replace(stale=stale, gone=[*self.gone, *gone])
 
 
 def groups_down_to(site: Site, number: int) -> Plan[list[Group]]:
@@ -132,7 +133,7 @@ def show(
     session has to be at because ids were compared with those of a graph; None where it may be
     at any.
     """
-    made = _groups(site, showing)
+    made = _groups(site, showing.items)
     old = {group.first: list(group.records) for group in showing.stale}
     pairs: list[tuple[Origin, BaseMessage, Record | None]] = []
     for of, messages in made:
@@ -142,6 +143,7 @@ def show(
         if left := until_now[len(messages) :]:
             old[of.first] = left
     removed = [record for records in old.values() for record in records]
+    removed += [record for group in showing.gone for record in group.records]
     yield from _name(site, pairs, removed)
 
     values, paths = site.values, site.paths
@@ -190,18 +192,20 @@ def show(
     return change, tail, session.version if session is not None and looked else None
 
 
-def _groups(site: Site, showing: Showing) -> list[tuple[Origin, Sequence[BaseMessage]]]:
+def _groups(
+    site: Site, items: Sequence[tuple[int, Any]]
+) -> list[tuple[Origin, Sequence[BaseMessage]]]:
     """What the adapter makes of items, with the positions of the items.
 
     Raises:
         InvalidKey: its groups do not follow each other, or one has no messages.
     """
-    if site.shows is None or not showing.items:
+    if site.shows is None or not items:
         return []
-    numbers = [number for number, _ in showing.items]
+    numbers = [number for number, _ in items]
     made: list[tuple[Origin, Sequence[BaseMessage]]] = []
     done = 0
-    for end, messages in site.shows([item for _, item in showing.items]):
+    for end, messages in site.shows([item for _, item in items]):
         if not done < end <= len(numbers) or not messages:
             raise InvalidKey(
                 f"the stream {site.name!r} is shown by groups that do not follow each other: one "

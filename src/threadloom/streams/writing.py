@@ -17,13 +17,14 @@ from threadloom.plans import Plan
 from threadloom.streams import shared
 from threadloom.streams.layout import (
     Counter,
+    Tail,
     get_counter,
     number_of,
     put_item,
     read_item,
     remove_items,
 )
-from threadloom.streams.showing import Showing, groups_down_to, show, tail_of
+from threadloom.streams.showing import Group, Showing, groups_among, groups_down_to, show
 from threadloom.streams.site import Site
 
 
@@ -127,12 +128,13 @@ def cut_and_write(
     tail = seen.counter.tail
     if tail.keys and tail.first < cut:
         start = tail.first
-        stale = yield from tail_of(site, tail)
+        stale, stored = yield from tail_and_items(site, tail, cut)
     else:
         stale = yield from groups_down_to(site, cut)
         start = stale[0].first if stale and stale[0].first < cut else 0
-    stored = yield from items_from(site, start, cut)
-    return (yield from write(site, seen, beside, fresh, gone, Showing(start, stored, stale)))
+        stored = yield from items_from(site, start, cut)
+    showing = Showing(start, stored, stale).without(site)
+    return (yield from write(site, seen, beside, fresh, gone, showing))
 
 
 def write(
@@ -244,6 +246,20 @@ def page_of(
         note=None if counter.note is None else site.values.loads(counter.note),
         state=read_state(site.values, state),
     )
+
+
+def tail_and_items(
+    site: Site, tail: Tail, end: int
+) -> Plan[tuple[list[Group], list[tuple[int, Any]]]]:
+    """The messages that show the last items, and the items from the first of these up to `end`."""
+    if site.shows is None and not tail.keys:
+        return [], []
+    *messages, items = yield [
+        *(Get(site.paths.memory, key) for key in tail.keys),
+        Scan(site.namespace, position(tail.first), position(max(end, tail.first))),
+    ]
+    groups = groups_among(site.label, [record for record in messages if record is not None])
+    return groups, [(number_of(record), read_item(site.values, record)) for record in items]
 
 
 def items_from(site: Site, start: int, end: int) -> Plan[list[tuple[int, Any]]]:
