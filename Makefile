@@ -75,7 +75,7 @@ $(VENV)-%/.ready: pyproject.toml $(ADAPTERS) adapters/constraints-%.txt
 	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/.python
 	@echo "Installing the adapters with the $* frameworks into $(@D) …"
 	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --editable ".[adapters]" \
-	    $(foreach adapter,$(ADAPTERS:/pyproject.toml=),--editable "./$(adapter)[test]") \
+	    $(foreach adapter,$(ADAPTERS:/pyproject.toml=),--editable "./$(adapter)") \
 	    --constraint adapters/constraints-$*.txt
 	@touch $@
 

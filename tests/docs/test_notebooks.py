@@ -11,6 +11,8 @@ import pytest
 from .programs import ROOT, run_program
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+OF_ADAPTERS = {"02_several_frameworks.ipynb"}
+"""Those that need other frameworks: they run with the tests of adapters."""
 
 # In a process of its own: a kernel brings sockets, threads and a loop.
 RUNNER = """
@@ -41,7 +43,11 @@ def test_there_are_notebooks() -> None:
     assert NOTEBOOKS
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "notebook",
+    [path for path in NOTEBOOKS if path.name not in OF_ADAPTERS],
+    ids=lambda path: path.name,
+)
 def test_notebook_runs(notebook: Path, tmp_path: Path) -> None:
     run_notebook(notebook, tmp_path)
 
