@@ -14,7 +14,6 @@ os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
 os.environ.setdefault("OPENAI_API_KEY", "none")
 
 import pytest
-
 from threadloom import SessionManager
 
 PROGRAMS = Path(__file__).parent / "openai_agents_programs"
@@ -61,9 +60,7 @@ def start() -> Iterator[Start]:
     def begin(name: str, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, str(PROGRAMS / name), *arguments]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(  # noqa: S603  a program of our own
-            command, stdin=pipe, stdout=pipe, stderr=pipe, text=True
-        )
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         running.append(process)
         return process
 

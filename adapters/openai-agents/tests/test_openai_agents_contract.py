@@ -19,10 +19,10 @@ from agents import (
     input_guardrail,
 )
 from agents.memory import Session, SessionSettings, SQLiteSession
+from threadloom import SessionManager
+
 from openai_agents_fakes import calls, guide, says, scripted
 from threadloom_openai_agents import ThreadloomSession
-
-from threadloom import SessionManager
 
 Make = Callable[..., Any]
 Scenario = Callable[[Make], Awaitable[Any]]

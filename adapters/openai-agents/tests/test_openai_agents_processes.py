@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +15,10 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
-
+from agents import Runner
 from threadloom import SessionManager
+
+from openai_agents_fakes import guide
 from threadloom_openai_agents import ThreadloomSession
 
 
@@ -44,25 +48,49 @@ def test_without_the_sdk(run: Callable[..., str], shared_url: str, tmp_path: Pat
         "problems": [],
         "imported": [],
     }
-    for id, asked in ((found["fork"], 2), ("trip", 2)):
-        said = json.loads(run("talk.py", shared_url, id, "how often?"))
-        assert said["said"] == f"You have asked {asked} times."
+    agent, _ = guide()
+    with SessionManager(shared_url) as sessions:
+        for id in (found["fork"], "trip"):
+            result = asyncio.run(
+                Runner.run(agent, "how often?", session=ThreadloomSession(id, sessions))
+            )
+            assert result.final_output == "You have asked 2 times."
     with SessionManager("memory://") as other:
         other.import_sessions(tmp_path / "trip.jsonl")
         assert [message.type for message in other.messages("trip")] == ["human", "ai"]
 
 
-def test_processes_lose_nothing(start: Callable[..., Popen[str]], shared_url: str) -> None:
+class Appenders:
+    """Processes that add to a session; see the program."""
+
+    def __init__(self, program: Popen[str]) -> None:
+        self._program = program
+
+    def begin(self, who: str, count: int) -> None:
+        self._program.stdin.write(f"{who} {count}\n")
+        self._program.stdin.flush()
+
+    def next(self) -> tuple[str, str]:
+        """The next line: who, and what."""
+        line = self._program.stdout.readline()
+        assert line, self._program.stderr.read()
+        who, what = line.rstrip("\n").split(" ", 1)
+        assert not what.startswith("failed"), line
+        return who, what
+
+
+@pytest.fixture
+def appenders(start: Callable[..., Popen[str]], shared_url: str) -> Appenders:
+    return Appenders(start("append.py", shared_url, "s"))
+
+
+def test_processes_lose_nothing(appenders: Appenders, shared_url: str) -> None:
     names, count = ("ann", "bob", "cyd"), 15
-    writers = [start("append.py", shared_url, "s", name, str(count)) for name in names]
-    for writer in writers:
-        assert writer.stdout.readline() == "ready\n"
-    for writer in writers:
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    for writer in writers:
-        _, err = writer.communicate(timeout=60)
-        assert writer.returncode == 0, err
+    for name in names:
+        appenders.begin(name, count)
+    ended = 0
+    while ended < len(names):
+        ended += appenders.next()[1] == "end"
     _assert_whole(shared_url, dict.fromkeys(names, range(count)))
 
 
@@ -98,23 +126,20 @@ async def test_tasks_lose_nothing(sessions: SessionManager) -> None:
 
 @pytest.mark.soak(full=50)
 def test_a_killed_process_leaves_whole_batches(
-    start: Callable[..., Popen[str]], shared_url: str, rounds: int
+    appenders: Appenders, shared_url: str, rounds: int
 ) -> None:
     chance = random.Random(7)
     pause = threading.Event()
     stored: dict[str, range] = {}
     for number in range(rounds):
         who = f"writer{number}"
-        victim = start("append.py", shared_url, "s", who, "0")
-        assert victim.stdout.readline() == "ready\n"
-        victim.stdin.write("go\n")
-        victim.stdin.flush()
-        seen = [int(victim.stdout.readline()) for _ in range(chance.randint(1, 12))]
-        pause.wait(chance.uniform(0, 0.01))  # somewhere in what it does next
-        victim.kill()
-        out, _ = victim.communicate(timeout=30)
-        lines = [line for line in out.splitlines(keepends=True) if line.endswith("\n")]
-        seen += map(int, lines)
+        appenders.begin(who, 0)
+        pid = int(appenders.next()[1])
+        seen = [int(appenders.next()[1]) for _ in range(chance.randint(0, 12))]
+        pause.wait(chance.uniform(0, 0.02))  # somewhere in what it does next
+        os.kill(pid, signal.SIGKILL)
+        while (line := appenders.next()) != (who, "end"):
+            seen.append(int(line[1]))
         with SessionManager(shared_url) as sessions:
             found = _numbers(sessions, who)
         # What was acknowledged is there, and at most the one that was under way.

@@ -10,10 +10,10 @@ import pytest
 from agents import Runner
 from agents.extensions.memory import EncryptedSession
 from agents.memory import OpenAIResponsesCompactionSession
-from openai_agents_fakes import guide
-
 from threadloom import SerializationError, SessionManager, SessionNotFound
 from threadloom.testing import FrozenClock
+
+from openai_agents_fakes import guide
 from threadloom_openai_agents import FRAMEWORK, ThreadloomSession
 
 
@@ -49,7 +49,6 @@ async def test_it_is_listed(sessions: SessionManager) -> None:
     assert len(sessions.list_sessions(framework=FRAMEWORK)) == 3
     newest = sessions.list_sessions(framework=FRAMEWORK, order_by="updated_at")
     assert [info.id for info in newest] == ["bare", "other", "trip"]
-    assert found.sessions[0].message_count == 6 if hasattr(found, "sessions") else True
 
 
 async def test_its_messages(sessions: SessionManager) -> None:
@@ -255,8 +254,8 @@ async def test_below_the_sdks_encryption(sessions: SessionManager) -> None:
     session = ThreadloomSession("a", sessions)
     locked = EncryptedSession("a", session, encryption_key="a key of thirty-two characters!!")
     await talk(locked, "weather in Oslo", "how often?")
-    assert [item.get("role") for item in await locked.get_items()][0] == "user"
-    assert len(await locked.get_items()) == 7
+    first, *others = await locked.get_items()
+    assert (first["role"], len(others)) == ("user", 6)
     assert "Oslo" not in str(await session.get_items())
     assert sessions.messages("a") == []
 

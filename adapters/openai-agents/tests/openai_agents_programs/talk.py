@@ -8,8 +8,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from agents import Runner
-from openai_agents_fakes import guide
 
+from openai_agents_fakes import guide
 from threadloom_openai_agents import ThreadloomSession
 
 
