@@ -10,7 +10,7 @@ import pytest
 from agents import Runner
 from agents.extensions.memory import EncryptedSession
 from agents.memory import OpenAIResponsesCompactionSession
-from threadloom import SerializationError, SessionManager, SessionNotFound
+from threadloom import SerializationError, SessionManager, SessionNotFound, StoreClosed
 from threadloom.testing import FrozenClock
 
 from openai_agents_fakes import guide
@@ -145,6 +145,33 @@ async def test_results_that_come_late(sessions: SessionManager) -> None:
     assert sessions.messages("a")[2].name == "tool_x"
 
 
+async def test_adding_costs_what_is_new(url: str) -> None:
+    """However long a session is, and whether or not it was read before."""
+    costs: list[tuple[str, int]] = []
+
+    def note(name: str, seconds: float, size: int, error: BaseException | None) -> None:
+        costs.append((name, size))
+
+    async def added(session: ThreadloomSession) -> tuple[list[str], int]:
+        costs.clear()
+        for batch in ([{"role": "user", "content": "?"}], [_call("x"), _result("x")]):
+            await session.add_items(batch)
+        await session.add_items([{"role": "assistant", "content": "!"}])
+        assert await session.pop_item()
+        return [name for name, _ in costs], sum(size for _, size in costs)
+
+    with SessionManager(url, on_operation=note) as sessions:
+        found = []
+        for id, length in (("short", 20), ("long", 120)):
+            for n in range(length):
+                await ThreadloomSession(id, sessions).add_items([_call(f"{n}"), _result(f"{n}")])
+            await ThreadloomSession(id, sessions).add_items([{"role": "user", "content": "?"}])
+            found.append(await added(ThreadloomSession(id, sessions)))
+    (names, size), (names_of_long, size_of_long) = found
+    assert names == names_of_long
+    assert size_of_long < size * 1.2
+
+
 async def test_a_result_of_nothing(sessions: SessionManager) -> None:
     session = ThreadloomSession("a", sessions)
     await session.add_items([_result("lost")])
@@ -240,9 +267,13 @@ async def test_a_store_of_its_own(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'own.db'}"
     async with ThreadloomSession("a", url) as session:
         await talk(session, "hello")
+    with pytest.raises(StoreClosed):
+        await session.get_items()
     again = ThreadloomSession("a", url)
     assert len(await again.get_items()) == 2
     again.close()
+    with pytest.raises(StoreClosed):
+        await again.get_items()
     with SessionManager(url) as sessions:
         borrowed = ThreadloomSession("a", sessions)
         await borrowed.aclose()

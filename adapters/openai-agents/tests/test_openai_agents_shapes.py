@@ -263,6 +263,8 @@ async def test_nothing_stands_between_a_call_and_its_result() -> None:
     found = await shown(call(), spoken("Wait."), call("c2"), output("x"), output("y", "c2"))
     assert [message.type for message in found] == ["ai", "tool", "tool"]
     assert found[0].text == "Wait."
+    found = await shown(spoken("I look."), call(), spoken("Wait."), output("x"))
+    assert [message.type for message in found] == ["ai", "tool"]
 
 
 async def test_refusals_and_citations() -> None:

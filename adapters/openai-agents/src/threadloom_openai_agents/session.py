@@ -96,6 +96,7 @@ class ThreadloomSession:
             threadloom.SessionNotFound: the manager lets no session begin by itself.
         """
         if items:
+            self._names.update(names_of_calls(items))
             await self._changing(lambda: self._stream.aappend(items))
 
     async def pop_item(self) -> TResponseInputItem | None:

@@ -42,7 +42,7 @@ class UnknownCalls(LookupError):
         super().__init__(f"the calls {self.ids} are not among the items")
 
 
-def show(items: Sequence[Any], names: Mapping[str, str | None]) -> list[Shown]:
+def show(items: Sequence[Any], names: dict[str, str | None]) -> list[Shown]:
     """Messages that show items, in order.
 
     Args:
@@ -52,20 +52,10 @@ def show(items: Sequence[Any], names: Mapping[str, str | None]) -> list[Shown]:
     Raises:
         UnknownCalls: there are results of calls that are neither among the items nor the names.
     """
-    known: ChainMap[str, str | None] = ChainMap({}, names)  # type: ignore[arg-type]  # is read only
+    known: ChainMap[str, str | None] = ChainMap({}, names)
     unknown: dict[str, None] = {}
-    used: set[str] = set()
     shown: list[Shown] = []
     reply: _Reply | None = None
-
-    def add(end: int, message: BaseMessage) -> None:
-        # Ids are not unique: a model behind another API may give all its items the same one.
-        if message.id in used:
-            message.id = None
-        elif message.id is not None:
-            used.add(message.id)
-        shown.append(Shown(end, [message]))
-
     for end, item in enumerate(items, 1):
         if not isinstance(item, Mapping):
             continue
@@ -78,18 +68,18 @@ def show(items: Sequence[Any], names: Mapping[str, str | None]) -> list[Shown]:
             message = _input_message(item)
         elif parts := _Parts.of(item):
             if reply is not None and not reply.takes(parts):
-                add(reply.end, reply.message())
+                shown.append(reply.shown())
                 reply = None
             reply = reply or _Reply(_id(item))
             reply.add(end, parts)
             known.update({call["id"] or "": call["name"] for call in parts.all_calls()})
         if message is not None:
             if reply is not None:
-                add(reply.end, reply.message())
+                shown.append(reply.shown())
                 reply = None
-            add(end, message)
+            shown.append(Shown(end, [message]))
     if reply is not None:
-        add(reply.end, reply.message())
+        shown.append(reply.shown())
     if unknown:
         raise UnknownCalls(unknown)
     return shown
@@ -177,14 +167,15 @@ class _Reply:
         if parts.refusal is not None:
             self._refusals.append(parts.refusal)
 
-    def message(self) -> AIMessage:
-        return AIMessage(
+    def shown(self) -> Shown:
+        message = AIMessage(
             as_content(self._blocks),
             id=self._id,
             tool_calls=self._calls,
             invalid_tool_calls=self._invalid,
             additional_kwargs={"refusal": "\n".join(self._refusals)} if self._refusals else {},
         )
+        return Shown(self.end, [message])
 
 
 # ── What comes in ────────────────────────────────────────────────────────────────────────────
@@ -197,6 +188,7 @@ def _kind(item: Item) -> str:
 
 
 def _id(item: Item) -> str | None:
+    """The id of an item, where it is one of its own: some models have the same one for all."""
     id = item.get("id")
     return id if isinstance(id, str) and id and id != FAKE_RESPONSES_ID else None
 
