@@ -108,7 +108,7 @@ def test_whatever_is_no_item_is_kept_as_well(given_items: list[Any]) -> None:
     asyncio.run(check())
 
 
-@settings(quick, max_examples=60)
+@settings(quick, max_examples=30)
 @given(data=st.data(), given_items=conversations())
 def test_messages_do_not_depend_on_how_items_came(
     data: st.DataObject, given_items: list[Any]
