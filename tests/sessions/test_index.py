@@ -214,6 +214,19 @@ async def test_delete_is_all_of_it(call: Call, sessions: SessionManager) -> None
     assert [message.content for message in sessions.messages("y")] == ["other"]
 
 
+@pytest.mark.operation("delete_session")
+async def test_delete_of_what_has_changed_is_refused(call: Call, sessions: SessionManager) -> None:
+    read = await call("create_session", id="x")
+    sessions.memory("x").add_user_message("hello")
+    with pytest.raises(SessionConflict, match="expected at version"):
+        await call("delete_session", "x", expected_version=read.version)
+    assert [message.content for message in sessions.messages("x")] == ["hello"]
+    now = await call("get_session", "x")
+    assert await call("delete_session", "x", expected_version=now.version) is True
+    with pytest.raises(SessionConflict, match="does not exist"):
+        await call("delete_session", "x", expected_version=now.version)
+
+
 @pytest.mark.operation("list_sessions")
 async def test_lists_are_ordered_with_ties_by_id(call: Call, clock: FrozenClock) -> None:
     for id in ("b", "a", "c"):

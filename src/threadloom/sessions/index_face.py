@@ -163,18 +163,26 @@ class IndexFace(Face):
         """`count_sessions`, from an event loop."""
         return await self._arun(plans.count(self._scope, filters))
 
-    def delete_session(self, id: SessionRef) -> bool:
+    def delete_session(self, id: SessionRef, *, expected_version: int | None = None) -> bool:
         """Delete a session: its record, messages, summary, state, checkpoints, all or nothing.
 
         A graph run that has stored a checkpoint and is still under way cannot bring it back: its
         next write raises `SessionDeleted`. A run or a chain whose first write is still to come
         begins a new session under the same id. Returns whether the session existed.
-        """
-        return self._run(plans.delete(self._scope, self._paths(id)))
 
-    async def adelete_session(self, id: SessionRef) -> bool:
+        Args:
+            id: which one.
+            expected_version: the version it has to be at; by default any.
+
+        Raises:
+            SessionConflict: the session is at another version, or does not exist though one is
+                expected.
+        """
+        return self._run(plans.delete(self._scope, self._paths(id), expected_version))
+
+    async def adelete_session(self, id: SessionRef, *, expected_version: int | None = None) -> bool:
         """`delete_session`, from an event loop."""
-        return await self._arun(plans.delete(self._scope, self._paths(id)))
+        return await self._arun(plans.delete(self._scope, self._paths(id), expected_version))
 
     def rename_session(self, id: SessionRef, name: str) -> SessionInfo:
         """Give a session another name; an empty one clears it.

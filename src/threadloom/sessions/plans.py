@@ -25,6 +25,7 @@ from threadloom.ops import (
     ExpectationFailed,
     Get,
     Query,
+    Record,
 )
 from threadloom.plans import Plan, check_fence, retrying
 from threadloom.scope import Scope
@@ -147,16 +148,29 @@ def count(scope: Scope, filters: Filters) -> Plan[int]:
     return int(number)
 
 
-def delete(scope: Scope, paths: SessionPaths) -> Plan[bool]:
-    """Delete a session and everything in it, all or nothing; whether it existed."""
+def delete(scope: Scope, paths: SessionPaths, expected_version: int | None = None) -> Plan[bool]:
+    """Delete a session and everything in it, all or nothing; whether it existed.
+
+    Raises:
+        SessionConflict: the session is at another version than the expected one.
+    """
 
     def attempt() -> Plan[bool]:
         (record,) = yield [Get(paths.sessions, paths.id)]
-        expect: Expect = ABSENT if record is None else PRESENT
+        _check_version(paths, record, expected_version)
+        expect: Expect = ABSENT if record is None else expected_version or PRESENT
         yield index.erase(paths, scope.now(), expect)
         return record is not None
 
     return retrying(attempt)
+
+
+def _check_version(paths: SessionPaths, record: Record | None, expected: int | None) -> None:
+    """Refuse a session that is at another version than the expected one, if one is expected."""
+    if expected is None or (record is not None and record.version == expected):
+        return
+    found = "it does not exist" if record is None else f"it is at {record.version}"
+    raise SessionConflict(f"session {paths.id!r} was expected at version {expected}, but {found}")
 
 
 def change(
@@ -231,11 +245,7 @@ def update(
 
     def attempt() -> Plan[SessionInfo]:
         (record,) = yield [Get(paths.sessions, paths.id)]
-        if expected_version is not None and (record is None or record.version != expected_version):
-            found = "it does not exist" if record is None else f"it is at {record.version}"
-            raise SessionConflict(
-                f"session {paths.id!r} was expected at version {expected_version}, but {found}"
-            )
+        _check_version(paths, record, expected_version)
         now = scope.now()
         if record is None:
             if not create:
