@@ -12,7 +12,9 @@ That shows by the head: it is gone exactly if any entry is. Then what is left de
 from __future__ import annotations
 
 import dataclasses
+import heapq
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pydantic_ai.conversation_store import (
@@ -102,23 +104,20 @@ class ThreadloomConversationStore(Owning, ConversationStore):
                 no further than needed.
         """
         found: list[ConversationRecord] = []
-        after: str | None = None
-        while limit != 0:
-            page = await self.sessions.alist_sessions(
-                framework=FRAMEWORK, owner=scope, order_by="updated_at", limit=_PAGE, after=after
-            )
-            for session in page:
-                # A save is activity: no session further down was saved later than it was active.
-                if limit is not None and len(found) >= limit:
-                    if session.updated_at < found[limit - 1].updated_at:
-                        return found[:limit]
-                record = (await self._stand(session.id)).record
-                if record is not None:
-                    found.append(record)
-                    found.sort(key=lambda one: one.updated_at, reverse=True)
-            after = page.cursor
-            if after is None:
-                break
+        newest: list[datetime] = []  # when the newest `limit` of them were saved, the oldest first
+        async for session in self._sessions(scope):
+            if limit is not None and len(newest) >= limit:
+                # A save is activity: whatever comes now was saved no later than it was active.
+                if not newest or session.updated_at < newest[0]:
+                    break
+            record = (await self._stand(session.id)).record
+            if record is None:
+                continue
+            found.append(record)
+            heapq.heappush(newest, record.updated_at)
+            if limit is not None and len(newest) > limit:
+                heapq.heappop(newest)
+        found.sort(key=lambda record: record.updated_at, reverse=True)
         return found[:limit]
 
     async def read_entry(self, entry_id: str) -> ConversationEntry:
@@ -219,6 +218,19 @@ class ThreadloomConversationStore(Owning, ConversationStore):
             owner=owner,
         )
 
+    async def _sessions(self, owner: str | None = None) -> AsyncIterator[SessionInfo]:
+        """The framework's sessions, the last active first."""
+        after: str | None = None
+        while True:
+            page = await self.sessions.alist_sessions(
+                framework=FRAMEWORK, owner=owner, order_by="updated_at", limit=_PAGE, after=after
+            )
+            for session in page:
+                yield session
+            after = page.cursor
+            if after is None:
+                return
+
     async def _stand(self, id: str) -> Standing:
         """How a conversation stands, whatever was done to its session."""
         stream = self._stream(id)
@@ -263,21 +275,10 @@ class ThreadloomConversationStore(Owning, ConversationStore):
         for id in dict.fromkeys(likely):
             if (place := await self._place(id, entry_id)) is not None:
                 yield place
-        after: str | None = None
-        while True:
-            page = await self.sessions.alist_sessions(
-                framework=FRAMEWORK,
-                order_by="updated_at",
-                limit=_PAGE,
-                after=after,
-            )
-            for session in page:
-                if session.id not in likely:
-                    if (place := await self._place(session.id, entry_id)) is not None:
-                        yield place
-            after = page.cursor
-            if after is None:
-                return
+        async for session in self._sessions():
+            if session.id not in likely:
+                if (place := await self._place(session.id, entry_id)) is not None:
+                    yield place
 
     async def _place(self, id: str, entry_id: str) -> tuple[SessionStream, int] | None:
         stream = self._stream(id)
