@@ -82,6 +82,6 @@ def _dump(adapter: TypeAdapter[list[Any]], values: list[Any], what: str) -> list
 def _load(adapter: TypeAdapter[list[Any]], items: Sequence[Any], what: str) -> list[Any]:
     try:
         # Only as JSON text are bytes read back from the base64 that they were written as.
-        return adapter.validate_json(to_json(items, inf_nan_mode="constants"))
+        return adapter.validate_json(to_json(items))
     except (ValidationError, PydanticSerializationError) as error:
         raise CorruptRecord(f"{what} is not what Pydantic AI stores: {error}") from error
