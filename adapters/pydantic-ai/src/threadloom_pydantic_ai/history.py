@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from pydantic_ai.messages import ModelMessage
 
-from threadloom import SessionManager
+from threadloom import InvalidKey, SessionManager
 from threadloom_pydantic_ai.codec import dump_messages, load_messages
 from threadloom_pydantic_ai.names import FRAMEWORK, MESSAGES
 from threadloom_pydantic_ai.owning import Owning
@@ -44,14 +44,18 @@ class ThreadloomMessageHistory(Owning):
     ) -> None:
         super().__init__(store)
         self.session_id = session_id
-        self._stream = self.sessions.stream(
-            session_id,
-            MESSAGES,
-            shows=show_messages,
-            framework=FRAMEWORK,
-            agent_name=agent_name,
-            owner=owner,
-        )
+        try:
+            self._stream = self.sessions.stream(
+                session_id,
+                MESSAGES,
+                shows=show_messages,
+                framework=FRAMEWORK,
+                agent_name=agent_name,
+                owner=owner,
+            )
+        except InvalidKey:
+            self.close()
+            raise
 
     def load(self, limit: int | None = None) -> list[ModelMessage]:
         """The messages in order, or the newest `limit` of them."""
