@@ -78,7 +78,7 @@ def test_what_cannot_be(sessions: SessionManager, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(MissingAdapter):
         ThreadloomMessageHistory("x", "nowhere://")
     closed: list[SessionManager] = []
-    monkeypatch.setattr(SessionManager, "close", closed.append)
+    monkeypatch.setattr(SessionManager, "close", lambda self: closed.append(self))
     with pytest.raises(InvalidKey):
         ThreadloomMessageHistory("", "memory://")
     assert len(closed) == 1

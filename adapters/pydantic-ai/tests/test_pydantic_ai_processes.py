@@ -70,7 +70,7 @@ def test_another_process_goes_on_with_a_message_history(sqlite_url: str) -> None
 
 
 async def test_processes_at_once_lose_nothing(sqlite_url: str) -> None:
-    names, count = ("a", "b", "c"), 12
+    names, count = ("a", "b"), 15
     running = [
         start(command, sqlite_url, command, name, str(count))
         for command in ("save", "add")

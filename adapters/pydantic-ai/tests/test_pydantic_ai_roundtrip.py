@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from datetime import date
 from typing import Any
@@ -81,8 +82,12 @@ async def test_a_record_comes_back_whole(store: ThreadloomConversationStore) -> 
         calls=[m.ToolCallPart("ask", {"q": None}, "c1"), m.ToolCallPart("t", "{}", "c2")],
         approvals=[m.ToolCallPart("pay", {"sum": 1.5}, "c3")],
         metadata={"c1": {"why": [1, None]}},
-        _kinds={"c1": "question"},
     )
+    has_kinds = hasattr(
+        waiting, "kind"
+    )  # what a call waits for; the oldest version has no such thing
+    if has_kinds:
+        waiting = dataclasses.replace(waiting, _kinds={"c1": "question"})
     usage = RunUsage(requests=3, tool_calls=2, input_tokens=10**15, details={"odd": 1})
     conversation = Conversation(
         conversation_id="x", messages=[], usage=usage, deferred_tool_requests=waiting
@@ -92,7 +97,8 @@ async def test_a_record_comes_back_whole(store: ThreadloomConversationStore) -> 
     assert record.usage == usage
     assert type(record.usage) is RunUsage
     assert record.deferred_tool_requests == waiting
-    assert record.deferred_tool_requests.kind("c1") == "question"
+    if has_kinds:
+        assert record.deferred_tool_requests.kind("c1") == "question"
     assert record.revision == conversation.revision
     assert record.updated_at.tzinfo is not None
 

@@ -249,7 +249,7 @@ async def test_delete_leaves_nothing(sqlite_url: str, tmp_path: Path) -> None:
         assert await store.load("trip") is None
         assert store.sessions.search_sessions("Reykjavik") == []
         assert store.sessions.stats().records == 1  # that something was deleted
-        store.sessions.compact()
+        store.sessions.compact("trip")
     assert b"Reykjavik" not in (tmp_path / "shared.db").read_bytes()
 
 
