@@ -190,7 +190,9 @@ async def test_branches_and_rewinds(
     )
     loaded = await store.load("x")
     branched = await store.branch("x", at=2, expected_revision=loaded.revision)
-    branched.messages += [says("4"), user("5"), says("6")]
+    branched.messages += [says("4")]
+    await store.save(branched)
+    branched.messages += [user("5"), says("6")]
     await store.save(branched)
     line = ["0", "4", "5", "6"] if gap else ["0", "1", "4", "5", "6"]
     shown = [message.text for message in store.sessions.messages("x")]

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ConfigDict, TypeAdapter
 from pydantic_ai.conversation_store import ConversationEntry, ConversationRecord
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
-from pydantic_core import PydanticSerializationError, ValidationError, to_json
+from pydantic_core import PydanticSerializationError, ValidationError
 
 from threadloom import CorruptRecord, SerializationError
 
@@ -81,7 +81,6 @@ def _dump(adapter: TypeAdapter[list[Any]], values: list[Any], what: str) -> list
 
 def _load(adapter: TypeAdapter[list[Any]], items: Sequence[Any], what: str) -> list[Any]:
     try:
-        # Only as JSON text are bytes read back from the base64 that they were written as.
-        return adapter.validate_json(to_json(items))
-    except (ValidationError, PydanticSerializationError) as error:
+        return adapter.validate_python(list(items))
+    except ValidationError as error:
         raise CorruptRecord(f"{what} is not what Pydantic AI stores: {error}") from error

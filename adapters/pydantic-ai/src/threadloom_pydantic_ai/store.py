@@ -287,10 +287,8 @@ class ThreadloomConversationStore(Owning, ConversationStore):
 
     async def _line_to(
         self, stream: SessionStream, start: str | None, record: ConversationRecord
-    ) -> tuple[list[int] | None, list[Any]]:
+    ) -> tuple[list[int], list[Any]]:
         """What leads to an entry: the positions of stored entries, and those to be copied.
-
-        The positions are None where nothing is stored yet.
 
         Raises:
             ConversationConflict: the entry is nowhere.
@@ -312,7 +310,7 @@ class ThreadloomConversationStore(Owning, ConversationStore):
                     line.append(places[item["id"]])
                 else:
                     copies.append(item)
-        return (line if places else None), copies
+        return line, copies
 
     async def _elsewhere(self, entry_id: str, record: ConversationRecord) -> list[Any]:
         """The items that lead to an entry of another conversation.
@@ -364,16 +362,12 @@ async def _line(stream: SessionStream, position: int, head: str, limit: int | No
     return found
 
 
-async def _is_straight(
-    stream: SessionStream, line: Sequence[int] | None, items: Sequence[Any]
-) -> bool:
+async def _is_straight(stream: SessionStream, line: Sequence[int], items: Sequence[Any]) -> bool:
     """Whether a write that goes on from a line leaves the stream straight (see `Standing`).
 
     What is shown last then begins behind the line, unless something on either side of the gap
     shows nothing by itself and so counts to what comes next.
     """
-    if line is None:
-        return True
     if not any(to_langchain(entry.message) for entry in load_entries(items)):
         return False
     if not line:
