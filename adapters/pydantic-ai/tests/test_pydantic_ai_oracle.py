@@ -217,6 +217,7 @@ async def test_a_random_walk_is_the_same_as_in_the_framework_s_store(
     assert store.sessions.check().problems == ()
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.soak(full=60)
 async def test_long_walks(rounds: int) -> None:
     done: set[str] = set()

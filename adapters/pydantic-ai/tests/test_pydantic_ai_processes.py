@@ -111,6 +111,7 @@ def test_threads_at_once_lose_nothing(url: str) -> None:
         assert [message.text for message in history.sessions.messages("x")] == found
 
 
+@pytest.mark.timeout(900)  # all rounds, each with a process of its own
 @pytest.mark.soak(full=50)
 async def test_of_what_a_killed_process_wrote_nothing_is_half(sqlite_url: str, rounds: int) -> None:
     dice = random.Random()
