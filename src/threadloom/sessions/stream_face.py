@@ -9,11 +9,11 @@ from threadloom.checkpoint.cache import cache_of
 from threadloom.documents import check_json
 from threadloom.history.state import STATE, read_state
 from threadloom.keys import STREAMS, check_text, decode_id, encode_id
-from threadloom.models import SessionRef, id_of
+from threadloom.models import SessionRef, StreamPage, id_of
 from threadloom.ops import Get
 from threadloom.plans import Plan
 from threadloom.sessions.base import Face
-from threadloom.streams import SessionStream, SharedState, Shows
+from threadloom.streams import SessionStream, SharedState, Shows, plans
 from threadloom.streams import shared as shared_states
 from threadloom.streams.site import Site
 
@@ -62,18 +62,49 @@ class StreamFace(Face):
         }
         if metadata is not None:
             begins["metadata"] = check_json(dict(metadata), "metadata")
+        return SessionStream(self._store, self._site(id, name, shows, begins))
+
+    def _site(
+        self,
+        id: SessionRef,
+        name: str,
+        shows: Shows | None = None,
+        begins: Mapping[str, Any] | None = None,
+    ) -> Site:
         label = encode_id(check_text(name, "a stream's name"))
-        site = Site(
-            self._scope,
-            cache_of(self._store),
-            self._values,
-            self._paths(id),
-            name,
-            label,
-            shows,
-            begins,
-        )
-        return SessionStream(self._store, site)
+        cache = cache_of(self._store)
+        paths = self._paths(id)
+        return Site(self._scope, cache, self._values, paths, name, label, shows, begins or {})
+
+    def read_streams(
+        self, ids: Iterable[SessionRef], name: str = "items", *, limit: int | None = None
+    ) -> dict[str, StreamPage]:
+        """The streams of one name of several sessions, by their ids, as of one moment.
+
+        Args:
+            ids: the sessions; those that do not exist are left out.
+            name: which of their streams.
+            limit: at most so many of the newest items of each; with 0 only what is kept beside
+                them, at a cost that does not depend on the conversations.
+        """
+        return self._run(self._read_streams(ids, name, limit))
+
+    async def aread_streams(
+        self, ids: Iterable[SessionRef], name: str = "items", *, limit: int | None = None
+    ) -> dict[str, StreamPage]:
+        """`read_streams`, from an event loop."""
+        return await self._arun(self._read_streams(ids, name, limit))
+
+    def _read_streams(
+        self, ids: Iterable[SessionRef], name: str, limit: int | None
+    ) -> Plan[dict[str, StreamPage]]:
+        sites = [self._site(id, name) for id in dict.fromkeys(map(id_of, ids))]
+        pages = yield from plans.read_many(sites, limit=limit)
+        return {
+            site.paths.id: page
+            for site, page in zip(sites, pages, strict=True)
+            if page.session is not None
+        }
 
     def list_streams(self, id: SessionRef) -> list[str]:
         """The names of a session's streams, in the order in which they began."""
