@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 from threadloom_google_adk import ThreadloomSessionService
 
 from threadloom import SessionManager
+
+with warnings.catch_warnings():
+    # ADK 2.7 warns of itself where its agents are imported.
+    warnings.filterwarnings("ignore", "BaseAgentConfig is deprecated", DeprecationWarning)
+    from google.adk.agents import LlmAgent  # noqa: F401
 
 KINDS = ("memory", "sqlite", "file")
 SHARED = ("sqlite", "file")
