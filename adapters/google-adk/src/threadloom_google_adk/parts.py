@@ -48,12 +48,12 @@ def is_shown(record: Record) -> bool:
 
 def calls(record: Record) -> list[Record]:
     """The calls of functions."""
-    return [part["function_call"] for part in _parts(record) if "function_call" in part]
+    return [part["functionCall"] for part in _parts(record) if "functionCall" in part]
 
 
 def responses(record: Record) -> list[Record]:
     """The results of functions."""
-    return [part["function_response"] for part in _parts(record) if "function_response" in part]
+    return [part["functionResponse"] for part in _parts(record) if "functionResponse" in part]
 
 
 def content(record: Record) -> Content:
@@ -93,19 +93,19 @@ def late_result(response: Record, *, id: str) -> HumanMessage:
 
 def usage(record: Record) -> UsageMetadata | None:
     """The tokens that an answer of a model has used; None where nothing is known."""
-    counts = record.get("usage_metadata") or {}
+    counts = record.get("usageMetadata") or {}
 
     def count(name: str) -> int:
-        return counts.get(f"{name}_token_count") or 0
+        return counts.get(f"{name}TokenCount") or 0
 
-    put_in = count("prompt") + count("tool_use_prompt")
+    put_in = count("prompt") + count("toolUsePrompt")
     put_out = count("candidates") + count("thoughts")
     if not (put_in or put_out or count("total")):
         return None
     made = UsageMetadata(
         input_tokens=put_in, output_tokens=put_out, total_tokens=count("total") or put_in + put_out
     )
-    if cached := counts.get("cached_content_token_count"):
+    if cached := counts.get("cachedContentTokenCount"):
         made["input_token_details"] = InputTokenDetails(cache_read=cached)
     if thoughts := count("thoughts"):
         made["output_token_details"] = OutputTokenDetails(reasoning=thoughts)
@@ -115,8 +115,8 @@ def usage(record: Record) -> UsageMetadata | None:
 def response_metadata(record: Record) -> dict[str, Any]:
     """The model's name and why it stopped, where they are known."""
     found = {
-        "model_name": record.get("model_version"),
-        "finish_reason": record.get("finish_reason"),
+        "model_name": record.get("modelVersion"),
+        "finish_reason": record.get("finishReason"),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -127,7 +127,7 @@ def _parts(record: Record) -> list[Record]:
 
 def _transcribed(record: Record) -> list[str | dict[str, Any]]:
     """What was spoken in a live session, where the event has nothing else."""
-    for name in ("input_transcription", "output_transcription"):
+    for name in ("inputTranscription", "outputTranscription"):
         if text := (record.get(name) or {}).get("text"):
             return [{"type": "text", "text": text}]
     return []
@@ -141,20 +141,20 @@ def _block(part: Record) -> dict[str, Any] | None:
             if part.get("thought")
             else {"type": "text", "text": text}
         )
-    if data := part.get("inline_data"):
+    if data := part.get("inlineData"):
         return {**_media(data), "base64": _standard(data.get("data") or "")}
-    if data := part.get("file_data"):
-        return {**_media(data), "url": data.get("file_uri") or ""}
-    if code := part.get("executable_code"):
+    if data := part.get("fileData"):
+        return {**_media(data), "url": data.get("fileUri") or ""}
+    if code := part.get("executableCode"):
         language = str(code.get("language") or "").lower()
         return {"type": "text", "text": f"\n```{language}\n{code.get('code') or ''}\n```\n"}
-    if result := part.get("code_execution_result"):
+    if result := part.get("codeExecutionResult"):
         return {"type": "text", "text": f"\n```\n{result.get('output') or ''}\n```\n"}
     return None
 
 
 def _media(data: Record) -> dict[str, Any]:
-    mime_type = data.get("mime_type") or "application/octet-stream"
+    mime_type = data.get("mimeType") or "application/octet-stream"
     kind = mime_type.partition("/")[0]
     return {"type": kind if kind in _KINDS else "file", "mime_type": mime_type}
 

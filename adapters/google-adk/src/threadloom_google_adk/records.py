@@ -15,10 +15,11 @@ logger = logging.getLogger(__name__)
 
 
 def record_of(event: Event) -> dict[str, Any]:
-    """An event as JSON, without what is not to be stored."""
-    record = event.model_dump(mode="json", exclude_none=True)
-    delta = record["actions"]["state_delta"]
-    record["actions"]["state_delta"] = {
+    """An event as JSON, in the form of ADK's HTTP API, without what is not to be stored."""
+    # By other names some schemes of credentials are not recognised when they are read.
+    record = event.model_dump(mode="json", exclude_none=True, by_alias=True)
+    delta = record["actions"]["stateDelta"]
+    record["actions"]["stateDelta"] = {
         key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)
     }
     return record

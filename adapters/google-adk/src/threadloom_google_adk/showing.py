@@ -40,14 +40,14 @@ def shows(records: Sequence[Any]) -> list[Shown]:
 
 def rewinds(record: Record) -> str | None:
     """The invocation from which on an event takes everything back (`Runner.rewind_async`)."""
-    invocation: str | None = record["actions"].get("rewind_before_invocation_id")
+    invocation: str | None = record["actions"].get("rewindBeforeInvocationId")
     return invocation or None
 
 
 def first_of(invocation: str, records: Sequence[Record]) -> int | None:
     """Where the first event of an invocation is; None where there is none."""
     for at, record in enumerate(records):
-        if record["invocation_id"] == invocation:
+        if record["invocationId"] == invocation:
             return at
     return None
 
