@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from threadloom_google_adk import ThreadloomSessionService
 
 from threadloom import SessionManager
+from threadloom_google_adk import ThreadloomSessionService
 
 with warnings.catch_warnings():
     # ADK 2.7 warns of itself where its agents are imported.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adk_fakes import APP, USER, call, event, result, text
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.errors.session_not_found_error import SessionNotFoundError
@@ -21,9 +20,10 @@ from google.adk.sessions.in_memory_session_service import InMemorySessionService
 from google.adk.sessions.session import Session
 from google.adk.sessions.sqlite_session_service import SqliteSessionService
 from google.genai import types
-from threadloom_google_adk import ThreadloomSessionService
 
+from adk_fakes import APP, USER, call, event, result, text
 from threadloom import SessionConflict, SessionManager
+from threadloom_google_adk import ThreadloomSessionService
 
 Scenario = Callable[[BaseSessionService], Awaitable[Any]]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from adk_fakes import APP, USER, text
 from fastapi.openapi.models import APIKey, APIKeyIn
 from google.adk.auth.auth_tool import AuthConfig
 from google.adk.events.event import Event
@@ -19,6 +18,8 @@ from google.genai import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
+
+from adk_fakes import APP, USER, text
 from threadloom_google_adk import ThreadloomSessionService
 from threadloom_google_adk.records import read_event, record_of
 

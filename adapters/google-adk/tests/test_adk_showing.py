@@ -6,13 +6,14 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
-from adk_fakes import APP, USER, call, event, result, text
 from google.adk.events.event import Event
 from google.adk.events.event_actions import EventActions
 from google.genai import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+
+from adk_fakes import APP, USER, call, event, result, text
 from threadloom_google_adk import ThreadloomSessionService
 from threadloom_google_adk.records import record_of
 from threadloom_google_adk.showing import shows
