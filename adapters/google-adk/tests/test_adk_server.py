@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -102,7 +101,9 @@ def ask(url: str, text: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("services", "text"), [("services.py", IN_PYTHON), ("services.yaml", IN_YAML)]
+    ("services", "text"),
+    [("services.py", IN_PYTHON), ("services.yaml", IN_YAML)],
+    ids=["python", "yaml"],
 )
 def test_a_server_finds_its_sessions_again(tmp_path: Path, services: str, text: str) -> None:
     folder = agents(tmp_path, services, text)
@@ -191,7 +192,7 @@ async def test_the_readmes_program_runs(
     said = capsys.readouterr().out
     assert "It is sunny in Oslo." in said
     assert "Human Message" in said
-    assert os.path.exists(tmp_path / "sessions.db")
+    assert (tmp_path / "sessions.db").exists()
 
 
 def test_what_it_exports() -> None:
