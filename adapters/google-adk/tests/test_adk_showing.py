@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
 from adk_fakes import APP, USER, call, event, result, text
+from threadloom import CheckpointNotFound
 from threadloom_google_adk import ThreadloomSessionService
 from threadloom_google_adk.records import record_of
 from threadloom_google_adk.showing import shows
@@ -368,6 +369,36 @@ async def test_it_is_the_same_whether_shown_at_once_or_as_it_grows(
         found = await service.get_session(app_name=APP, user_id=USER, session_id="s")
         assert found is not None
         assert found.events == events
+
+
+@settings(deadline=None)
+@given(STEPS, st.integers(0, 8), STEPS)
+async def test_what_a_cut_leaves_is_what_its_messages_show(
+    steps: list[tuple[str, Any]], count: int, more: list[tuple[str, Any]]
+) -> None:
+    """A rewind, a fork that is cut, and what comes after them."""
+    async with ThreadloomSessionService("memory://") as service:
+        sessions = service.sessions
+        session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
+        events = played(steps)
+        for one in events:
+            await service.append_event(session, one)
+        messages = sessions.messages(f"{APP}/{USER}/s")
+        try:
+            fork = sessions.fork_session(f"{APP}/{USER}/s", messages=count)
+            sessions.rewind_session(f"{APP}/{USER}/s", messages=count)
+        except CheckpointNotFound:
+            return
+        for id, place in ((fork.id, fork.id), ("s", f"{APP}/{USER}/s")):
+            left = await service.get_session(app_name=APP, user_id=USER, session_id=id)
+            assert left is not None
+            assert left.events == events[: len(left.events)]
+            assert sessions.messages(place) == shown(*left.events) == messages[:count]
+            for one in played(more):
+                one.id = f"more {one.id}"
+                await service.append_event(left, one)
+                assert sessions.messages(place) == shown(*left.events)
+        assert sessions.check().problems == ()
 
 
 @settings(deadline=None)
