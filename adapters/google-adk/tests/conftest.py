@@ -13,7 +13,7 @@ from threadloom import SessionManager
 from threadloom_google_adk import ThreadloomSessionService
 
 with warnings.catch_warnings():
-    # ADK 2.7 warns of itself where its agents are imported.
+    # Older versions of ADK warn of themselves where agents are imported.
     warnings.filterwarnings("ignore", "BaseAgentConfig is deprecated", DeprecationWarning)
     from google.adk.agents import LlmAgent  # noqa: F401
 
