@@ -14,6 +14,7 @@ os.environ["OPENAI_AGENTS_DISABLE_TRACING"] = "1"
 os.environ.setdefault("OPENAI_API_KEY", "none")
 
 import pytest
+
 from threadloom import SessionManager
 
 PROGRAMS = Path(__file__).parent / "openai_agents_programs"

@@ -19,9 +19,9 @@ from agents import (
     input_guardrail,
 )
 from agents.memory import Session, SessionSettings, SQLiteSession
-from threadloom import SessionManager
 
 from openai_agents_fakes import calls, guide, says, scripted
+from threadloom import SessionManager
 from threadloom_openai_agents import ThreadloomSession
 
 Make = Callable[..., Any]

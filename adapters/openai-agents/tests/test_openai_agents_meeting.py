@@ -9,9 +9,9 @@ from agents import Runner
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
-from threadloom import SessionManager
 
 from openai_agents_fakes import guide
+from threadloom import SessionManager
 from threadloom_openai_agents import ThreadloomSession, to_items
 
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 from agents import Runner
-from threadloom import SessionManager
 
 from openai_agents_fakes import guide
+from threadloom import SessionManager
 from threadloom_openai_agents import ThreadloomSession
 
 

@@ -10,10 +10,10 @@ import pytest
 from agents import Runner
 from agents.extensions.memory import EncryptedSession
 from agents.memory import OpenAIResponsesCompactionSession
-from threadloom import SerializationError, SessionManager, SessionNotFound, StoreClosed
-from threadloom.testing import FrozenClock
 
 from openai_agents_fakes import guide
+from threadloom import SerializationError, SessionManager, SessionNotFound, StoreClosed
+from threadloom.testing import FrozenClock
 from threadloom_openai_agents import FRAMEWORK, ThreadloomSession
 
 

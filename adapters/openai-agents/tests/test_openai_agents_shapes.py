@@ -22,9 +22,9 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.utils import convert_to_openai_messages
-from threadloom import SessionManager
 
 from openai_agents_shapes import SHAPES, conversations, items, texts, values_of
+from threadloom import SessionManager
 from threadloom_openai_agents import ThreadloomSession, to_items
 
 MEMORY = SessionManager("memory://")

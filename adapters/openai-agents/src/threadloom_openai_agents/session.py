@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 from agents import TResponseInputItem
 from agents.memory import SessionSettings
-from threadloom import SessionInfo, SessionManager
 
+from threadloom import SessionInfo, SessionManager
 from threadloom_openai_agents.showing import UnknownCalls, names_of_calls, show
 
 FRAMEWORK: Final = "openai-agents"

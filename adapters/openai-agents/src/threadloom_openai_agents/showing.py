@@ -23,8 +23,8 @@ from langchain_core.messages import (
     ToolMessage,
 )
 from langchain_core.messages.tool import invalid_tool_call, tool_call
-from threadloom import Shown
 
+from threadloom import Shown
 from threadloom_openai_agents.content import Block, Content, as_content, blocks_of, image
 
 Item = Mapping[str, Any]
