@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,15 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             for rule in _THEIRS:
                 item.add_marker(pytest.mark.filterwarnings(rule))
-
-
-@pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a test marked ``@pytest.mark.soak(full=50)`` repeats itself."""
-    marker = request.node.get_closest_marker("soak")
-    assert marker is not None
-    full: int = marker.kwargs["full"]
-    return full if os.environ.get("THREADLOOM_SOAK") == "1" else max(1, full // 10)
 
 
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:

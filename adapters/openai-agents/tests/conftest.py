@@ -18,16 +18,8 @@ import pytest
 from threadloom import SessionManager
 
 PROGRAMS = Path(__file__).parent / "openai_agents_programs"
-SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a test marked ``@pytest.mark.soak(full=50)`` repeats itself."""
-    full: int = request.node.get_closest_marker("soak").kwargs["full"]
-    return full if SOAK else max(1, full // 10)
 
 
 def _url(kind: str, folder: Path) -> str:

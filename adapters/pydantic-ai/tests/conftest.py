@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,6 @@ from threadloom import SessionManager
 from threadloom_pydantic_ai import ThreadloomConversationStore
 
 models.ALLOW_MODEL_REQUESTS = False  # no test reaches a real model by mistake
-
-
-@pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a test marked ``@pytest.mark.soak(full=…)`` repeats itself."""
-    full: int = request.node.get_closest_marker("soak").kwargs["full"]
-    return full if os.environ.get("THREADLOOM_SOAK") == "1" else max(1, full // 10)
 
 
 @pytest.fixture(params=["memory", "sqlite", "file"])
