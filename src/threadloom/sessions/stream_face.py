@@ -9,11 +9,12 @@ from threadloom.checkpoint.cache import cache_of
 from threadloom.documents import check_json
 from threadloom.history.state import STATE, read_state
 from threadloom.keys import STREAMS, check_text, decode_id, encode_id
-from threadloom.models import SessionRef, id_of
+from threadloom.models import SessionRef, StreamPage, id_of
 from threadloom.ops import Get
 from threadloom.plans import Plan
 from threadloom.sessions.base import Face
 from threadloom.streams import SessionStream, SharedState, Shows
+from threadloom.streams import plans as stream_plans
 from threadloom.streams import shared as shared_states
 from threadloom.streams.site import Site
 
@@ -62,18 +63,25 @@ class StreamFace(Face):
         }
         if metadata is not None:
             begins["metadata"] = check_json(dict(metadata), "metadata")
-        label = encode_id(check_text(name, "a stream's name"))
-        site = Site(
+        return SessionStream(self._store, self._site(id, name, shows, begins))
+
+    def _site(
+        self,
+        id: SessionRef,
+        name: str,
+        shows: Shows | None = None,
+        begins: Mapping[str, Any] | None = None,
+    ) -> Site:
+        return Site(
             self._scope,
             cache_of(self._store),
             self._values,
             self._paths(id),
             name,
-            label,
+            encode_id(check_text(name, "a stream's name")),
             shows,
-            begins,
+            begins or {},
         )
-        return SessionStream(self._store, site)
 
     def list_streams(self, id: SessionRef) -> list[str]:
         """The names of a session's streams, in the order in which they began."""
@@ -89,6 +97,36 @@ class StreamFace(Face):
         if session is None:
             return []
         return [decode_id(label) for label in session.body().get(STREAMS) or ()]
+
+    def read_streams(
+        self, ids: Iterable[SessionRef], name: str = "items", *, limit: int | None = 0
+    ) -> dict[str, StreamPage]:
+        """The streams of one name of several sessions, by the sessions' ids; for listings.
+
+        Args:
+            ids: the sessions; those that do not exist or have no such stream are left out.
+            name: which of their streams.
+            limit: at most so many of the newest items of each; with 0 only what is kept beside
+                them.
+        """
+        return self._run(self._read_streams(ids, name, limit))
+
+    async def aread_streams(
+        self, ids: Iterable[SessionRef], name: str = "items", *, limit: int | None = 0
+    ) -> dict[str, StreamPage]:
+        """`read_streams`, from an event loop."""
+        return await self._arun(self._read_streams(ids, name, limit))
+
+    def _read_streams(
+        self, ids: Iterable[SessionRef], name: str, limit: int | None
+    ) -> Plan[dict[str, StreamPage]]:
+        sites = [self._site(id, name) for id in dict.fromkeys(id_of(id) for id in ids)]
+        pages = yield from stream_plans.read_many(sites, limit=limit)
+        return {
+            site.paths.id: page
+            for site, page in zip(sites, pages, strict=True)
+            if page.session is not None and page.revision
+        }
 
     def get_states(self, ids: Iterable[SessionRef]) -> dict[str, Any]:
         """The states of sessions (see `Session.state`), by their ids; without those that have none.

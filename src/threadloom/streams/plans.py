@@ -36,25 +36,44 @@ from threadloom.streams.writing import (
 
 def read(site: Site, *, limit: int | None, before: int | None) -> Plan[StreamPage]:
     """The newest items, in order, with all that is kept beside them, as of one moment."""
-    paths = site.paths
+    (page,) = yield from read_many([site], limit=limit, before=before)
+    return page
+
+
+def read_many(
+    sites: Sequence[Site], *, limit: int | None, before: int | None = None
+) -> Plan[list[StreamPage]]:
+    """`read` of several streams by one batch."""
+    if not sites:
+        return []
     end = LAST if before is None else position(max(before, 0))
     wanted = limit is None or limit > 0
-    session, counter, state, *pages = yield [
-        Get(paths.sessions, paths.id),
-        get_counter(site.namespace),
-        Get(paths.memory, STATE),
-        *(
-            [Scan(site.namespace, FIRST, end, reverse=limit is not None, limit=limit)]
-            if wanted
-            else ()
-        ),
+    found = yield [
+        op
+        for site in sites
+        for op in (
+            Get(site.paths.sessions, site.paths.id),
+            get_counter(site.namespace),
+            Get(site.paths.memory, STATE),
+            *(
+                [Scan(site.namespace, FIRST, end, reverse=limit is not None, limit=limit)]
+                if wanted
+                else ()
+            ),
+        )
     ]
-    if session is None:
-        return StreamPage()
-    records: list[Record] = pages[0] if wanted else []
-    if limit is not None:
-        records.reverse()
-    return page_of(site, session, Counter.read(counter), state, records)
+    each = len(found) // len(sites)
+    pages: list[StreamPage] = []
+    for at, site in enumerate(sites):
+        session, counter, state, *scans = found[at * each : (at + 1) * each]
+        if session is None:
+            pages.append(StreamPage())
+            continue
+        records: list[Record] = scans[0] if wanted else []
+        if limit is not None:
+            records.reverse()
+        pages.append(page_of(site, session, Counter.read(counter), state, records))
+    return pages
 
 
 def find(site: Site, ids: Sequence[str]) -> Plan[dict[str, int]]:
