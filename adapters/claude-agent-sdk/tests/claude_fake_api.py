@@ -37,8 +37,12 @@ def answer(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     results = [b for b in last if b["type"] == "tool_result"] if isinstance(last, list) else []
     prompts = [texts(m) for m in messages if m["role"] == "user" and texts(m).strip()]
     if results:
+        # The CLI adds reminders for the model behind the results.
         said = ", ".join(
-            block["text"] for result in results for block in result["content"] if "text" in block
+            block["text"].strip()
+            for result in results
+            for block in result["content"]
+            if "text" in block and "<system-reminder>" not in block["text"]
         )
         return [{"type": "text", "text": f"It is {said}."}]
     if "weather" in prompts[-1]:
@@ -46,7 +50,7 @@ def answer(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [{"type": "text", "text": "Let me look."}] + [
             {
                 "type": "tool_use",
-                "id": f"toolu_{len(messages)}_{town}",
+                "id": f"toolu_{town}" + "_" * (len(prompts) - 1),
                 "name": TOOL,
                 "input": {"town": town},
             }
