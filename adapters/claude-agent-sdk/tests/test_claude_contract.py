@@ -13,7 +13,6 @@ import pytest
 from claude_agent_sdk import (
     InMemorySessionStore,
     SessionStore,
-    delete_session_via_store,
     fork_session_via_store,
     get_session_info_from_store,
     get_session_messages_from_store,
@@ -26,8 +25,8 @@ from claude_agent_sdk import (
     tag_session_via_store,
 )
 from claude_agent_sdk.testing import run_session_store_conformance
-from claude_transcripts import KEY, Writer, town
 
+from claude_transcripts import KEY, Writer, town
 from threadloom import InvalidKey, SessionManager, open_store
 from threadloom_claude_agent_sdk import ThreadloomSessionStore
 
@@ -100,7 +99,9 @@ async def test_helpers_show_the_same_as_over_the_sdk_s_own_store(
         await tag_session_via_store(store, OTHER, "gone", folder)
         await tag_session_via_store(store, OTHER, None, folder)
         infos = [asdict(info) for info in await list_sessions_from_store(store, folder)]
-        by_load = [asdict(await get_session_info_from_store(store, id, folder)) for id in (one, OTHER)]  # type: ignore[arg-type, call-overload]
+        by_load = [
+            asdict(await get_session_info_from_store(store, id, folder)) for id in (one, OTHER)
+        ]  # type: ignore[arg-type, call-overload]
         messages = await get_session_messages_from_store(store, one, folder)
         paged = await get_session_messages_from_store(store, one, folder, 2, 3)
         agents = await list_subagents_from_store(store, one, folder)

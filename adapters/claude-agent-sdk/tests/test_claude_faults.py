@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from claude_transcripts import KEY, says
 
+from claude_transcripts import KEY, says
 from threadloom import SessionManager, compose_id
 from threadloom_claude_agent_sdk import ThreadloomSessionStore
 

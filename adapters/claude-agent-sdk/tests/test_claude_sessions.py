@@ -15,8 +15,8 @@ from claude_agent_sdk import (
     list_sessions_from_store,
     project_key_for_directory,
 )
-from claude_transcripts import KEY, USAGE, Writer, call, plain, says, town
 
+from claude_transcripts import KEY, USAGE, Writer, call, plain, says, town
 from threadloom import CheckpointNotFound, SessionInfo, SessionManager, compose_id
 from threadloom_claude_agent_sdk import FRAMEWORK, TRANSCRIPT, ThreadloomSessionStore
 
@@ -54,7 +54,9 @@ def forked(info: SessionInfo) -> dict[str, str]:
 
 
 async def summary(store: Store, id: str = KEY["session_id"]) -> dict[str, Any]:
-    found = {s["session_id"]: s["data"] for s in await store.list_session_summaries(KEY["project_key"])}
+    found = {
+        s["session_id"]: s["data"] for s in await store.list_session_summaries(KEY["project_key"])
+    }
     return found[id]
 
 
@@ -300,9 +302,7 @@ async def test_going_back_inside_the_transcript(
     await expect("human: afresh", "ai: 7")
 
 
-async def test_going_back_behind_tools_side_by_side(
-    store: Store, sessions: SessionManager
-) -> None:
+async def test_going_back_behind_tools_side_by_side(store: Store, sessions: SessionManager) -> None:
     writer = town()
     results = [e for e in writer.entries if "sourceToolAssistantUUID" in e]
     await put(store, writer)
@@ -378,9 +378,7 @@ async def test_delete_and_a_new_life(store: Store, sessions: SessionManager) -> 
     assert sessions.search_sessions("Oslo") == []
 
 
-async def test_export_and_import(
-    store: Store, sessions: SessionManager, tmp_path: Path
-) -> None:
+async def test_export_and_import(store: Store, sessions: SessionManager, tmp_path: Path) -> None:
     writer = town()
     await put(store, writer)
     await store.append({**KEY, "subpath": "s"}, [{"type": "x"}])  # type: ignore[typeddict-item]

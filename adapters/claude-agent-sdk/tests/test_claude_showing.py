@@ -10,11 +10,11 @@ from typing import Any, get_args
 
 import pytest
 from claude_agent_sdk import types
-from claude_transcripts import KEY, Writer, call, plain, says, text, town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage, convert_to_messages, convert_to_openai_messages
 
+from claude_transcripts import KEY, Writer, call, plain, says, text, town
 from threadloom import SessionManager, compose_id
 from threadloom_claude_agent_sdk import ThreadloomSessionStore, shows
 
@@ -28,7 +28,10 @@ BLOCKS: list[tuple[dict[str, Any], Any]] = [
     (text("hello"), "hello"),
     (text(""), None),
     ({"type": "text"}, None),
-    ({"type": "thinking", "thinking": "hm", "signature": "x"}, [{"type": "reasoning", "reasoning": "hm"}]),
+    (
+        {"type": "thinking", "thinking": "hm", "signature": "x"},
+        [{"type": "reasoning", "reasoning": "hm"}],
+    ),
     ({"type": "thinking", "thinking": "", "signature": "x"}, None),
     ({"type": "redacted_thinking", "data": "x"}, None),
     ({"type": "image", "source": PNG}, [AS_IMAGE]),
@@ -47,11 +50,21 @@ BLOCKS: list[tuple[dict[str, Any], Any]] = [
     (SEARCH, [{"type": "non_standard", "value": SEARCH}]),
     (
         {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
-        [{"type": "non_standard", "value": {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []}}],
+        [
+            {
+                "type": "non_standard",
+                "value": {"type": "web_search_tool_result", "tool_use_id": "s1", "content": []},
+            }
+        ],
     ),
     (
         {"type": "image", "source": {"type": "file", "file_id": "f"}},
-        [{"type": "non_standard", "value": {"type": "image", "source": {"type": "file", "file_id": "f"}}}],
+        [
+            {
+                "type": "non_standard",
+                "value": {"type": "image", "source": {"type": "file", "file_id": "f"}},
+            }
+        ],
     ),
 ]
 
