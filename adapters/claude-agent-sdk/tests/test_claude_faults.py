@@ -36,7 +36,8 @@ async def main(url, who, count):
             batch = [
                 {"type": "user", "uuid": f"{who}-{n}-q", "message": {"content": f"{who}-{n}-q"}},
                 {"type": "assistant", "uuid": f"{who}-{n}-a",
-                 "message": {"id": f"{who}-{n}", "content": [{"type": "text", "text": f"{who}-{n}-a"}]}},
+                 "message": {"id": f"{who}-{n}",
+                             "content": [{"type": "text", "text": f"{who}-{n}-a"}]}},
                 {"type": "ai-title", "aiTitle": f"{who}-{n}"},
             ]
             await store.append(KEY, batch)

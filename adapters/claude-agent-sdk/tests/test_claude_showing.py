@@ -18,7 +18,7 @@ from claude_transcripts import KEY, Writer, call, plain, says, text, town
 from threadloom import SessionManager, compose_id
 from threadloom_claude_agent_sdk import ThreadloomSessionStore, shows
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "iVBORw0KGgo="
 PNG = {"type": "base64", "media_type": "image/png", "data": PIXEL}
 AS_IMAGE = {"type": "image", "base64": PIXEL, "mime_type": "image/png"}
 SEARCH = {"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "x"}}
