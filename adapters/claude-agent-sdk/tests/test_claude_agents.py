@@ -157,7 +157,7 @@ def test_the_second_process_goes_on_with_what_the_first_left(town: Town, api: Fa
             ("ai", "You have asked 3 questions.", [], None, None),
         ]
         assert info.total_tokens == 4 * 21
-    assert api.other == []
+    assert set(api.other) <= {"/"}  # older ones look first whether it is there
 
 
 def test_forks_and_rewinds_go_on(town: Town, api: FakeApi) -> None:
@@ -182,22 +182,24 @@ def test_forks_and_rewinds_go_on(town: Town, api: FakeApi) -> None:
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_rewind_into_the_middle_of_a_turn(town: Town, count: int) -> None:
-    """The CLI says of calls without a result that they were interrupted."""
+    """The CLI says of calls without a result that they were interrupted, or leaves them out."""
     session, _ = town.ask(QUESTION, "How many?")
     with SessionManager(town.url) as sessions:
         (info,) = sessions.list_sessions()
         before = plain(sessions.messages(info))
         sessions.rewind_session(info, messages=count)
-    assert town.ask("Again?", resume=session) == (session, ["You have asked 2 questions."])
+    same, (answer,) = town.ask("Again?", resume=session)
+    assert same == session
     with SessionManager(town.url) as sessions:
         messages = sessions.messages(info)
         assert plain(messages)[:count] == before[:count]
-        assert says(messages)[-2:] == ["human: Again?", "ai: You have asked 2 questions."]
-        called = {
-            call["id"]: call["name"] for m in messages for call in getattr(m, "tool_calls", [])
-        }
+        assert says(messages)[-2:] == ["human: Again?", f"ai: {answer}"]
+        assert not any("How many?" in line for line in says(messages))
+        calls = [call for m in messages for call in getattr(m, "tool_calls", [])]
+        called = {call["id"]: call["name"] for call in calls}
         answered = {m.tool_call_id: m.name for m in messages if m.type == "tool"}  # type: ignore[attr-defined]
-        assert called == answered
+        assert answered.items() <= called.items()
+        assert sessions.check().problems == ()
 
 
 def readme() -> str:
