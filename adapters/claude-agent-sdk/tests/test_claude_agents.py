@@ -197,7 +197,7 @@ def test_a_rewind_into_the_middle_of_a_turn(town: Town, count: int) -> None:
         assert not any("How many?" in line for line in says(messages))
         calls = [call for m in messages for call in getattr(m, "tool_calls", [])]
         called = {call["id"]: call["name"] for call in calls}
-        answered = {m.tool_call_id: m.name for m in messages if m.type == "tool"}  # type: ignore[attr-defined]
+        answered = {m.tool_call_id: m.name for m in messages if m.type == "tool"}
         assert answered.items() <= called.items()
         assert sessions.check().problems == ()
 

@@ -92,7 +92,7 @@ async def test_helpers_show_the_same_as_over_the_sdk_s_own_store(
     shown: list[Any] = []
     for store in both:
         for where, entries in [*work, (lost, [sidechain])]:
-            await store.append(where, entries)  # type: ignore[arg-type]
+            await store.append(where, entries)
         one = key["session_id"]
         await rename_session_via_store(store, one, "  Town  ", folder)
         await tag_session_via_store(store, one, "old", folder)
@@ -120,7 +120,7 @@ async def test_helpers_show_the_same_as_over_the_sdk_s_own_store(
         await delete_session_via_store(store, OTHER, folder)
         left = await list_sessions_from_store(store, folder)
         assert [info.session_id for info in left] == [one]
-        assert await store.load(other) is None  # type: ignore[arg-type]
+        assert await store.load(other) is None
     assert shown[0] == shown[1]
 
 
@@ -131,7 +131,7 @@ async def test_forks_of_the_sdk(both: list[SessionStore], tmp_path: Path) -> Non
     middle = main.entries[8]["uuid"]
     forks: list[Any] = []
     for store in both:
-        await store.append(key, main.entries)  # type: ignore[arg-type]
+        await store.append(key, main.entries)
         whole = await fork_session_via_store(store, key["session_id"], folder, title="Whole")
         cut = await fork_session_via_store(store, key["session_id"], folder, middle)
         for id in (whole.session_id, cut.session_id):
@@ -160,16 +160,16 @@ async def test_an_import_of_a_transcript_on_disk(
             file.writelines(json.dumps(entry) + "\n" for entry in entries)
     for store in both:
         await import_session_to_store(KEY["session_id"], store, batch_size=4)
-        subkeys = sorted(await store.list_subkeys(KEY))  # type: ignore[typeddict-item]
+        subkeys = sorted(await store.list_subkeys(KEY))
         keys = [KEY, *({**KEY, "subpath": subpath} for subpath in subkeys)]
-        loaded.append([(key, await store.load(key)) for key in keys])  # type: ignore[arg-type]
+        loaded.append([(key, await store.load(key)) for key in keys])
     assert loaded[0] == loaded[1]
     assert len(loaded[0]) == 3
     # Once more: what has an id is there already.
     ours = both[1]
     before = loaded[1][0][1]
     await import_session_to_store(KEY["session_id"], ours)
-    again = await ours.load(KEY)  # type: ignore[typeddict-item]
+    again = await ours.load(KEY)
     assert again is not None
     assert [e for e in again if "uuid" in e] == [e for e in before if "uuid" in e]
 
@@ -178,11 +178,11 @@ async def test_an_entry_that_is_there_is_left_out(store: ThreadloomSessionStore)
     sub = {**KEY, "subpath": "subagents/agent-1"}
     for key in (KEY, sub):
         first = {"type": "x", "uuid": "one", "n": 1}
-        await store.append(key, [first, {"type": "mode"}, first])  # type: ignore[arg-type, list-item]
+        await store.append(key, [first, {"type": "mode"}, first])
         changed: list[Any] = [{**first, "n": 2}, {"type": "mode"}, {"type": "x", "uuid": "two"}]
-        await store.append(key, changed)  # type: ignore[arg-type]
-        await store.append(key, changed[:1])  # type: ignore[arg-type]
-        assert await store.load(key) == [  # type: ignore[arg-type]
+        await store.append(key, changed)
+        await store.append(key, changed[:1])
+        assert await store.load(key) == [
             first,
             {"type": "mode"},
             {"type": "mode"},
@@ -192,16 +192,16 @@ async def test_an_entry_that_is_there_is_left_out(store: ThreadloomSessionStore)
 
 async def test_appends_keep_the_order_of_calls(store: ThreadloomSessionStore) -> None:
     batches = [[{"type": "x", "uuid": f"{n}-{m}"} for m in range(3)] for n in range(12)]
-    await asyncio.gather(*(store.append(KEY, batch) for batch in batches))  # type: ignore[arg-type]
-    assert await store.load(KEY) == [e for batch in batches for e in batch]  # type: ignore[typeddict-item]
+    await asyncio.gather(*(store.append(KEY, batch) for batch in batches))
+    assert await store.load(KEY) == [e for batch in batches for e in batch]
 
 
 async def test_nothing_appended_makes_no_session(
     store: ThreadloomSessionStore, sessions: SessionManager
 ) -> None:
-    await store.append(KEY, [])  # type: ignore[typeddict-item]
-    await store.delete(KEY)  # type: ignore[typeddict-item]
-    await store.delete({**KEY, "subpath": "subagents/none"})  # type: ignore[typeddict-item]
+    await store.append(KEY, [])
+    await store.delete(KEY)
+    await store.delete({**KEY, "subpath": "subagents/none"})
     assert sessions.list_sessions() == []
 
 
@@ -210,8 +210,8 @@ async def test_a_subagent_alone_is_no_session_of_the_project(store: ThreadloomSe
     await store.append(sub, [{"type": "x"}])
     assert await store.list_sessions(KEY["project_key"]) == []
     assert await store.list_session_summaries(KEY["project_key"]) == []
-    assert await store.load(KEY) is None  # type: ignore[typeddict-item]
-    assert await store.list_subkeys(KEY) == ["transcript"]  # type: ignore[typeddict-item]
+    assert await store.load(KEY) is None
+    assert await store.list_subkeys(KEY) == ["transcript"]
 
 
 AWKWARD = ["a/b", "../x", "%2F", "é ✓", "a%2Fb", "a" * 300, "transcript", " "]

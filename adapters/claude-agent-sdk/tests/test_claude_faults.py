@@ -72,7 +72,7 @@ def batches(entries: list[Any]) -> list[tuple[str, ...]]:
 async def check(url: str) -> list[tuple[str, ...]]:
     """That items, messages and summary say the same; returns the batches."""
     async with ThreadloomSessionStore(url) as store:
-        loaded = await store.load(KEY) or []  # type: ignore[typeddict-item]
+        loaded = await store.load(KEY) or []
         done = batches(loaded)
         session = store.sessions.get_session(ID)
         if session is None:
@@ -114,7 +114,7 @@ def test_threads_at_once(url: str) -> None:
         async def work(who: int) -> None:
             for n in range(count):
                 entry = {"type": "user", "uuid": f"{who}-{n}", "message": {"content": f"{who}-{n}"}}
-                await store.append(KEY, [entry, {"type": "mode"}])  # type: ignore[list-item, typeddict-item]
+                await store.append(KEY, [entry, {"type": "mode"}])
 
         def run(who: int) -> None:
             try:
@@ -128,7 +128,7 @@ def test_threads_at_once(url: str) -> None:
         for thread in threads:
             thread.join(100)
         assert failed == []
-        loaded = asyncio.run(store.load(KEY))  # type: ignore[typeddict-item]
+        loaded = asyncio.run(store.load(KEY))
         assert loaded is not None
         assert [e["type"] for e in loaded] == ["user", "mode"] * (4 * count)
         ids = [e["uuid"] for e in loaded[::2]]
@@ -143,8 +143,8 @@ async def test_one_entry_from_many_is_there_once(store: ThreadloomSessionStore) 
     """The same batch again and again, as after time-outs."""
     other = ThreadloomSessionStore(store.sessions)
     entries: Any = [{"type": "user", "uuid": str(n), "message": {"content": "x"}} for n in range(5)]
-    await asyncio.gather(*(one.append(KEY, entries) for one in (store, other) for _ in range(4)))  # type: ignore[arg-type]
-    assert await store.load(KEY) == entries  # type: ignore[typeddict-item]
+    await asyncio.gather(*(one.append(KEY, entries) for one in (store, other) for _ in range(4)))
+    assert await store.load(KEY) == entries
 
 
 @pytest.mark.soak(full=50)

@@ -84,7 +84,7 @@ async def test_listing_messages_search(store: Store, sessions: SessionManager) -
     assert messages[1].response_metadata == {"id": "msg_1", "model_name": "claude-sonnet-4-5"}
     assert [match.session.id for match in sessions.search_sessions("lima sun")] == [info.id]
     assert sessions.search_sessions("turn_duration") == []
-    assert await store.load(KEY) == writer.entries  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries
     assert sessions.check().problems == ()
 
 
@@ -94,10 +94,10 @@ async def test_entries_in_pieces_make_the_same_messages(store: Store) -> None:
     for size in (1, 2, 3, 5):
         key = {**KEY, "session_id": f"by-{size}"}
         for at in range(0, len(writer.entries), size):
-            await store.append(key, writer.entries[at : at + size])  # type: ignore[arg-type, typeddict-item]
+            await store.append(key, writer.entries[at : at + size])
         id = compose_id(*key.values())
         assert plain(store.sessions.messages(id)) == TOWN
-        assert await store.load(key) == writer.entries  # type: ignore[typeddict-item]
+        assert await store.load(key) == writer.entries
         info = store.sessions.get_session(id)
         assert info is not None
         assert info.total_tokens == 3 * 21
@@ -128,19 +128,19 @@ async def test_fork_and_go_on(store: Store, sessions: SessionManager) -> None:
     assert await store.load(key) == writer.entries
     assert says(sessions.messages(fork))[-2:] == ["human: And Rome?", "ai: Rain."]
     assert plain(sessions.messages(await info_of(store))) == TOWN
-    assert await store.load(KEY) == writer.entries[:stored]  # type: ignore[typeddict-item]
-    assert await store.list_subkeys(KEY) == ["subagents/agent-a"]  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries[:stored]
+    assert await store.list_subkeys(KEY) == ["subagents/agent-a"]
     # Nobody else's: another project does not have it, nor has a session that began elsewhere.
     assert await store.load({**key, "project_key": "other"}) is None
     sessions.create_session(id="plain", metadata={"project_key": KEY["project_key"]})
-    assert await store.load({**KEY, "session_id": "plain"}) is None  # type: ignore[typeddict-item]
+    assert await store.load({**KEY, "session_id": "plain"}) is None
 
     await store.delete({**key, "subpath": "subagents/agent-a"})
     assert await store.list_subkeys(key) == ["subagents/agent-b"]
     await store.delete(key)
     assert sessions.get_session(fork) is None
     assert await store.load(key) is None
-    assert await store.load(KEY) == writer.entries[:stored]  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries[:stored]
 
 
 @pytest.mark.parametrize("count", range(8))
@@ -148,7 +148,7 @@ async def test_rewind_and_go_on(store: Store, sessions: SessionManager, count: i
     writer = town()
     await put(store, writer)
     sessions.rewind_session(await info_of(store), messages=count)
-    left = await store.load(KEY)  # type: ignore[typeddict-item]
+    left = await store.load(KEY)
     assert left is not None
     assert left == writer.entries[: len(left)]
     if count < 7:
@@ -159,7 +159,7 @@ async def test_rewind_and_go_on(store: Store, sessions: SessionManager, count: i
 
     # The SDK's listing shows what is left, before and after more is added.
     reference = InMemorySessionStore()
-    await reference.append(KEY, left)  # type: ignore[arg-type, typeddict-item]
+    await reference.append(KEY, left)
     (expected,) = await reference.list_session_summaries(KEY["project_key"])
     assert await summary(store) == expected["data"]
     writer.entries = writer.entries[: len(left)]
@@ -170,7 +170,7 @@ async def test_rewind_and_go_on(store: Store, sessions: SessionManager, count: i
         await put(store_of, writer, start=len(left))
     (expected,) = await reference.list_session_summaries(KEY["project_key"])
     assert await summary(store) == expected["data"]
-    assert await store.load(KEY) == writer.entries  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries
     assert says(sessions.messages(await info_of(store))) == [
         *(f"{type}: {content}" for type, content, *_ in TOWN[:count]),
         "human: Once more.",
@@ -186,13 +186,13 @@ async def test_results_after_a_rewind_know_their_tools(
     writer = town()
     await put(store, writer)
     sessions.rewind_session(await info_of(store), messages=3)
-    left = await store.load(KEY)  # type: ignore[typeddict-item]
+    left = await store.load(KEY)
     assert left is not None
     writer.entries = writer.entries[: len(left)]
     writer.gets("t2", "interrupted", is_error=True)
     writer.says("Never mind.")
     for entry in writer.entries[len(left) :]:
-        await store.append(KEY, [entry])  # type: ignore[list-item, typeddict-item]
+        await store.append(KEY, [entry])
     messages = sessions.messages(await info_of(store))
     assert plain(messages)[:3] == TOWN[:3]
     assert plain(messages)[3:] == [
@@ -210,18 +210,18 @@ async def test_an_open_round_is_not_parted(store: Store, sessions: SessionManage
     await put(store, writer)
     with pytest.raises(CheckpointNotFound):
         sessions.rewind_session(await info_of(store), messages=2)
-    assert await store.load(KEY) == writer.entries  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries
     sessions.rewind_session(await info_of(store), messages=1)
-    assert await store.load(KEY) == writer.entries[:1]  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries[:1]
 
 
 async def test_a_fork_that_is_cut(store: Store, sessions: SessionManager) -> None:
     writer = town()
     await put(store, writer)
     fork = sessions.fork_session(await info_of(store), messages=5)
-    assert await store.load(forked(fork)) == writer.entries[:10]  # type: ignore[arg-type]
+    assert await store.load(forked(fork)) == writer.entries[:10]
     reference = InMemorySessionStore()
-    await reference.append(KEY, writer.entries[:10])  # type: ignore[arg-type, typeddict-item]
+    await reference.append(KEY, writer.entries[:10])
     (expected,) = await reference.list_session_summaries(KEY["project_key"])
     assert await summary(store, fork.id) == expected["data"]
     assert (await summary(store))["last_prompt"] == "Thanks!"
@@ -270,7 +270,7 @@ async def test_going_back_inside_the_transcript(
             for m in shown
         ]
         assert [line.split(": ")[1] for line in said] == words
-        assert await store.load(key) == writer.entries  # type: ignore[arg-type]
+        assert await store.load(key) == writer.entries
         assert sessions.check().problems == ()
 
     turn(writer, "one", "1")
@@ -294,7 +294,7 @@ async def test_going_back_inside_the_transcript(
     # The whole of it stays whole in a fork and after a rewind.
     id = compose_id(*key.values())
     fork = sessions.fork_session(id)
-    assert await store.load({**key, "session_id": fork.id}) == writer.entries  # type: ignore[typeddict-item]
+    assert await store.load({**key, "session_id": fork.id}) == writer.entries
     sessions.rewind_session(fork, messages=5)
     assert says(sessions.messages(fork)) == ["human: one", "ai: 1", "human: two", "ai: 2", last[0]]
     writer.last = None
@@ -328,7 +328,7 @@ async def test_a_compacted_conversation_stays_whole(store: Store, sessions: Sess
     writer.asks("This session is continued from …", isCompactSummary=True)
     turn(writer, "two", "2")
     for entry in writer.entries:
-        await store.append(KEY, [entry])  # type: ignore[list-item, typeddict-item]
+        await store.append(KEY, [entry])
     said = ["human: one", "ai: 1", "human: two", "ai: 2"]
     assert says(sessions.messages(await info_of(store))) == said
     # Going back after it takes nothing away from before it.
@@ -344,7 +344,7 @@ async def test_titles_and_tags(store: Store, sessions: SessionManager) -> None:
     writer = Writer()
 
     async def after(type: str, **fields: Any) -> tuple[str, tuple[str, ...]]:
-        await store.append(KEY, [writer.note(type, **fields)])  # type: ignore[list-item, typeddict-item]
+        await store.append(KEY, [writer.note(type, **fields)])
         info = await info_of(store)
         return info.name, info.tags
 
@@ -366,14 +366,14 @@ async def test_titles_and_tags(store: Store, sessions: SessionManager) -> None:
 async def test_delete_and_a_new_life(store: Store, sessions: SessionManager) -> None:
     writer = town()
     await put(store, writer)
-    await store.append({**KEY, "subpath": "s"}, [{"type": "x"}])  # type: ignore[typeddict-item]
+    await store.append({**KEY, "subpath": "s"}, [{"type": "x"}])
     assert sessions.delete_session(await info_of(store))
-    assert await store.load(KEY) is None  # type: ignore[typeddict-item]
-    assert await store.list_subkeys(KEY) == []  # type: ignore[typeddict-item]
+    assert await store.load(KEY) is None
+    assert await store.list_subkeys(KEY) == []
     assert await store.list_sessions(KEY["project_key"]) == []
     await put(store, writer)
-    assert await store.load(KEY) == writer.entries  # type: ignore[typeddict-item]
-    await store.delete(KEY)  # type: ignore[typeddict-item]
+    assert await store.load(KEY) == writer.entries
+    await store.delete(KEY)
     assert sessions.list_sessions() == []
     assert sessions.search_sessions("Oslo") == []
 
@@ -381,15 +381,15 @@ async def test_delete_and_a_new_life(store: Store, sessions: SessionManager) -> 
 async def test_export_and_import(store: Store, sessions: SessionManager, tmp_path: Path) -> None:
     writer = town()
     await put(store, writer)
-    await store.append({**KEY, "subpath": "s"}, [{"type": "x"}])  # type: ignore[typeddict-item]
+    await store.append({**KEY, "subpath": "s"}, [{"type": "x"}])
     fork = sessions.fork_session(await info_of(store), messages=2)
     sessions.export_sessions(tmp_path / "all.jsonl")
     for url in ("memory://", f"sqlite:///{tmp_path}/other.db"):
         async with ThreadloomSessionStore(url) as other:
             other.sessions.import_sessions(tmp_path / "all.jsonl")
-            assert await other.load(KEY) == writer.entries  # type: ignore[typeddict-item]
-            assert await other.load({**KEY, "subpath": "s"}) == [{"type": "x"}]  # type: ignore[typeddict-item]
-            assert await other.load(forked(fork)) == writer.entries[:6]  # type: ignore[arg-type]
+            assert await other.load(KEY) == writer.entries
+            assert await other.load({**KEY, "subpath": "s"}) == [{"type": "x"}]
+            assert await other.load(forked(fork)) == writer.entries[:6]
             project = KEY["project_key"]
             assert await other.list_session_summaries(project) == (
                 await store.list_session_summaries(project)
@@ -434,7 +434,7 @@ async def test_in_a_process_without_the_sdk(tmp_path: Path, kind: str) -> None:
         assert [tuple(line) for line in said] == [(line[0], line[1]) for line in TOWN]
         assert (found, items) == (True, 10)
         assert not any("threadloom_claude" in name for name in modules)
-        assert await store.load(KEY) is None  # type: ignore[typeddict-item]
+        assert await store.load(KEY) is None
         turn(writer, "Still there?", "Yes.")
         key = {**KEY, "session_id": fork}
         await put(store, writer, key, start=len(writer.entries) - 2)

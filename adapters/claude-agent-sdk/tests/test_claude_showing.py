@@ -112,7 +112,7 @@ def test_calls(given_: Any, args: dict[str, Any]) -> None:
     writer = Writer()
     writer.says({"type": "tool_use", "id": "t", "name": "n", "input": given_})
     (message,) = messages(writer.entries)
-    assert message.tool_calls == [{"type": "tool_call", "id": "t", "name": "n", "args": args}]  # type: ignore[attr-defined]
+    assert message.tool_calls == [{"type": "tool_call", "id": "t", "name": "n", "args": args}]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_results(content: Any, shown: Any) -> None:
     writer.says(call("t"))
     writer.gets("t", content, is_error=True)
     assert plain(messages(writer.entries))[1] == ("tool", shown, [], "t", "weather")
-    assert messages(writer.entries)[1].status == "error"  # type: ignore[attr-defined]
+    assert messages(writer.entries)[1].status == "error"
 
 
 def test_several_results_in_one_entry_and_words_beside_them() -> None:
@@ -186,8 +186,8 @@ async def test_what_is_not_shown(store: ThreadloomSessionStore, fields: dict[str
     entry.update(fields)
     writer.says("answer")
     assert says(messages(writer.entries)) == ["human: shown", "ai: answer"]
-    await store.append(KEY, writer.entries)  # type: ignore[arg-type, typeddict-item]
-    assert await store.load(KEY) == writer.entries  # type: ignore[typeddict-item]
+    await store.append(KEY, writer.entries)
+    assert await store.load(KEY) == writer.entries
 
 
 def test_tokens_count_once_an_answer_and_the_last_entry_knows_them() -> None:
@@ -198,9 +198,9 @@ def test_tokens_count_once_an_answer_and_the_last_entry_knows_them() -> None:
     last["message"]["stop_reason"] = "tool_use"
     writer.says("b")[0]["message"]["usage"] = None
     one, other = messages(writer.entries)
-    assert one.usage_metadata["total_tokens"] == 37  # type: ignore[attr-defined]
+    assert one.usage_metadata["total_tokens"] == 37
     assert one.response_metadata["stop_reason"] == "tool_use"
-    assert other.usage_metadata is None  # type: ignore[attr-defined]
+    assert other.usage_metadata is None
 
 
 def test_messages_are_good_for_other_models() -> None:
@@ -209,7 +209,7 @@ def test_messages_are_good_for_other_models() -> None:
     open_calls: set[str] = set()
     for message in made:
         if message.type == "tool":
-            open_calls.remove(message.tool_call_id)  # type: ignore[attr-defined]
+            open_calls.remove(message.tool_call_id)
         else:
             assert not open_calls
         open_calls |= {found["id"] for found in getattr(message, "tool_calls", [])}
@@ -271,13 +271,13 @@ def test_any_entries_come_back_as_they_were_given(batches: list[list[dict[str, A
             store = ThreadloomSessionStore(sessions)
             expected: list[Any] = []
             for batch in batches:
-                await store.append(KEY, batch)  # type: ignore[arg-type, typeddict-item]
+                await store.append(KEY, batch)
                 for entry in batch:
                     uuid = entry.get("uuid")
                     known = isinstance(uuid, str) and uuid in [e.get("uuid") for e in expected]
                     if not (known and uuid):
                         expected.append(entry)
-            loaded = await store.load(KEY)  # type: ignore[typeddict-item]
+            loaded = await store.load(KEY)
             assert json.dumps(loaded) == json.dumps(expected)
             session = compose_id(*KEY.values())
             assert sessions.check().problems == ()
@@ -320,12 +320,12 @@ def test_messages_do_not_depend_on_batches(turns: list[str], sizes: list[int]) -
             at = number = 0
             while at < len(writer.entries):
                 size = sizes[number % len(sizes)]
-                await store.append(KEY, writer.entries[at : at + size])  # type: ignore[arg-type, typeddict-item]
+                await store.append(KEY, writer.entries[at : at + size])
                 at, number = at + size, number + 1
             whole: Any = {**KEY, "session_id": "whole"}
-            await store.append(whole, writer.entries)  # type: ignore[arg-type]
+            await store.append(whole, writer.entries)
             for key in (whole, KEY):
-                assert await store.load(key) == (writer.entries or None)  # type: ignore[arg-type]
+                assert await store.load(key) == (writer.entries or None)
             one, other = (
                 plain(sessions.messages(compose_id(KEY["project_key"], id)))
                 for id in (KEY["session_id"], "whole")
