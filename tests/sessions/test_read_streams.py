@@ -13,6 +13,7 @@ from threadloom.store import Store
 Call = Callable[..., Any]
 
 
+@pytest.mark.operation("read_streams")
 async def test_several_streams_at_once(sessions: SessionManager, call: Call) -> None:
     for number, id in enumerate(["a", "b", "a/b"]):
         sessions.stream(id, "lines").append([f"{id}-{n}" for n in range(3)], note={"n": number})

@@ -315,6 +315,37 @@ async def test_going_back_behind_tools_side_by_side(store: Store, sessions: Sess
     assert says(messages)[4:] == ["human: Stop.", "ai: Stopped."]
 
 
+async def test_going_back_to_a_note_between_messages(
+    store: Store, sessions: SessionManager
+) -> None:
+    """Notes in front of what is left out do not bring it back, also not after a rewind."""
+    writer = Writer()
+    turn(writer, "one", "1")
+    note = writer.add("attachment")["uuid"]
+    turn(writer, "two", "2")
+    writer.last = note
+    turn(writer, "three", "3")
+    third = writer.last
+    turn(writer, "four", "4")
+    writer.last = third
+    turn(writer, "five", "5")
+    for entry in writer.entries:
+        await store.append(KEY, [entry])
+    expected = ["human: one", "ai: 1", "human: three", "ai: 3", "human: five", "ai: 5"]
+    info = await info_of(store)
+    assert says(sessions.messages(info)) == expected
+    for count in (5, 4, 3):
+        fork = sessions.fork_session(info, messages=count)
+        left = await store.load(forked(fork))
+        assert left is not None
+        rest = Writer()
+        rest.last = left[-1]["uuid"]
+        turn(rest, "six", "6")
+        for entry in rest.entries:
+            await store.append(forked(fork), [entry])
+        assert says(sessions.messages(fork)) == [*expected[:count], "human: six", "ai: 6"]
+
+
 async def test_a_compacted_conversation_stays_whole(store: Store, sessions: SessionManager) -> None:
     writer = Writer()
     turn(writer, "one", "1")

@@ -77,4 +77,10 @@ def _back_to(
     called = {call for at in said for call in calls(entries[at])}
     answered = [at for at in places.values() if called.intersection(answers(entries[at]))]
     kept = [at for at in line if at < first or (at < place and not is_shown(entries[at]))]
-    return sorted({*kept, *said, *answered})
+    back: list[int] = []
+    for at in sorted({*kept, *said, *answered}, reverse=True):
+        # What is not shown belongs to what is shown behind it. Where that is left out, so is this:
+        # otherwise what is shown next would reach back over all that is left out.
+        if is_shown(entries[at]) or (back and back[-1] == at + 1):
+            back.append(at)
+    return back[::-1]
