@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage
 
-from threadloom import InvalidKey, SessionManager
+from threadloom import InvalidKey, SessionManager, Shown
 from threadloom.store import Store
 
 Call = Callable[..., Any]
@@ -51,3 +52,23 @@ async def test_one_batch_whatever_their_number(sessions: SessionManager, store: 
     store.execute = counted  # type: ignore[method-assign]
     assert len(sessions.read_streams(ids, limit=1)) == 20
     assert len(batches) == 1
+
+
+def shows(items: Any) -> Any:
+    """Capitals are not shown."""
+    for at, item in enumerate(items):
+        if item.islower():
+            yield Shown(at + 1, [HumanMessage(item, id=item)])
+
+
+def test_messages_keep_the_order_of_their_items(sessions: SessionManager) -> None:
+    """Also where a line leaves out an item that is not shown, so that groups begin elsewhere."""
+    stream = sessions.stream("s", shows=shows)
+    stream.append(["a", "b"])
+    stream.append(["X", "c"], line=[0])
+    stream.append(["d"])
+    stream.append(["e"], line=[0, 3, 4])
+    assert [message.text for message in sessions.messages("s")] == ["a", "c", "d", "e"]
+    assert sessions.check().problems == ()
+    sessions.rewind_session("s", messages=2)
+    assert stream.read().items == ("a", "b", "X", "c")
