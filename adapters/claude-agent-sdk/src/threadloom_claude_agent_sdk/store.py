@@ -140,8 +140,8 @@ class ThreadloomSessionStore(SessionStore):
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Add entries at the end, all or none; one whose ``uuid`` is stored already is left out.
 
-        Only where entries go back to an earlier point of the conversation in their middle, as in a
-        transcript that is imported, are they added in several steps.
+        Only where an entry behind the first goes back to an earlier point of the conversation are
+        they added in several steps.
 
         Raises:
             SessionConflict: others were faster 100 times.
@@ -317,14 +317,12 @@ async def _new(stream: SessionStream, entries: Sequence[Any]) -> list[Any]:
 
 
 def _first_part(entries: Sequence[Any], last: str | None) -> tuple[Sequence[Any], bool]:
-    """Entries up to the first that goes back to before them; whether they go back themselves."""
-    goes_back = shown = False
-    for at, entry in enumerate(entries):
+    """Entries up to the next one that goes back; whether the first of them goes back itself."""
+    goes_back = turns_back(entries[0], last)
+    last = last_link(entries[:1], last)
+    for at, entry in enumerate(entries[1:], 1):
         if turns_back(entry, last):
-            if shown:
-                return entries[:at], goes_back
-            goes_back = True
-        shown = shown or is_shown(entry)
+            return entries[:at], goes_back
         last = last_link([entry], last)
     return entries, goes_back
 
