@@ -522,3 +522,15 @@ def test_composed_ids() -> None:
 
 def test_the_same_function_shows_what_was_given() -> None:
     assert [group.end for group in shows([say("a"), think(), call("1"), call("2")])] == [1, 4]
+
+
+def test_messages_keep_the_order_of_their_items(sessions: SessionManager) -> None:
+    """Also where a line leaves out an item that is not shown, so that a group begins elsewhere."""
+    stream = stream_of(sessions, "s")
+    stream.append([say("a"), say("b")])
+    stream.append([think(), say("c")], line=[0])
+    stream.append([say("d")])
+    stream.append([say("e")], line=[0, 3, 4])
+    assert conversation(sessions, "s") == ["a", "c", "d", "e"]
+    sessions.rewind_session("s", messages=2)
+    assert len(stream.read().items) == 4

@@ -137,7 +137,9 @@ def show(
     old = {group.first: list(group.records) for group in showing.stale}
     pairs: list[tuple[Origin, BaseMessage, Record | None]] = []
     for of, messages in made:
-        until_now = old.pop(of.first, [])
+        # Behind a message that is new all are put anew, or it would stand behind them.
+        behind_new = bool(pairs) and pairs[-1][2] is None
+        until_now = [] if behind_new else old.pop(of.first, [])
         for at, message in enumerate(messages):
             pairs.append((of, message, until_now[at] if at < len(until_now) else None))
         if left := until_now[len(messages) :]:

@@ -1,0 +1,377 @@
+"""`ThreadloomSessionStore`: transcripts of the Claude Agent SDK as sessions of Threadloom."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from types import TracebackType
+from typing import Any, NamedTuple, cast
+from weakref import WeakValueDictionary
+
+from claude_agent_sdk import (
+    SessionKey,
+    SessionListSubkeysKey,
+    SessionStore,
+    SessionStoreEntry,
+    SessionStoreListEntry,
+    SessionSummaryEntry,
+    fold_session_summary,
+)
+
+from threadloom import (
+    InvalidKey,
+    SessionConflict,
+    SessionInfo,
+    SessionManager,
+    SessionStream,
+    StreamPage,
+    compose_id,
+    split_id,
+)
+from threadloom_claude_agent_sdk.branching import conversation, last_link, turns_back
+from threadloom_claude_agent_sdk.showing import calls, is_shown, response_id, shows
+
+FRAMEWORK = "claude-agent-sdk"
+TRANSCRIPT = "transcript"
+"""The stream with a session's own transcript; those of subagents are ``transcript/SUBPATH``."""
+_PROJECT = "project_key"
+_TRIES = 100
+
+
+class _Digest(NamedTuple):
+    """What is kept beside a transcript, so that nothing of it has to be read again.
+
+    Attributes:
+        end: the position of the next entry; tells whether entries were taken away since.
+        last: the id of the last entry that others may follow.
+        response: the last answer of the model.
+        called: the names of the tools that it called, by the ids of the calls.
+        titles: the last title of each kind, and the tag.
+        summary: what the SDK makes of all entries, for its listings.
+    """
+
+    end: int
+    last: str | None
+    response: str | None
+    called: dict[str, str]
+    titles: dict[str, str]
+    summary: dict[str, Any]
+
+    def after(self, key: SessionKey, entries: Sequence[Any], end: int) -> _Digest:
+        """The same with more entries."""
+        before: SessionSummaryEntry = {
+            "session_id": key["session_id"],
+            "mtime": 0,
+            "data": self.summary,
+        }
+        titles, response, called = dict(self.titles), self.response, self.called
+        for entry in entries:
+            if is_shown(entry) and entry["type"] == "assistant":
+                same = response is not None and response == response_id(entry)
+                called = {**(called if same else {}), **calls(entry)}
+                response = response_id(entry)
+            for field in ("customTitle", "aiTitle"):
+                if isinstance(entry.get(field), str):
+                    titles[field] = _printable(entry[field])
+            if entry.get("type") == "tag":
+                titles["tag"] = _printable(entry.get("tag"))
+        data = fold_session_summary(before, key, list(entries))["data"]
+        return _Digest(end, last_link(entries, self.last), response, called, titles, data)
+
+    @property
+    def title(self) -> str:
+        return self.titles.get("customTitle") or self.titles.get("aiTitle") or ""
+
+
+_EMPTY = _Digest(0, None, None, {}, {}, {})
+
+
+class ThreadloomSessionStore(SessionStore):
+    """A session store of the Claude Agent SDK that keeps transcripts in Threadloom's sessions.
+
+    The SDK's session ``ID`` of project ``KEY`` is the session ``compose_id(KEY, ID)``; a fork that
+    Threadloom made is found under its own id, in the project that it was forked in. Entries come
+    back exactly as they were given. The conversation in them is the session's conversation, so
+    `SessionManager.messages`, search, fork, rewind, export and retention work on it.
+
+    Works on asyncio (Threadloom has no event loop but that), from any number of loops, threads and
+    processes at once.
+
+    Args:
+        store: a manager, which stays its owner's to close; or a URL of a store, such as
+            ``"sqlite:///sessions.db"``, which is closed by `aclose`.
+        agent_name: the agent's name, which sessions that begin here get.
+        owner: whose they are.
+
+    Attributes:
+        sessions: the manager.
+
+    Raises:
+        InvalidKey: in any method, for a key that cannot be stored, such as an empty subpath.
+    """
+
+    def __init__(
+        self, store: SessionManager | str, *, agent_name: str = "claude", owner: str | None = None
+    ) -> None:
+        self._owned = isinstance(store, str)
+        self.sessions = SessionManager(store) if isinstance(store, str) else store
+        self._agent_name, self._owner = agent_name, owner
+        self._queues: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def aclose(self) -> None:
+        """Close the store, if it was opened here."""
+        if self._owned:
+            await self.sessions.aclose()
+
+    async def __aenter__(self) -> ThreadloomSessionStore:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
+        """Add entries at the end, all or none; one whose ``uuid`` is stored already is left out.
+
+        Only where an entry behind the first goes back to an earlier point of the conversation are
+        they added in several steps.
+
+        Raises:
+            SessionConflict: others were faster 100 times.
+        """
+        if not entries:
+            return
+        own = compose_id(key["project_key"], key["session_id"])
+        async with self._queue(own):
+            rest: Sequence[SessionStoreEntry] = entries
+            tries = 0
+            while rest:
+                try:
+                    rest = await self._append(key, rest)
+                except SessionConflict:
+                    tries += 1
+                    if tries == _TRIES:
+                        raise
+                    await asyncio.sleep(random.uniform(0, 0.002 * min(tries, 10)))  # noqa: S311
+
+    async def load(self, key: SessionKey) -> list[SessionStoreEntry] | None:
+        """All entries of a transcript; None for one that was never written."""
+        _, page = await self._open(key, None)
+        return cast("list[SessionStoreEntry]", list(page.items)) if page.revision else None
+
+    async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
+        """The sessions of a project, newest first, with the times of their last change."""
+        return [
+            {"session_id": id, "mtime": _mtime(page)}
+            for id, page in await self._list(project_key, 0)
+        ]
+
+    async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
+        """What the SDK's listings show of a project's sessions, without reading transcripts.
+
+        One that Threadloom has rewound, or cut in a fork, is read, until something is added to it.
+        """
+        found: list[SessionSummaryEntry] = []
+        for id, page in await self._list(project_key, 1):
+            key: SessionKey = {"project_key": project_key, "session_id": id}
+            digest = _digest(page)
+            if digest is None:
+                stream, _ = await self._open(key, 0)
+                page = await stream.aread()
+                if not page.revision:
+                    continue  # deleted just now
+                digest = _EMPTY.after(key, page.items, 0)
+            found.append({"session_id": id, "mtime": _mtime(page), "data": digest.summary})
+        return found
+
+    async def delete(self, key: SessionKey) -> None:
+        """Delete a session with all that belongs to it, or one subagent's transcript."""
+        stream, page = await self._open(key, 0)
+        if page.session is None:
+            return
+        if "subpath" in key:
+            await stream.adrop()
+        else:
+            await self.sessions.adelete_session(page.session)
+
+    async def list_subkeys(self, key: SessionListSubkeysKey) -> list[str]:
+        """The subpaths of a session's transcripts, in the order in which they began."""
+        stream, _ = await self._open(cast(SessionKey, key), 0)
+        names = await self.sessions.alist_streams(stream.session_id)
+        prefix = f"{TRANSCRIPT}/"
+        return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+    # ── Sessions by the SDK's keys ────────────────────────────────────────────────────────────
+
+    def _stream(
+        self, id: str, key: SessionKey, called: Mapping[str, str] | None = None
+    ) -> SessionStream:
+        subpath = key.get("subpath")
+        if subpath == "":
+            raise InvalidKey("a subpath must not be empty; leave it out for the session's own")
+        return self.sessions.stream(
+            id,
+            TRANSCRIPT if subpath is None else f"{TRANSCRIPT}/{subpath}",
+            shows=partial(shows, called=called) if subpath is None else None,
+            framework=FRAMEWORK,
+            agent_name=self._agent_name,
+            owner=self._owner,
+            metadata={_PROJECT: key["project_key"]},
+        )
+
+    async def _open(self, key: SessionKey, limit: int | None) -> tuple[SessionStream, StreamPage]:
+        """A transcript and its newest entries, wherever it is; where it would begin if nowhere."""
+        stream = self._stream(compose_id(key["project_key"], key["session_id"]), key)
+        page = await stream.aread(limit)
+        if page.session is None:
+            fork = await self.sessions.aget_session(key["session_id"])
+            if fork is not None and _is_fork_in(fork, key["project_key"]):
+                stream = self._stream(fork.id, key)
+                page = await stream.aread(limit)
+        return stream, page
+
+    async def _list(self, project_key: str, limit: int) -> list[tuple[str, StreamPage]]:
+        """A project's sessions with transcripts of their own, by the SDK's ids, newest first."""
+        infos = await self.sessions.alist_sessions(
+            framework=FRAMEWORK, metadata={_PROJECT: project_key}, order_by="updated_at"
+        )
+        pages = await self.sessions.aread_streams(infos, TRANSCRIPT, limit=limit)
+        return [
+            (_sdk_id(info, project_key), page)
+            for info in infos
+            if (page := pages.get(info.id)) is not None and page.revision
+        ]
+
+    # ── Appending ─────────────────────────────────────────────────────────────────────────────
+
+    def _queue(self, name: str) -> AbstractAsyncContextManager[None]:
+        """One append after the other to a session, in the order in which they were called.
+
+        Other loops, threads and processes are told apart by the stream's revision.
+        """
+        place = (hash(asyncio.get_running_loop()), name)
+        return self._queues.setdefault(place, asyncio.Lock())
+
+    async def _append(
+        self, key: SessionKey, entries: Sequence[SessionStoreEntry]
+    ) -> Sequence[SessionStoreEntry]:
+        """Add as many entries as can be added at once; returns those that are left."""
+        stream, page = await self._open(key, 1)
+        fresh = await _new(stream, entries)
+        if not fresh:
+            return ()
+        if "subpath" in key:
+            await stream.aappend(fresh, ids=[_uuid(entry) for entry in fresh])
+            return ()
+        digest = _digest(page)
+        if digest is None:
+            whole = await stream.aread()
+            digest = _EMPTY.after(key, whole.items, _end(whole))
+        part, goes_back = _first_part(fresh, digest.last)
+        called, line = digest.called, None
+        if goes_back:
+            whole = await stream.aread()
+            stored = len(whole.items)
+            stays = conversation([*whole.items, *part])
+            line = [whole.positions[at] for at in stays if at < stored]
+            called = {id: name for entry in whole.items for id, name in calls(entry).items()}
+        after = digest.after(key, part, digest.end + len(part))
+        written = await self._stream(stream.session_id, key, called).aappend(
+            part,
+            ids=[_uuid(entry) for entry in part],
+            expect=page.revision,
+            note=after._asdict(),
+            line=line,
+        )
+        await self._name(written.session, digest, after)
+        return fresh[len(part) :]
+
+    async def _name(self, session: SessionInfo | None, before: _Digest, now: _Digest) -> None:
+        """Give the session the title and the tag that were just given to the transcript."""
+        if session is None:
+            return
+        if now.title and now.title not in (before.title, session.name):
+            await self.sessions.arename_session(session, now.title)
+        old, new = before.titles.get("tag"), now.titles.get("tag")
+        if old and old != new:
+            await self.sessions.auntag_session(session, old)
+        if new and old != new:
+            await self.sessions.atag_session(session, new)
+
+
+async def _new(stream: SessionStream, entries: Sequence[Any]) -> list[Any]:
+    """The entries that are not stored yet."""
+    ids = [id for entry in entries if (id := _uuid(entry)) is not None]
+    known = set(await stream.afind(ids)) if ids else set()
+    fresh: list[Any] = []
+    for entry in entries:
+        id = _uuid(entry)
+        if id is None or id not in known:
+            fresh.append(entry)
+        if id is not None:
+            known.add(id)
+    return fresh
+
+
+def _first_part(entries: Sequence[Any], last: str | None) -> tuple[Sequence[Any], bool]:
+    """Entries up to the next one that goes back; whether the first of them goes back itself."""
+    goes_back = turns_back(entries[0], last)
+    last = last_link(entries[:1], last)
+    for at, entry in enumerate(entries[1:], 1):
+        if turns_back(entry, last):
+            return entries[:at], goes_back
+        last = last_link([entry], last)
+    return entries, goes_back
+
+
+def _digest(page: StreamPage) -> _Digest | None:
+    """What is kept beside a transcript; None where it is not about the entries that are there.
+
+    Args:
+        page: the stream with its last entry at least.
+    """
+    if not page.revision:
+        return _EMPTY
+    note = page.note
+    if not isinstance(note, dict) or set(note) != set(_Digest._fields):
+        return None
+    digest = _Digest(**note)
+    return digest if page.positions and page.positions[-1] + 1 == digest.end else None
+
+
+def _end(page: StreamPage) -> int:
+    """The position of the next entry; none is used twice, also where entries were taken away."""
+    told = int(page.note["end"]) if isinstance(page.note, dict) else 0
+    return max(told, page.positions[-1] + 1 if page.positions else 0)
+
+
+def _is_fork_in(session: SessionInfo, project_key: str) -> bool:
+    return session.framework == FRAMEWORK and session.metadata.get(_PROJECT) == project_key
+
+
+def _sdk_id(session: SessionInfo, project_key: str) -> str:
+    """The id under which the SDK knows a session."""
+    parts = split_id(session.id)
+    return parts[1] if len(parts) == 2 and parts[0] == project_key else session.id
+
+
+def _mtime(page: StreamPage) -> int:
+    """Milliseconds since the epoch of the session's last change."""
+    return 0 if page.session is None else int(page.session.updated_at.timestamp() * 1000)
+
+
+def _uuid(entry: Any) -> str | None:
+    uuid = entry.get("uuid")
+    return uuid if isinstance(uuid, str) and uuid else None
+
+
+def _printable(text: Any) -> str:
+    """What a name or a tag may hold."""
+    return "".join(filter(str.isprintable, text)).strip() if isinstance(text, str) else ""

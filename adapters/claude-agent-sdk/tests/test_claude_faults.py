@@ -1,0 +1,176 @@
+"""Many writers at once lose nothing, and a process that is killed leaves no half of an append."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from claude_transcripts import KEY, says
+from threadloom import SessionManager, compose_id
+from threadloom_claude_agent_sdk import ThreadloomSessionStore
+
+ID = compose_id(*KEY.values())
+TESTS = str(Path(__file__).parent)
+
+# Appends batches of three entries: a question, its answer and a title. Says "begun" once it is
+# ready, and what is committed, a line a batch.
+WRITER = """
+import asyncio, sys
+from threadloom_claude_agent_sdk import ThreadloomSessionStore
+from claude_transcripts import KEY
+
+async def main(url, who, count):
+    async with ThreadloomSessionStore(url) as store:
+        print("begun", flush=True)
+        for n in range(count):
+            batch = [
+                {"type": "user", "uuid": f"{who}-{n}-q", "message": {"content": f"{who}-{n}-q"}},
+                {"type": "assistant", "uuid": f"{who}-{n}-a",
+                 "message": {"id": f"{who}-{n}",
+                             "content": [{"type": "text", "text": f"{who}-{n}-a"}]}},
+                {"type": "ai-title", "aiTitle": f"{who}-{n}"},
+            ]
+            await store.append(KEY, batch)
+            print(n, flush=True)
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+"""
+
+
+def writer(url: str, who: str, count: int) -> subprocess.Popen[str]:
+    path = os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")])
+    return subprocess.Popen(
+        [sys.executable, "-c", WRITER, url, who, str(count)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+def batches(entries: list[Any]) -> list[tuple[str, ...]]:
+    """What was appended at once, in order; fails where something stands between or is missing."""
+    assert len(entries) % 3 == 0
+    found: list[tuple[str, ...]] = []
+    for at in range(0, len(entries), 3):
+        question, answer, title = entries[at : at + 3]
+        name = title["aiTitle"]
+        assert (question["uuid"], answer["uuid"]) == (f"{name}-q", f"{name}-a")
+        found.append(tuple(name.split("-")))
+    return found
+
+
+async def check(url: str) -> list[tuple[str, ...]]:
+    """That items, messages and summary say the same; returns the batches."""
+    async with ThreadloomSessionStore(url) as store:
+        loaded = await store.load(KEY) or []
+        done = batches(loaded)
+        session = store.sessions.get_session(ID)
+        if session is None:
+            assert loaded == []
+            return done
+        said = [f"{who}-{n}-{part}" for who, n in done for part in "qa"]
+        assert [line.split(": ")[1] for line in says(store.sessions.messages(ID))] == said
+        assert session.message_count == len(said)
+        (summary,) = await store.list_session_summaries(KEY["project_key"])
+        assert summary["data"]["ai_title"] == "-".join(done[-1])
+        assert summary["data"]["first_prompt"] == said[0]
+        assert store.sessions.check().problems == ()
+        return done
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+async def test_processes_at_once(tmp_path: Path, kind: str) -> None:
+    url = f"{kind}:///{tmp_path}/sessions"
+    running = [writer(url, who, 12) for who in "xy"]
+    try:
+        for process in running:
+            assert process.wait(timeout=100) == 0
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    done = await check(url)
+    for who in "xy":
+        assert [batch for batch in done if batch[0] == who] == [(who, str(n)) for n in range(12)]
+
+
+def test_threads_at_once(url: str) -> None:
+    """Each with an event loop of its own, all on one store."""
+    count = 6
+    with SessionManager(url) as sessions:
+        store = ThreadloomSessionStore(sessions)
+        failed: list[BaseException] = []
+
+        async def work(who: int) -> None:
+            for n in range(count):
+                entry = {"type": "user", "uuid": f"{who}-{n}", "message": {"content": f"{who}-{n}"}}
+                await store.append(KEY, [entry, {"type": "mode"}])
+
+        def run(who: int) -> None:
+            try:
+                asyncio.run(work(who))
+            except BaseException as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=run, args=(who,)) for who in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(100)
+        assert failed == []
+        loaded = asyncio.run(store.load(KEY))
+        assert loaded is not None
+        assert [e["type"] for e in loaded] == ["user", "mode"] * (4 * count)
+        ids = [e["uuid"] for e in loaded[::2]]
+        for who in range(4):
+            assert [id for id in ids if id.startswith(f"{who}-")] == [
+                f"{who}-{n}" for n in range(count)
+            ]
+        assert [line.removeprefix("human: ") for line in says(sessions.messages(ID))] == ids
+
+
+async def test_one_entry_from_many_is_there_once(store: ThreadloomSessionStore) -> None:
+    """The same batch again and again, as after time-outs."""
+    other = ThreadloomSessionStore(store.sessions)
+    entries: Any = [{"type": "user", "uuid": str(n), "message": {"content": "x"}} for n in range(5)]
+    await asyncio.gather(*(one.append(KEY, entries) for one in (store, other) for _ in range(4)))
+    assert await store.load(KEY) == entries
+
+
+@pytest.mark.soak(full=50)
+@pytest.mark.parametrize("kind", ["sqlite", "file"])
+async def test_a_killed_process(tmp_path: Path, kind: str, rounds: int) -> None:
+    """It is killed after a random number of batches, somewhere in the next one."""
+    url = f"{kind}:///{tmp_path}/sessions"
+    expected: list[tuple[str, ...]] = []
+    for round in range(rounds):
+        process = writer(url, f"k{round}", 100_000)
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "begun\n"
+            for _ in range(random.randint(0, 12)):
+                process.stdout.readline()
+            for _ in range(random.randint(0, 20_000)):
+                pass  # somewhere in the next one, not at its beginning
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
+            told = [int(line) for line in process.communicate(timeout=60)[0].split()]
+        done = await check(url)
+        mine = [batch for batch in done if batch[0] == f"k{round}"]
+        # All that it said was committed is there, and at most the one that it had no time to tell.
+        assert done == [*expected, *mine]
+        assert mine == [(f"k{round}", str(n)) for n in range(len(mine))]
+        if told:
+            assert len(mine) in (told[-1] + 1, told[-1] + 2)
+        expected = done
+    assert json.dumps(expected)
