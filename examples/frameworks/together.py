@@ -21,9 +21,9 @@ from models import ADKModel, AgentFrameworkModel, OpenAIModel, pydantic_model
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.conversation import Conversation
 from threadloom_agent_framework import ThreadloomHistoryProvider
-from threadloom_claude_agent_sdk import ThreadloomSessionStore
 
 from threadloom import SessionManager, compose_id
+from threadloom_claude_agent_sdk import ThreadloomSessionStore
 from threadloom_google_adk import ThreadloomSessionService
 from threadloom_openai_agents import ThreadloomSession
 from threadloom_pydantic_ai import ThreadloomConversationStore

@@ -1,8 +1,7 @@
-"""Engines, stores on them, and how often tests of faults repeat themselves."""
+"""Engines, and stores on them."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,10 +30,3 @@ async def store(url: str) -> AsyncIterator[ThreadloomSessionStore]:
 @pytest.fixture
 def sessions(store: ThreadloomSessionStore) -> SessionManager:
     return store.sessions
-
-
-@pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a test marked ``@pytest.mark.soak(full=…)`` is to repeat itself."""
-    full: int = request.node.get_closest_marker("soak").kwargs["full"]
-    return full if os.environ.get("THREADLOOM_SOAK") == "1" else max(1, full // 10)
