@@ -1,0 +1,88 @@
+"""Programs that the tests start as processes of their own: ``python maf_programs.py NAME …``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import warnings
+
+from agent_framework import AgentSession, InMemoryHistoryProvider, Message
+from maf_agents import Model, forecaster
+from threadloom_agent_framework import ThreadloomHistoryProvider
+
+warnings.simplefilter("ignore", FutureWarning)  # session stores are experimental
+
+
+async def ask(kind: str, url: str, text: str, *ways: str) -> None:
+    """Ask an agent in the session ``trip``; prints the answer and what the model saw first."""
+    from threadloom_agent_framework import ThreadloomAgentSessionStore
+
+    model = Model()
+    async with (
+        ThreadloomHistoryProvider(url) as provider,
+        ThreadloomAgentSessionStore(url) as store,
+    ):
+        own = kind == "snapshots"
+        agent = forecaster(InMemoryHistoryProvider() if own else provider, model=model)
+        session = (await store.get("trip") if own else None) or AgentSession(session_id="trip")
+        if "stream" in ways:
+            response = await agent.run(text, session=session, stream=True).get_final_response()
+        else:
+            response = await agent.run(text, session=session)
+        if own:
+            await store.set("trip", session)
+    seen = [[m.role, *(c.type for c in m.contents)] for m in model.seen[0]]
+    print(json.dumps({"text": response.text.strip(), "seen": seen}))
+
+
+async def append(url: str, name: str, count: str) -> None:
+    """Save pairs of messages to the session ``all``, as one of several that do."""
+    async with ThreadloomHistoryProvider(url) as provider:
+        for number in range(int(count)):
+            pair = [Message(role, [f"{name} {number}"]) for role in ("user", "assistant")]
+            await provider.save_messages("all", pair)
+
+
+async def _saving(kind: str, url: str) -> None:
+    """Save threes for ever, the third of each being the sign that it is whole."""
+    from threadloom_agent_framework import ThreadloomAgentSessionStore
+
+    async with (
+        ThreadloomHistoryProvider(url) as provider,
+        ThreadloomAgentSessionStore(url) as store,
+    ):
+        session = await store.get("s") or AgentSession(session_id="s")
+        held = session.state.setdefault("in_memory", {}).setdefault("messages", [])
+        number = (len(held) or len(await provider.get_messages("s"))) // 3
+        while True:
+            three = [Message("user", [f"{number} {part}"]) for part in "abc"]
+            if kind == "provider":
+                await provider.save_messages("s", three)
+            else:
+                held += three
+                session.state["saved"] = len(held)
+                await store.set("s", session)
+            print("saved", number, flush=True)
+            number += 1
+
+
+def nursery() -> None:
+    """For each line ``KIND URL`` let a child save; prints its id, what it saved, and its end."""
+    for line in sys.stdin:
+        kind, url = line.split()
+        pid = os.fork()
+        if not pid:
+            asyncio.run(_saving(kind, url))
+        print("born", pid, flush=True)
+        os.waitpid(pid, 0)
+        print("dead", pid, flush=True)
+
+
+if __name__ == "__main__":
+    name, *arguments = sys.argv[1:]
+    if name == "nursery":
+        nursery()
+    else:
+        asyncio.run({"ask": ask, "append": append}[name](*arguments))
