@@ -159,7 +159,9 @@ class _Reading:
         """Make a message of what has been read since the one before."""
         if not (self.blocks or self.calls or self.invalid):
             return
-        content, name = _content(self.blocks), self.item.get("author_name")
+        content = _content(self.blocks)
+        author = self.item.get("author_name")
+        name = None if author is None else str(author)
         match self.role:
             case "assistant":
                 self.found.append(
@@ -199,7 +201,7 @@ def _arguments(call: Item) -> dict[str, Any] | None:
         except ValueError:
             return None
     if isinstance(args, Mapping):
-        return dict(args)
+        return {str(key): value for key, value in args.items()}
     return None if args else {}
 
 
@@ -225,10 +227,10 @@ def _block(content: Item) -> dict[str, Any] | None:
     """A content as one of LangChain's blocks; None where it has nothing to show."""
     kind = content.get("type")
     if kind == "text":
-        return {"type": "text", "text": content.get("text") or ""}
+        return {"type": "text", "text": str(content.get("text") or "")}
     if kind == "text_reasoning":
         text = content.get("text")
-        return {"type": "reasoning", "reasoning": text} if text else None
+        return {"type": "reasoning", "reasoning": str(text)} if text else None
     if kind in ("data", "uri", "hosted_file"):
         return _file(content)
     if kind == "error":
