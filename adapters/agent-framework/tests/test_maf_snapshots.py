@@ -373,6 +373,21 @@ async def test_messages_that_only_the_snapshot_has_are_kept_beside_an_audit(
     assert [m.text for m in sessions.messages("s")] == ["a", "b"]
 
 
+async def test_beside_an_audit_a_rewind_takes_back_what_followed(
+    sessions: SessionManager, store_of: StoreOf
+) -> None:
+    store, audit = store_of(sessions), ThreadloomHistoryProvider(sessions)
+    again = said("so", "so", "so", "so")  # alike, and each at a place of its own
+    await audit.save_messages("s", again)
+    held = [again[0], Message("system", ["a summary"]), *again[1:], Message("system", ["late"])]
+    one = session({"in_memory": {"messages": held}})
+    await store.set("s", one)
+    assert snapshot(await store.get("s")) == snapshot(one)
+    sessions.rewind_session("s", messages=2)
+    back = (await store.get("s")).state["in_memory"]["messages"]
+    assert [m.to_dict() for m in back] == [m.to_dict() for m in held[:3]]
+
+
 async def test_deleting_takes_the_whole_session(
     sessions: SessionManager, store_of: StoreOf
 ) -> None:
