@@ -347,6 +347,8 @@ async def test_an_audit_beside_the_framework_s_own_history_shows_nothing_twice(
         *("weather Oslo", "", "rain in Oslo", "rain in Oslo", "bye", "9 messages until now"),
     ]
     assert [m.text for m in sessions.messages("s")] == texts
+    forked = await store.get(sessions.fork_session("s", messages=4).id)
+    assert [shown(m) for m in forked.state["in_memory"]["messages"]] == texts[:4]
     for left in (9, 4, 3, 0):
         sessions.rewind_session("s", messages=left)
         back = await store.get("s")
