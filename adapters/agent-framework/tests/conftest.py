@@ -1,0 +1,77 @@
+"""What the adapter's tests get: engines, managers, the framework's own stores as the oracle."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from threadloom import SessionManager
+
+HERE = Path(__file__).parent
+SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
+
+settings.register_profile(
+    "agent-framework",
+    max_examples=500 if SOAK else 40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # Session stores and the file history are experimental: the framework says so once, at the
+    # first use of each.
+    experimental = pytest.mark.filterwarnings(
+        r"ignore:\[(SESSION_STORE|FILE_HISTORY)\] .* is experimental:FutureWarning"
+    )
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(experimental)
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> int:
+    """How often a test marked ``@pytest.mark.soak(full=50)`` is to repeat itself."""
+    full: int = request.node.get_closest_marker("soak").kwargs["full"]
+    return full if SOAK else max(1, full // 10)
+
+
+@pytest.fixture(params=["memory", "sqlite", "file"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A new store's URL, on every engine."""
+    return {
+        "memory": "memory://",
+        "sqlite": f"sqlite:///{tmp_path / 'sessions.db'}",
+        "file": f"file:///{tmp_path / 'sessions'}",
+    }[request.param]
+
+
+@pytest.fixture
+async def sessions(url: str) -> AsyncIterator[SessionManager]:
+    """A manager, on every engine."""
+    async with SessionManager(url) as manager:
+        yield manager
+
+
+@pytest.fixture
+def store_of() -> Callable[..., Any]:
+    """Makes a `ThreadloomAgentSessionStore`; its class is imported where warnings are sorted."""
+
+    def make(store: SessionManager | str, **options: Any) -> Any:
+        from threadloom_agent_framework import ThreadloomAgentSessionStore
+
+        return ThreadloomAgentSessionStore(store, **options)
+
+    return make
+
+
+@pytest.fixture
+def programs() -> dict[str, str]:
+    """The environment of programs that the tests start: what is imported here, and helpers."""
+    paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
