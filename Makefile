@@ -34,7 +34,8 @@ demo: $(VENV)/.core ## one session across two processes, told step by step (unde
 
 test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of their ranges
 	$(BIN)/python -m pytest -n auto $(ARGS)
-	for end in $(ENDS); do $(VENV)-$$end/bin/python -m pytest -n auto adapters $(ARGS) || exit 1; done
+	$(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
+	$(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)

@@ -20,9 +20,9 @@ from langgraph.graph import START, MessagesState, StateGraph
 from models import ADKModel, AgentFrameworkModel, OpenAIModel, pydantic_model
 from pydantic_ai import Agent as PydanticAgent
 from pydantic_ai.conversation import Conversation
-from threadloom_agent_framework import ThreadloomHistoryProvider
 
 from threadloom import SessionManager, compose_id
+from threadloom_agent_framework import ThreadloomHistoryProvider
 from threadloom_claude_agent_sdk import ThreadloomSessionStore
 from threadloom_google_adk import ThreadloomSessionService
 from threadloom_openai_agents import ThreadloomSession

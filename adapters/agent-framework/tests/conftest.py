@@ -34,13 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(experimental)
 
 
-@pytest.fixture
-def rounds(request: pytest.FixtureRequest) -> int:
-    """How often a test marked ``@pytest.mark.soak(full=50)`` is to repeat itself."""
-    full: int = request.node.get_closest_marker("soak").kwargs["full"]
-    return full if SOAK else max(1, full // 10)
-
-
 @pytest.fixture(params=["memory", "sqlite", "file"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new store's URL, on every engine."""

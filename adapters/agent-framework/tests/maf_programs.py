@@ -11,6 +11,7 @@ import time
 import warnings
 
 from agent_framework import AgentSession, InMemoryHistoryProvider, Message
+
 from maf_agents import Model, forecaster
 from threadloom_agent_framework import ThreadloomHistoryProvider
 

@@ -18,10 +18,10 @@ from agent_framework import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maf_agents import forecaster
-from threadloom_agent_framework import ThreadloomHistoryProvider
 
+from maf_agents import forecaster
 from threadloom import InvalidKey, SessionConflict, SessionManager, SessionNotFound, StreamPage
+from threadloom_agent_framework import ThreadloomHistoryProvider
 
 
 def user(text: str, id: str | None = None) -> Message:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 from agent_framework import Message
-from threadloom_agent_framework import ThreadloomHistoryProvider
 
 from threadloom import SessionManager
+from threadloom_agent_framework import ThreadloomHistoryProvider
 
 PROGRAM = [sys.executable, str(Path(__file__).with_name("maf_programs.py"))]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from maf_agents import Model
 
 README = Path(__file__).parents[1] / "README.md"

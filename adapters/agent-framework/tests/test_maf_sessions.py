@@ -18,10 +18,10 @@ from langchain_core.messages import (
     ToolMessage,
     convert_to_openai_messages,
 )
-from maf_agents import Model, forecaster
-from threadloom_agent_framework import ThreadloomHistoryProvider
 
+from maf_agents import Model, forecaster
 from threadloom import CheckpointNotFound, SessionManager
+from threadloom_agent_framework import ThreadloomHistoryProvider
 
 StoreOf = Callable[..., Any]
 

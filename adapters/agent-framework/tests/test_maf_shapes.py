@@ -22,9 +22,9 @@ from langchain_core.messages import (
     messages_from_dict,
     messages_to_dict,
 )
-from threadloom_agent_framework import ThreadloomHistoryProvider, show
 
 from threadloom import SessionManager
+from threadloom_agent_framework import ThreadloomHistoryProvider, show
 
 PNG = Content.from_data(b"\x89PNG\r\n\x1a\n", "image/png")
 BASE64 = PNG.uri.partition(",")[2] if PNG.uri else ""

@@ -18,11 +18,11 @@ from agent_framework import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from maf_agents import forecaster
 from pydantic import BaseModel
-from threadloom_agent_framework import ThreadloomHistoryProvider
 
+from maf_agents import forecaster
 from threadloom import SessionManager, SessionNotFound
+from threadloom_agent_framework import ThreadloomHistoryProvider
 
 StoreOf = Callable[..., Any]
 
