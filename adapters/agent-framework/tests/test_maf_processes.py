@@ -108,6 +108,29 @@ async def test_threads_and_tasks_that_append_at_once_lose_nothing(url: str) -> N
         assert [m.text for m in sessions.messages("all")] == [m.text for m in messages]
 
 
+async def test_a_transcript_that_many_replay_at_once_is_stored_once(url: str) -> None:
+    transcript = [Message(("user", "assistant")[at % 2], [f"{at}"]) for at in range(12)]
+    with SessionManager(url) as sessions:
+        provider = ThreadloomHistoryProvider(sessions)
+
+        async def replay() -> None:
+            for number in range(8):
+                await provider.save_messages(f"session {number}", transcript)
+
+        async def some() -> None:
+            await asyncio.gather(replay(), replay())
+
+        threads = [threading.Thread(target=asyncio.run, args=(some(),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for session in sessions.list_sessions():
+            messages = await provider.get_messages(session.id)
+            assert [m.text for m in messages] == [m.text for m in transcript]
+        assert sessions.count_sessions() == 8
+
+
 class Nursery:
     """Children that save until they are killed."""
 

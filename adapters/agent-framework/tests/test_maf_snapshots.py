@@ -347,6 +347,8 @@ async def test_an_audit_beside_the_framework_s_own_history_shows_nothing_twice(
         *("weather Oslo", "", "rain in Oslo", "rain in Oslo", "bye", "9 messages until now"),
     ]
     assert [m.text for m in sessions.messages("s")] == texts
+    forked = await store.get(sessions.fork_session("s", messages=4).id)
+    assert [shown(m) for m in forked.state["in_memory"]["messages"]] == texts[:4]
     for left in (9, 4, 3, 0):
         sessions.rewind_session("s", messages=left)
         back = await store.get("s")
@@ -371,6 +373,21 @@ async def test_messages_that_only_the_snapshot_has_are_kept_beside_an_audit(
     await store.set("s", one)
     assert snapshot(await store.get("s")) == snapshot(one)
     assert [m.text for m in sessions.messages("s")] == ["a", "b"]
+
+
+async def test_beside_an_audit_a_rewind_takes_back_what_followed(
+    sessions: SessionManager, store_of: StoreOf
+) -> None:
+    store, audit = store_of(sessions), ThreadloomHistoryProvider(sessions)
+    again = said("so", "so", "so", "so")  # alike, and each at a place of its own
+    await audit.save_messages("s", again)
+    held = [again[0], Message("system", ["a summary"]), *again[1:], Message("system", ["late"])]
+    one = session({"in_memory": {"messages": held}})
+    await store.set("s", one)
+    assert snapshot(await store.get("s")) == snapshot(one)
+    sessions.rewind_session("s", messages=2)
+    back = (await store.get("s")).state["in_memory"]["messages"]
+    assert [m.to_dict() for m in back] == [m.to_dict() for m in held[:3]]
 
 
 async def test_deleting_takes_the_whole_session(
