@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
+import time
 import warnings
 
 from agent_framework import AgentSession, InMemoryHistoryProvider, Message
@@ -45,8 +47,8 @@ async def append(url: str, name: str, count: str) -> None:
             await provider.save_messages("all", pair)
 
 
-async def _saving(kind: str, url: str) -> None:
-    """Save threes for ever, the third of each being the sign that it is whole."""
+async def _saving(kind: str, url: str, told: int) -> None:
+    """Save threes for ever, and write the number of each to a pipe when it is saved."""
     from threadloom_agent_framework import ThreadloomAgentSessionStore
 
     async with (
@@ -64,20 +66,35 @@ async def _saving(kind: str, url: str) -> None:
                 held += three
                 session.state["saved"] = len(held)
                 await store.set("s", session)
-            print("saved", number, flush=True)
+            os.write(told, f"{number}\n".encode())
             number += 1
 
 
 def nursery() -> None:
-    """For each line ``KIND URL`` let a child save; prints its id, what it saved, and its end."""
+    """For each line ``KIND URL TIMES SECONDS`` let a child save, and kill it.
+
+    So often it tells first that it has saved, and so much later it is killed. Prints the number
+    of the last save that it told of.
+    """
     for line in sys.stdin:
-        kind, url = line.split()
+        kind, url, times, seconds = line.split()
+        # A pipe of its own: who is killed while writing to a shared one may block the others.
+        heard, told = os.pipe()
         pid = os.fork()
         if not pid:
-            asyncio.run(_saving(kind, url))
-        print("born", pid, flush=True)
-        os.waitpid(pid, 0)
-        print("dead", pid, flush=True)
+            os.close(heard)
+            try:
+                asyncio.run(_saving(kind, url, told))
+            finally:
+                os._exit(1)
+        os.close(told)
+        with os.fdopen(heard) as saved:
+            numbers = [saved.readline() for _ in range(int(times))]
+            time.sleep(float(seconds))  # the moment of the kill is what is random here
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            numbers += saved.readlines()
+        print(numbers[-1].strip(), flush=True)
 
 
 if __name__ == "__main__":

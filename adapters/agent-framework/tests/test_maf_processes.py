@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -143,29 +140,13 @@ class Nursery:
             text=True,
         )
 
-    def kill_one(self, kind: str, url: str, after: int, moment: float) -> int:
-        """Kill a child some time after it has saved so often; the last that it told of."""
+    def kill_one(self, kind: str, url: str, times: int, seconds: float) -> int:
+        """Kill a child some seconds after it has saved so often; the last that it told of."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{kind} {url}\n")
-        self._process.stdin.flush()
-        pid, last = 0, -1
-        for words in self._lines():
-            if words[0] == "born":
-                pid = int(words[1])
-            elif words[0] == "saved":
-                last, after = int(words[1]), after - 1
-            elif words[0] == "dead":
-                return last
-            if pid and after <= 0:
-                time.sleep(moment)  # the moment of the kill is what is random here
-                os.kill(pid, signal.SIGKILL)
-                after = sys.maxsize
-        raise AssertionError("the nursery has ended")
-
-    def _lines(self) -> Iterator[list[str]]:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            yield line.split()
+        self._process.stdin.write(f"{kind} {url} {times} {seconds}\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
     def close(self) -> None:
         self._process.kill()
