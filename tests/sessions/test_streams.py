@@ -398,10 +398,22 @@ def test_a_conversation_that_branches(stream: SessionStream, sessions: SessionMa
     assert conversation(sessions) == ["a", "b", "c", "d"]
     stream.append([], line=[*first[:1], *second])
     assert conversation(sessions) == ["a", "B", "C"]
-    stream.append([say("D")], line=[*first[:1], *second])
-    assert conversation(sessions) == ["a", "B", "C", "D"]
-    stream.append([say("E")])  # behind the last item, which is D
-    assert conversation(sessions) == ["a", "B", "C", "D", "E"]
+    stream.append([think(), call("1")])  # it goes on where it is, whatever else is stored
+    stream.append([call("2")])
+    assert conversation(sessions) == ["a", "B", "C", "1+2"]
+    fork = sessions.fork_session("x", messages=3)
+    stream_of(sessions, fork).append([say("other")])
+    assert conversation(sessions, fork) == ["a", "B", "C", "other"]
+    for shown in (["a", "B", "C", "1"], ["a", "B", "C"]):
+        stream.pop()
+        assert conversation(sessions) == shown
+    stream.pop()  # the item that nothing shows
+    assert stream.pop() == say("d")  # of another branch
+    stream.append([say("E")])
+    assert conversation(sessions) == ["a", "B", "C", "E"]
+    sessions.rewind_session("x", messages=2)
+    stream.append([say("c")])
+    assert conversation(sessions) == ["a", "B", "c"]
     stream.append([], line=[])
     assert conversation(sessions) == []
     with pytest.raises(InvalidKey, match="no item at 99"):

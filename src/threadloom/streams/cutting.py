@@ -11,7 +11,7 @@ from threadloom.history.storing import Origin, origin, position
 from threadloom.keys import NEXT_POSITION, Namespace, SessionPaths
 from threadloom.ops import Op, Patch, Record
 from threadloom.records import copied
-from threadloom.streams.layout import Counter, Tail, remove_items
+from threadloom.streams.layout import Counter, Tail, number_of, remove_items
 
 
 class CutStream(NamedTuple):
@@ -81,7 +81,11 @@ def _cut_one(records: Sequence[Record], end: str, tail: Tail) -> list[CutStream]
     gone = [record for record in items if record.key >= end]
     left = {record.key for record in items} - {record.key for record in gone}
     ids = [r for r in records if r.key.startswith("id:") and r.body().get("at") in left]
-    return [CutStream(counter, tail, [*(r for r in items if r.key < end), *ids], gone)]
+    kept = [record for record in items if record.key < end]
+    if Counter.read(counter).tail.numbers is not None:
+        numbers = (number_of(record) for record in kept)
+        tail = tail._replace(numbers=tuple(number for number in numbers if number >= tail.first))
+    return [CutStream(counter, tail, [*kept, *ids], gone)]
 
 
 def copies(

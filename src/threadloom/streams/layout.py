@@ -26,10 +26,13 @@ class Tail(NamedTuple):
         first: the position of the first of them; what stands before is not looked at again
             when something is added.
         keys: the keys of the messages that show them, in the chat history.
+        numbers: the positions, from `first` on, of the items that the conversation consists of,
+            where it has ever branched; None where these are all that are stored.
     """
 
     first: int = 0
     keys: tuple[str, ...] = ()
+    numbers: tuple[int, ...] | None = None
 
 
 class Counter(NamedTuple):
@@ -58,7 +61,9 @@ class Counter(NamedTuple):
             return cls()
         doc = record.body()
         try:
-            tail = Tail(int(doc["tail"]), tuple(map(str, doc["shown"])))
+            line = doc.get("line")
+            numbers = None if line is None else tuple(map(int, line))
+            tail = Tail(int(doc["tail"]), tuple(map(str, doc["shown"])), numbers)
             return cls(int(doc["next"]), tail, record.blob, record.version)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptRecord(
@@ -72,7 +77,11 @@ class Counter(NamedTuple):
 
     def doc(self) -> dict[str, Any]:
         """The record's document."""
-        return {"next": self.next, "tail": self.tail.first, "shown": list(self.tail.keys)}
+        tail = self.tail
+        doc: dict[str, Any] = {"next": self.next, "tail": tail.first, "shown": list(tail.keys)}
+        if tail.numbers is not None:
+            doc["line"] = list(tail.numbers)
+        return doc
 
 
 def get_counter(namespace: Namespace) -> Get:

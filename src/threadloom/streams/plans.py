@@ -103,8 +103,8 @@ def append(
         items: what is added.
         ids: ids of the framework's, where items have some.
         beside: what changes with it.
-        line: positions of stored items, in order, that are shown from now on, before the new
-            ones; None for all that are shown, and everything behind them.
+        line: positions of stored items, in order, that the conversation consists of from now on,
+            before the new ones; None for those of which it does.
 
     Raises:
         SessionConflict: the stream is not at the expected revision, or other content is stored
@@ -124,6 +124,7 @@ def append(
         if not fresh and beside == Beside(beside.expect) and line is None and seen.counter.version:
             return Written(page_of(site, seen.session, seen.counter, seen.state, []))
         tail = seen.counter.tail
+        branches = tail.numbers is not None
         if line is not None:
             groups = yield from groups_down_to(site, 0)
             kept = _along(groups, line)
@@ -131,12 +132,14 @@ def append(
             stale = groups[max(kept - 1, 0) :]
             before = [number for number in line if number >= start]
             stored = yield from items_at(site, before)
+            branches = True
         elif site.shows is None:
             start, stale, stored = tail.first, [], []
         else:
             start = tail.first
             stale, stored = yield from tail_and_items(site, tail, seen.counter.next)
-        return (yield from write(site, seen, beside, fresh, (), Showing(start, stored, stale)))
+        showing = Showing(start, stored, stale, branches=branches)
+        return (yield from write(site, seen, beside, fresh, (), showing))
 
     return retrying(attempt)
 

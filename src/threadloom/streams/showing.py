@@ -77,12 +77,14 @@ class Showing(NamedTuple):
         items: the items from there on, by their positions.
         stale: what shows items from there on until now, oldest first.
         gone: what has shown items of which none is left.
+        branches: whether there may be items from there on that the conversation leaves out.
     """
 
     start: int
     items: Sequence[tuple[int, Any]]
     stale: Sequence[Group]
     gone: Sequence[Group] = ()
+    branches: bool = False
 
     def without(self, site: Site) -> Showing:
         """The same where the items are what is left: a group of which none is left is gone."""

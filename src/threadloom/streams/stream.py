@@ -73,9 +73,7 @@ class SessionStream:
                 already is not added again.
             line: positions of stored items, in order, which are what the conversation consists
                 of before the new items: messages that show others are removed. For frameworks
-                whose conversations branch. By default all items from the last one that is shown
-                on are shown, so it has to be given where the new items do not follow the last
-                one that is stored.
+                whose conversations branch. By default it goes on where it is.
             expect: the revision that the stream has to be at; 0 where it must not be there yet.
             note: a value that is kept with the stream, in the place of the one before; None
                 for none.

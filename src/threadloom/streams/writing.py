@@ -126,14 +126,18 @@ def cut_and_write(
 ) -> Plan[Written]:
     """Write with nothing from position `cut` on but what is new."""
     tail = seen.counter.tail
+    branches = tail.numbers is not None
     if tail.keys and tail.first < cut:
         start = tail.first
         stale, stored = yield from tail_and_items(site, tail, cut)
     else:
         stale = yield from groups_down_to(site, cut)
-        start = stale[0].first if stale and stale[0].first < cut else 0
-        stored = yield from items_from(site, start, cut)
-    showing = Showing(start, stored, stale).without(site)
+        is_shown = bool(stale) and stale[0].first < cut
+        start = stale[0].first if is_shown else 0
+        # Behind the group there may be items of other branches.
+        end = min(cut, stale[0].end if is_shown else 0) if branches else cut
+        stored = yield from items_from(site, start, end)
+    showing = Showing(start, stored, stale, branches=branches).without(site)
     return (yield from write(site, seen, beside, fresh, gone, showing))
 
 
@@ -159,6 +163,9 @@ def write(
     change, tail, expect = yield from show(site, seen.session, seen.history, shown, now)
     if site.shows is None and not gone:
         tail = seen.counter.tail
+    elif showing.branches:
+        numbers = [number for number, _ in shown.items if number >= tail.first]
+        tail = tail._replace(numbers=tuple(numbers))
     counter = seen.counter._replace(next=number, tail=tail, note=_note(site, seen, beside))
     ops += [*change.ops, counter.put(site.namespace)]
     if gone and seen.session is not None and change.messages < 0:
@@ -254,12 +261,16 @@ def tail_and_items(
     """The messages that show the last items, and the items from the first of these up to `end`."""
     if site.shows is None and not tail.keys:
         return [], []
-    *messages, items = yield [
-        *(Get(site.paths.memory, key) for key in tail.keys),
-        Scan(site.namespace, position(tail.first), position(max(end, tail.first))),
-    ]
+    space = site.namespace
+    if tail.numbers is None:
+        wanted: list[Op] = [Scan(space, position(tail.first), position(max(end, tail.first)))]
+    else:
+        wanted = [Get(space, position(number)) for number in tail.numbers if number < end]
+    found = yield [*(Get(site.paths.memory, key) for key in tail.keys), *wanted]
+    messages, items = found[: len(tail.keys)], found[len(tail.keys) :]
+    records = items[0] if tail.numbers is None else [item for item in items if item is not None]
     groups = groups_among(site.label, [record for record in messages if record is not None])
-    return groups, [(number_of(record), read_item(site.values, record)) for record in items]
+    return groups, [(number_of(record), read_item(site.values, record)) for record in records]
 
 
 def items_from(site: Site, start: int, end: int) -> Plan[list[tuple[int, Any]]]:
