@@ -30,17 +30,38 @@ class Origin(NamedTuple):
     Attributes:
         label: the label of the stream.
         first, end: the positions of its items: those from `first` to `end`, exclusive.
+        parts: the positions, where some between the first and the last are not among them.
     """
 
     label: str
     first: int
     end: int
+    parts: tuple[int, ...] | None = None
+
+    @classmethod
+    def of(cls, label: str, numbers: Sequence[int]) -> Origin:
+        """The origin of what shows the items at some positions, in order."""
+        first, end = numbers[0], numbers[-1] + 1
+        return cls(label, first, end, None if len(numbers) == end - first else tuple(numbers))
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The positions of its items."""
+        return range(self.first, self.end) if self.parts is None else self.parts
+
+    def doc(self) -> list[Any]:
+        """What the message's document says."""
+        whole = [self.label, self.first, self.end]
+        return whole if self.parts is None else [*whole, list(self.parts)]
 
 
 def origin(record: Record) -> Origin | None:
     """Which items of a stream a message shows; None where it came by itself."""
     of = record.body().get(OF)
-    return None if of is None else Origin(*of)
+    if of is None:
+        return None
+    label, first, end, *parts = of
+    return Origin(label, first, end, tuple(parts[0]) if parts else None)
 
 
 def refuse_shown(record: Record, what: str) -> None:
@@ -87,13 +108,13 @@ def put_message(
     at: int,
     expect: Expect,
     *,
-    of: Sequence[str | int] | None = None,
+    of: Origin | None = None,
 ) -> Put:
     """What stores a message; `of` says which items of a stream it shows (`Origin`)."""
     where = f"message {message.id}"
     doc: dict[str, Any] = {"type": message.type, "id": storable(message.id or ""), "at": at}
     if of is not None:
-        doc[OF] = list(of)
+        doc[OF] = of.doc()
     if not values.readable:
         return Put(paths.memory, key, doc, values.dumps(message, where=where), expect=expect)
     text = text_of(message)

@@ -69,11 +69,13 @@ def cut(
         last = max((of for of, _ in own), key=lambda of: of.end, default=Origin(label, 0, 0))
         tail = Tail(last.first, tuple(e.record.key for of, e in own if of == last))
         records = [record for record in streams if record.namespace[-1] == label]
-        found += _cut_one(records, position(last.end), tail)
+        found += _cut_one(records, last, tail)
     return found
 
 
-def _cut_one(records: Sequence[Record], end: str, tail: Tail) -> list[CutStream]:
+def _cut_one(records: Sequence[Record], last: Origin, tail: Tail) -> list[CutStream]:
+    """A stream behind the last group that stays."""
+    end = position(last.end)
     counter = next((record for record in records if record.key == NEXT_POSITION), None)
     if counter is None:
         return []
@@ -83,8 +85,8 @@ def _cut_one(records: Sequence[Record], end: str, tail: Tail) -> list[CutStream]
     ids = [r for r in records if r.key.startswith("id:") and r.body().get("at") in left]
     kept = [record for record in items if record.key < end]
     if Counter.read(counter).tail.numbers is not None:
-        numbers = (number_of(record) for record in kept)
-        tail = tail._replace(numbers=tuple(number for number in numbers if number >= tail.first))
+        there = {number_of(record) for record in kept}
+        tail = tail._replace(numbers=tuple(number for number in last.numbers if number in there))
     return [CutStream(counter, tail, [*kept, *ids], gone)]
 
 

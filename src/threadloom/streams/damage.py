@@ -49,7 +49,7 @@ def look(values: Values, records: Sequence[Record], entries: Iterable[Entry]) ->
         found += _counter(label, own, numbers[label])
     for entry in entries:
         of = origin(entry.record)
-        if of is not None and numbers.get(of.label, set()).isdisjoint(range(of.first, of.end)):
+        if of is not None and numbers.get(of.label, set()).isdisjoint(of.numbers):
             detail = f"message {entry.record.key} shows items of {of.label!r} that are not there"
             found.append(Damage("dangling", detail))
     return found

@@ -272,7 +272,7 @@ def _along(groups: Sequence[Group], line: Sequence[int]) -> int:
     """How many groups show the beginning of a line of items as it is."""
     at = 0
     for kept, group in enumerate(groups):
-        numbers = list(range(group.first, group.end))
+        numbers = list(group.of.numbers)
         if list(line[at : at + len(numbers)]) != numbers:
             return kept
         at += len(numbers)

@@ -60,13 +60,17 @@ class Group(NamedTuple):
     """Messages of the chat history that show items of a stream.
 
     Attributes:
-        first, end: the positions of the items, `end` exclusive.
+        of: which items.
         records: the messages.
     """
 
-    first: int
-    end: int
+    of: Origin
     records: Sequence[Record]
+
+    @property
+    def first(self) -> int:
+        """The position of the first of the items."""
+        return self.of.first
 
 
 class Showing(NamedTuple):
@@ -111,12 +115,12 @@ def groups_down_to(site: Site, number: int) -> Plan[list[Group]]:
 
 def groups_among(label: str, records: Iterable[Record]) -> list[Group]:
     """The groups of a stream among messages of a chat history, which are in order."""
-    found: dict[tuple[int, int], list[Record]] = {}
+    found: dict[Origin, list[Record]] = {}
     for record in records:
         of = origin(record)
         if of is not None and of.label == label:
-            found.setdefault((of.first, of.end), []).append(record)
-    return [Group(first, end, tuple(shown)) for (first, end), shown in found.items()]
+            found.setdefault(of, []).append(record)
+    return [Group(of, tuple(shown)) for of, shown in found.items()]
 
 
 def show(
@@ -176,7 +180,7 @@ def show(
             key = record.key
             put = put_message(values, paths, key, message, time_of(record), record.version, of=of)
             before = read[key]
-            if record.body().get(OF) != list(of) or not is_stored(values, record, put, message):
+            if record.body().get(OF) != of.doc() or not is_stored(values, record, put, message):
                 change.remove(before, shared=before.id in in_graph)
                 change.add(message, shared=message.id in in_graph)
                 if message.id != before.id:
@@ -215,7 +219,7 @@ def _groups(
                 f"the stream {site.name!r} is shown by groups that do not follow each other: one "
                 f"of {len(messages)} messages ends at {end}, after {done} of {len(numbers)} items"
             )
-        made.append((Origin(site.label, numbers[done], numbers[end - 1] + 1), messages))
+        made.append((Origin.of(site.label, numbers[done:end]), messages))
         done = end
     return made
 

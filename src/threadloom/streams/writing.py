@@ -134,9 +134,10 @@ def cut_and_write(
         stale = yield from groups_down_to(site, cut)
         is_shown = bool(stale) and stale[0].first < cut
         start = stale[0].first if is_shown else 0
-        # Behind the group there may be items of other branches.
-        end = min(cut, stale[0].end if is_shown else 0) if branches else cut
-        stored = yield from items_from(site, start, end)
+        stored = yield from items_from(site, start, cut)
+        if branches:  # between and behind those of the group there are items of others
+            own = set(stale[0].of.numbers if is_shown else ())
+            stored = [(number, item) for number, item in stored if number in own]
     showing = Showing(start, stored, stale, branches=branches).without(site)
     return (yield from write(site, seen, beside, fresh, gone, showing))
 

@@ -34,7 +34,7 @@ from threadloom_pydantic_ai.codec import (
 )
 from threadloom_pydantic_ai.names import ENTRIES, FRAMEWORK
 from threadloom_pydantic_ai.owning import Owning
-from threadloom_pydantic_ai.showing import show_entries, to_langchain
+from threadloom_pydantic_ai.showing import show_entries
 from threadloom_pydantic_ai.tips import Tips
 
 _PAGE = 100
@@ -47,14 +47,11 @@ class Standing(NamedTuple):
         record: its record; None where there is no conversation.
         stream_revision: of the stream with its entries.
         session: the session; None where there is none.
-        straight: whether what is stored behind the last entry that is shown, and with it, is all
-            of the conversation as it is now. If not, a write has to say of what it consists.
     """
 
     record: ConversationRecord | None
     stream_revision: int
     session: SessionInfo | None
-    straight: bool
 
 
 class ThreadloomConversationStore(Owning, ConversationStore):
@@ -169,19 +166,16 @@ class ThreadloomConversationStore(Owning, ConversationStore):
         stream = self._stream(id, owner=record.scope)
         items = [dump_entry(entry) for entry in new_entries]
         line: list[int] | None = None
-        straight = True
-        head = None if now.record is None else now.record.head_id
-        if start != head or (now.stream_revision and not now.straight):
+        if start != (None if now.record is None else now.record.head_id):
             line, before = await self._line_to(stream, start, record)
             items = [*before, *items]
-            straight = await _is_straight(stream, line, items)
         try:
             await stream.aappend(
                 items,
                 ids=[item["id"] for item in items],
                 line=line,
                 expect=now.stream_revision,
-                note={"record": dump_record(record), "straight": straight},
+                note={"record": dump_record(record)},
             )
         except SessionConflict as error:
             raise ConversationConflict(id) from error
@@ -236,13 +230,12 @@ class ThreadloomConversationStore(Owning, ConversationStore):
         stream = self._stream(id)
         page = await stream.aread(limit=1)
         if page.session is None or page.note is None:
-            return Standing(None, page.revision, page.session, False)
-        record, straight = load_record(page.note["record"]), bool(page.note["straight"])
+            return Standing(None, page.revision, page.session)
+        record = load_record(page.note["record"])
         last = page.items[-1]["id"] if page.items else None
         if record.head_id not in (None, last):
             left = await stream.afind([record.head_id or "", *record.branches])
             if record.head_id not in left:
-                straight = False
                 record = dataclasses.replace(
                     record,
                     head_id=last,
@@ -257,7 +250,7 @@ class ThreadloomConversationStore(Owning, ConversationStore):
         record.conversation_id = id
         record.scope = page.session.owner
         self._remember(record)
-        return Standing(record, page.revision, page.session, straight)
+        return Standing(record, page.revision, page.session)
 
     def _remember(self, record: ConversationRecord) -> None:
         self._tips.put(record.conversation_id, record.head_id, *record.branches)
@@ -360,17 +353,3 @@ async def _line(stream: SessionStream, position: int, head: str, limit: int | No
         size = None if size is None else 2 * size
     found.reverse()
     return found
-
-
-async def _is_straight(stream: SessionStream, line: Sequence[int], items: Sequence[Any]) -> bool:
-    """Whether a write that goes on from a line leaves the stream straight (see `Standing`).
-
-    What is shown last then begins behind the line, unless something on either side of the gap
-    shows nothing by itself and so counts to what comes next.
-    """
-    if not any(to_langchain(entry.message) for entry in load_entries(items)):
-        return False
-    if not line:
-        return True
-    last = (await stream.aread(1, before=line[-1] + 1)).items
-    return all(bool(to_langchain(entry.message)) for entry in load_entries(last))
