@@ -11,11 +11,14 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.store.base import GetOp, ListNamespacesOp, PutOp, SearchOp
 
+from streamed import call, say, stream_of
 from threadloom import (
     MemoryStore,
     Session,
     SessionInfo,
     SessionManager,
+    SessionStream,
+    SharedState,
     StoreChatMessageHistory,
     StoreCheckpointer,
 )
@@ -117,6 +120,13 @@ def _batch(step: Step) -> Any:
     return step.manager.store.batch(ops)
 
 
+def _append(step: Step) -> Any:
+    items = [say(step.word, id=f"i{step.number}"), call(f"c{step.number}")]
+    shared = {("user", step.two): {step.one: step.word}}
+    stream = stream_of(step.manager, step.one)
+    return stream.append(items, ids=[step.word, None], note=step.word, shared=shared)
+
+
 STEPS: dict[str, Callable[[Step], Any]] = {
     # The manager
     "check": lambda s: s.manager.check(),
@@ -187,6 +197,19 @@ STEPS: dict[str, Callable[[Step], Any]] = {
     "history.remove_last": lambda s: s.history().remove_last(),
     "history.set_summary": lambda s: s.history().set_summary(s.word),
     "history.update_last": lambda s: s.history().update_last(AIMessage(s.word)),
+    # Streams
+    "list_streams": lambda s: s.manager.list_streams(s.one),
+    "read_streams": lambda s: s.manager.read_streams([s.one, s.two]),
+    "shared_states": lambda s: s.manager.shared_states([("user", s.one), ("user", s.two)]),
+    "shared.read": lambda s: s.manager.shared_state("user", s.two).read(),
+    "shared.update": lambda s: s.manager.shared_state("user", s.two).update({"by": s.word}),
+    "stream.append": _append,
+    "stream.clear": lambda s: stream_of(s.manager, s.one).clear(),
+    "stream.drop": lambda s: stream_of(s.manager, s.one).drop(),
+    "stream.find": lambda s: stream_of(s.manager, s.one).find([s.word]),
+    "stream.pop": lambda s: stream_of(s.manager, s.one).pop(),
+    "stream.read": lambda s: stream_of(s.manager, s.one).read(limit=3),
+    "stream.replace": lambda s: stream_of(s.manager, s.one).replace([say(s.word, id=s.word)]),
     # Checkpoints
     "checkpointer.copy_thread": lambda s: s.saver.copy_thread(s.one, s.two),
     "checkpointer.delete_for_runs": lambda s: s.saver.delete_for_runs([f"r{s.number % 3}"]),
@@ -202,7 +225,7 @@ STEPS: dict[str, Callable[[Step], Any]] = {
 
 NO_STEPS = {
     # What opens and closes, what other doors hang on, and what holds no data.
-    *("checkpointer", "close", "memory", "open", "setup", "store"),
+    *("checkpointer", "close", "memory", "open", "setup", "shared_state", "store", "stream"),
     *("store.index_config", "store.supports_ttl", "store.ttl_config"),
     *("store.start_ttl_sweeper", "store.stop_ttl_sweeper"),
     "history.session_id",
@@ -225,4 +248,6 @@ PUBLIC = (
     | public("memory.", Memory)
     | public("history.", StoreChatMessageHistory)
     | public("checkpointer.", StoreCheckpointer)
+    | public("stream.", SessionStream)
+    | public("shared.", SharedState)
 )

@@ -186,6 +186,7 @@ NOTHING: dict[str, tuple[Asked, Any]] = {
     "load_session": ((), None),
     "get_status": ((), None),
     "messages": ((), []),
+    "list_streams": ((), []),
     "delete_session": ((), False),
     "compact": ((), None),
 }
@@ -202,8 +203,8 @@ REFUSED: dict[str, Asked] = {
     "stats": (),
 }
 """Told to do something with a session."""
-ELSEWHERE = {"turn", "rewind_session"}
-"""Called in another way below."""
+ELSEWHERE = {"turn", "rewind_session", "stream"}
+"""Called in another way, below or (streams) in `tests/sessions/test_streams.py`."""
 OF_HISTORIES: dict[str, tuple[Asked, Any]] = {
     "load": ((), []),
     "load_with_timestamps": ((), []),

@@ -68,7 +68,7 @@ def plain(value: Any) -> str:
         text,
     )
     text = re.sub(r"('ts': )'[^']+'", r"\1?", text)
-    text = re.sub(r"\b((?:file_)?(?:bytes|version)'?[=:] ?)(?:\d+|None)", r"\1?", text)
+    text = re.sub(r"\b((?:file_)?(?:bytes|version|revision)'?[=:] ?)(?:\d+|None)", r"\1?", text)
     return re.sub(r"(?<=\d)\.[0-9a-f]{12}\b", "", text)
 
 

@@ -39,7 +39,7 @@ class Writer:
             "type": type,
             "uuid": str(uuid.uuid4()),
             "timestamp": f"2026-11-26T10:00:{len(self.entries) % 60:02d}.000Z",
-            "cwd": "/home/ana/town",
+            "cwd": "/town",
             "sessionId": self.session_id,
             "gitBranch": "main",
             **fields,
