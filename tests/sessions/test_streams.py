@@ -24,6 +24,7 @@ from threadloom import (
     compose_id,
     split_id,
 )
+from threadloom.ops import Delete, Put, Record, Scan
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -418,6 +419,74 @@ def test_a_conversation_that_branches(stream: SessionStream, sessions: SessionMa
     assert conversation(sessions) == []
     with pytest.raises(InvalidKey, match="no item at 99"):
         stream.append([], line=[99])
+    for odd in ([2, 0], [0, 0], [True], ["0"]):
+        with pytest.raises(InvalidKey, match="that rise"):
+            stream.append([], line=odd)
+    stream.append([say("x")], line=first[:1])
+    everything = list(stream.read().items)
+    stream.replace(everything)
+    assert list(stream.read().items) == everything
+    assert conversation(sessions) == [item["text"] for item in everything]
+
+
+def test_a_summary_goes_with_what_it_may_tell_of(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    for change in (
+        lambda: stream.append([say("x")], line=[0]),
+        stream.pop,
+        stream.clear,
+        stream.drop,
+        lambda: stream.replace([say("1"), say("2"), say("3"), say("4")]),
+    ):
+        sessions.delete_session("x")
+        stream.append([say("a"), say("b")])
+        sessions.memory("x").set_summary("they said a and b")
+        stream.append([say("c")])
+        assert sessions.memory("x").get_summary() is not None
+        change()
+        assert sessions.memory("x").get_summary() is None
+
+
+def test_who_cannot_show_a_stream_does_not_change_what_is_shown(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    stream.append([say("a"), say("b")])
+    blind = sessions.stream("x")
+    for change in (
+        lambda: blind.append([], line=[0]),
+        blind.pop,
+        lambda: blind.replace([say("a")]),
+    ):
+        with pytest.raises(InvalidKey, match="through the adapter"):
+            change()
+    assert conversation(sessions) == ["a", "b"]
+    assert blind.clear() == 2
+    assert conversation(sessions) == []
+
+
+def test_a_stream_that_has_lost_its_own_record(
+    stream: SessionStream, sessions: SessionManager, store: Store
+) -> None:
+    stream.append([say("a"), call("1")], ids=["i", "j"], note="lost")
+    store.execute([Delete(("memory", "x", "items"), "next")])
+    assert [problem.kind for problem in sessions.check("x").problems] == ["stream"]
+    sessions.check("x", fix=True)
+    assert sessions.check("x").problems == ()
+    stream.append([call("2"), say("b")])
+    assert conversation(sessions) == ["a", "1+2", "b"]
+    assert len(stream.read().items) == 4
+
+
+def test_messages_that_show_the_same_items_are_named(
+    stream: SessionStream, sessions: SessionManager, store: Store
+) -> None:
+    stream.append([say("a"), say("b")])
+    (first, _) = store.execute([Scan(("memory", "x"), "0", ":")])[0]
+    doc = {**first.body(), "of": ["items", 0, 2]}
+    store.execute([first_put(first, doc)])
+    kinds = {problem.kind for problem in sessions.check("x").problems}
+    assert "dangling" in kinds
 
 
 def test_a_graph_goes_on_where_a_framework_began(
@@ -520,6 +589,10 @@ def test_groups_that_do_not_follow_each_other(sessions: SessionManager) -> None:
         with pytest.raises(InvalidKey, match="do not follow each other"):
             stream.append([say("1")])
     assert sessions.get_session("x") is None
+
+
+def first_put(record: Record, doc: Any) -> Put:
+    return Put(record.namespace, record.key, doc, record.blob, record.text)
 
 
 def test_composed_ids() -> None:

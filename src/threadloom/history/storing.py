@@ -2,7 +2,7 @@
 
 The record of a message lies in ``("memory", ID)`` under its position, ten digits long. Its
 document says type, id and time, its text is what search sees, its blob is the message. Where the
-content is plain text it is stored once, as the text. Beside it, ``("memory", ID, "index")``
+content is plain text it is stored once, as the text. Beside it, ``("memory", ID, "~index")``
 knows the next position and, by message id, where each message is.
 """
 

@@ -43,8 +43,8 @@ class StreamFace(Face):
             shows: makes messages of items (see `Shown`); without it nothing of the stream is
                 shown. The same function has to be given wherever the stream is written to.
             framework: the framework that a session which begins here belongs to.
-            agent_name, owner, metadata: of a session that begins here. The first three are also
-                given to a session that has none yet.
+            agent_name, owner, metadata: of a session that begins here. Framework, agent and owner
+                are also given to a session that has none yet.
 
         Raises:
             InvalidKey: the id or one of the names cannot be stored.

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from threadloom.errors import CorruptRecord
 from threadloom.history.records import Entry
-from threadloom.history.storing import origin
+from threadloom.history.storing import Origin, origin
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import Delete, Op, Patch, Put, Record
-from threadloom.streams.layout import Counter, number_of
+from threadloom.streams.layout import Counter, Tail, number_of
 from threadloom.values import Values
 
 
@@ -36,6 +36,7 @@ def look(values: Values, records: Sequence[Record], entries: Iterable[Entry]) ->
         records: the records of all streams of a session.
         entries: the messages of its chat history.
     """
+    shown = [(of, entry) for entry in entries if (of := origin(entry.record)) is not None]
     labels: dict[str, list[Record]] = {}
     for record in records:
         labels.setdefault(record.namespace[-1], []).append(record)
@@ -46,12 +47,15 @@ def look(values: Values, records: Sequence[Record], entries: Iterable[Entry]) ->
         numbers[label] = {number_of(record) for record in items}
         found += _items(values, label, items)
         found += _ids(label, own, items)
-        found += _counter(label, own, numbers[label])
-    for entry in entries:
-        of = origin(entry.record)
-        if of is not None and numbers.get(of.label, set()).isdisjoint(of.numbers):
-            detail = f"message {entry.record.key} shows items of {of.label!r} that are not there"
-            found.append(Damage("dangling", detail))
+        groups = [(of, entry) for of, entry in shown if of.label == label]
+        found += _counter(label, own, numbers[label], groups)
+    by_item: dict[tuple[str, int], Origin] = {}
+    for of, entry in shown:
+        where = f"message {entry.record.key} shows items of {of.label!r}"
+        if numbers.get(of.label, set()).isdisjoint(of.numbers):
+            found.append(Damage("dangling", f"{where} that are not there"))
+        if any(by_item.setdefault((of.label, number), of) != of for number in of.numbers):
+            found.append(Damage("dangling", f"{where} that others show as well"))
     return found
 
 
@@ -78,12 +82,20 @@ def _ids(label: str, own: Iterable[Record], items: Iterable[Record]) -> list[Dam
     return found
 
 
-def _counter(label: str, own: Sequence[Record], numbers: set[int]) -> list[Damage]:
+def _counter(
+    label: str,
+    own: Sequence[Record],
+    numbers: set[int],
+    groups: Sequence[tuple[Origin, Entry]],
+) -> list[Damage]:
     last = max(numbers, default=-1)
     record = next((record for record in own if record.key == NEXT_POSITION), None)
     if record is None:
         detail = f"the stream {label!r} has lost its own record"
-        doc = Counter(last + 1).doc()
+        end = max((of for of, _ in groups), key=lambda of: of.end, default=Origin(label, 0, 0))
+        keys = tuple(entry.record.key for of, entry in groups if of == end)
+        # Of what has not been shown nobody can tell whether it belongs to the conversation.
+        doc = Counter(last + 1, Tail(end.first, keys, tuple(end.numbers))).doc()
         return [Damage("stream", detail, [Put(own[0].namespace, NEXT_POSITION, doc)])]
     try:
         counter = Counter.read(record)

@@ -7,6 +7,7 @@ that several sessions share, the session's record) is one batch.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import ge
 from typing import Any
 
 from threadloom import index
@@ -24,6 +25,7 @@ from threadloom.streams.site import Site
 from threadloom.streams.writing import (
     NOTHING,
     Beside,
+    Seen,
     Written,
     cut_and_write,
     items_at,
@@ -113,6 +115,7 @@ def append(
         SerializationError: an item, the note or a state cannot be stored.
     """
     named = _named(items, ids)
+    _check_line(line or ())
 
     def attempt() -> Plan[Written]:
         seen, places = yield from look(
@@ -125,6 +128,7 @@ def append(
             return Written(page_of(site, seen.session, seen.counter, seen.state, []))
         tail = seen.counter.tail
         branches = tail.numbers is not None
+        _check_shown(site, seen, line is not None)
         if line is not None:
             groups = yield from groups_down_to(site, 0)
             kept = _along(groups, line)
@@ -153,6 +157,7 @@ def pop(site: Site) -> Plan[Written]:
         )
         if seen.session is None or not last:
             return Written(StreamPage())
+        _check_shown(site, seen, True)
         return (yield from cut_and_write(site, seen, NOTHING, number_of(last[0]), last, []))
 
     return retrying(attempt)
@@ -174,8 +179,11 @@ def replace(
         seen, (records,) = yield from look(site, beside, [Scan(site.namespace, FIRST, LAST)])
         if seen.session is None:
             records = []
+        _check_shown(site, seen, True)
         same = 0
-        for record, (id, item) in zip(records, named, strict=False):
+        # Where it has branched, more is stored than the conversation consists of.
+        straight = records if seen.counter.tail.numbers is None else []
+        for record, (id, item) in zip(straight, named, strict=False):
             if record.body().get("id") != id or not _holds(site, record, item):
                 break
             same += 1
@@ -224,6 +232,29 @@ def drop(site: Site) -> Plan[bool]:
         return True
 
     return retrying(attempt)
+
+
+def _check_line(line: Sequence[int]) -> None:
+    """Refuse what cannot be a line of items.
+
+    Raises:
+        InvalidKey: it is no positions that rise.
+    """
+    if any(type(number) is not int for number in line) or any(map(ge, line, line[1:])):
+        raise InvalidKey(f"a line is positions that rise, not {list(line)!r:.200}")
+
+
+def _check_shown(site: Site, seen: Seen, changes: bool) -> None:
+    """Refuse to change what is shown where nobody says how.
+
+    Raises:
+        InvalidKey: messages show the stream, and there is no function that makes them.
+    """
+    if changes and site.shows is None and seen.counter.tail.keys:
+        raise InvalidKey(
+            f"messages show the stream {site.name!r} of session {site.paths.id!r}: change it "
+            "through the adapter of its framework, which gives the function that makes them"
+        )
 
 
 def _named(items: Sequence[Any], ids: Sequence[str | None] | None) -> list[tuple[str | None, Any]]:

@@ -30,6 +30,7 @@ from threadloom.history.storing import (
     put_message,
     read_message,
 )
+from threadloom.history.summary import SUMMARY
 from threadloom.keys import NEXT_POSITION, message_key
 from threadloom.ops import ABSENT, Delete, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
@@ -135,6 +136,8 @@ def show(
         showing: the items.
         now: microseconds since the epoch.
 
+    A summary of the history may tell of what is removed, so it goes as well.
+
     Returns the change of the chat history, where the last group is, and the version that the
     session has to be at because ids were compared with those of a graph; None where it may be
     at any.
@@ -188,6 +191,8 @@ def show(
                 puts += (put, put_entry(paths, message, key))
         if of == made[-1][0]:
             keys.append(key)
+    if removed:
+        change.ops.append(Delete(paths.memory, SUMMARY))
     # Ids may move from one message to another: what is taken away comes first.
     change.ops += puts
     if number != began:

@@ -159,7 +159,10 @@ class SessionStream:
         return written.page
 
     def pop(self) -> Any:
-        """Take the newest item away and return it; None where there is none."""
+        """Take the newest item away and return it; None where there is none.
+
+        In a conversation that has branched it may be an item of another branch.
+        """
         return run(self._pop(), self._store)
 
     async def apop(self) -> Any:

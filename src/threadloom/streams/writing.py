@@ -9,10 +9,9 @@ from threadloom import index
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history.state import STATE, read_state, write_state
 from threadloom.history.storing import position
-from threadloom.history.summary import SUMMARY
 from threadloom.keys import NEXT_POSITION, STREAMS
 from threadloom.models import StreamPage
-from threadloom.ops import PRESENT, Delete, Get, Op, Record, Scan
+from threadloom.ops import PRESENT, Get, Op, Record, Scan
 from threadloom.plans import Plan
 from threadloom.streams import shared
 from threadloom.streams.layout import (
@@ -169,8 +168,6 @@ def write(
         tail = tail._replace(numbers=tuple(numbers))
     counter = seen.counter._replace(next=number, tail=tail, note=_note(site, seen, beside))
     ops += [*change.ops, counter.put(site.namespace)]
-    if gone and seen.session is not None and change.messages < 0:
-        ops.append(Delete(paths.memory, SUMMARY))  # it may tell of what is gone
     if beside.state:
         ops.append(write_state(values, paths, _merged(site, seen, beside.state)))
         expect = None if seen.session is None else seen.session.version
