@@ -64,6 +64,9 @@ async def test_the_blocks_of_the_readme_run(given: dict[str, dict[str, Any]]) ->
             (package,) = set(re.findall(r"from (threadloom_\w+) import", block))
             found[package] = await run(block, {"sessions": sessions, **given[package]})
         assert found.keys() == given.keys()
+        for session in sessions.list_sessions():  # so that several may share a session
+            names = [name.split("/")[0] for name in sessions.list_streams(session)]
+            assert set(names) == {session.framework}
         kept = {session.framework: session.message_count for session in sessions.list_sessions()}
         assert kept == {"openai-agents": 4, "google-adk": 0, "pydantic-ai": 4, "agent-framework": 2}
         options = found["threadloom_claude_agent_sdk"]["options"]

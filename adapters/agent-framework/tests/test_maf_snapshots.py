@@ -293,7 +293,7 @@ async def test_only_what_is_new_is_written(sessions: SessionManager, store_of: S
     texts = [f"message {number}" for number in range(20)]
     for end in (5, 10, 20):
         await store.set("s", session({"in_memory": {"messages": said(*texts[:end])}}))
-    page = sessions.stream("s", "session").read()
+    page = sessions.stream("s", "agent-framework/session").read()
     # Positions are never used again: nothing was taken away and written anew.
     assert page.positions == tuple(range(20))
     ids = [message.id for message in sessions.messages("s")]

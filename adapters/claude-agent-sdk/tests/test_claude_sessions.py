@@ -443,7 +443,7 @@ with SessionManager(sys.argv[1]) as sessions:
     sessions.rewind_session(fork, messages=5)
     sessions.export_sessions(sys.argv[2], [fork.id])
     sessions.delete_session(info)
-    items = sessions.stream(fork, "transcript").read().items
+    items = sessions.stream(fork, "claude-agent-sdk/transcript").read().items
     print(json.dumps([said, match.session.id == info.id, fork.id, len(items), sorted(sys.modules)]))
 """
 

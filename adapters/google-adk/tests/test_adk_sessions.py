@@ -320,3 +320,15 @@ async def test_a_process_without_adk_works_on_it(shared_url: str, tmp_path: Path
     async with ThreadloomSessionService("memory://") as service:
         service.sessions.import_sessions(tmp_path / "all.jsonl")
         assert (await got(service)).events == session.events[:4]
+
+
+async def test_a_cleared_history_leaves_a_session_that_can_be_used(
+    service: ThreadloomSessionService,
+) -> None:
+    await talk(service)
+    await talk(service, "other")
+    service.sessions.memory("forecast/ana/s").clear()
+    assert (await got(service)).events == []
+    assert sorted(await ids(service)) == ["other", "s"]
+    await ask(runner(service), "s", "hello")
+    assert len((await got(service)).events) == 2

@@ -221,6 +221,6 @@ def test_an_old_retry_is_read_as_the_framework_reads_it(url: str) -> None:
 def test_damage_is_no_empty_history(url: str) -> None:
     with ThreadloomMessageHistory("x", url) as history:
         history.append([m.ModelRequest([m.UserPromptPart("x")])])
-        history.sessions.stream("x", "messages").append([{"kind": "from elsewhere"}])
+        history.sessions.stream("x", "pydantic-ai/messages").append([{"kind": "from elsewhere"}])
         with pytest.raises(CorruptRecord):
             history.load()

@@ -8,9 +8,9 @@ from typing import Any, Final
 from agent_framework import Message
 
 FRAMEWORK: Final = "agent-framework"
-HISTORY: Final = "messages"
+HISTORY: Final = "agent-framework/messages"
 """The stream of history providers."""
-SNAPSHOT: Final = "session"
+SNAPSHOT: Final = "agent-framework/session"
 """The stream of session stores."""
 
 USAGE: Final = "run_usage"

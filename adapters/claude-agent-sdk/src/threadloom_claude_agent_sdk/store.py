@@ -35,8 +35,8 @@ from threadloom_claude_agent_sdk.branching import conversation, last_link, turns
 from threadloom_claude_agent_sdk.showing import calls, is_shown, response_id, shows
 
 FRAMEWORK = "claude-agent-sdk"
-TRANSCRIPT = "transcript"
-"""The stream with a session's own transcript; those of subagents are ``transcript/SUBPATH``."""
+TRANSCRIPT = "claude-agent-sdk/transcript"
+"""The stream with a session's own transcript; those of subagents have ``/SUBPATH`` behind it."""
 _PROJECT = "project_key"
 _TRIES = 100
 

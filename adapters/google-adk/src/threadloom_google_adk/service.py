@@ -37,7 +37,7 @@ from threadloom_google_adk.showing import first_of, rewinds, shows
 FRAMEWORK = "google-adk"
 """What `SessionInfo.framework` says of sessions that began here."""
 
-STREAM = "events"
+STREAM = "google-adk/events"
 """The stream that holds a session's events."""
 
 Fields = Mapping[str, Any]
@@ -179,7 +179,7 @@ class ThreadloomSessionService(BaseSessionService):
         sessions = [
             _session(app_name, user, _adk_id(info), page, app, shared[_user_scope(app_name, user)])
             for page in pages.values()
-            if page.revision and (info := page.session) and (user := info.owner) in users
+            if (info := page.session) and (user := info.owner) in users
         ]
         sessions.sort(key=lambda session: (session.last_update_time, session.user_id, session.id))
         return ListSessionsResponse(sessions=sessions)
@@ -263,7 +263,7 @@ class ThreadloomSessionService(BaseSessionService):
             stream = self._stream(candidate, app, user)
             page = await stream.aread(limit)
             info = page.session
-            if info is not None and _adk_id(info) == id and page.revision:
+            if info is not None and _adk_id(info) == id:
                 if (info.framework, info.agent_name, info.owner) == (FRAMEWORK, app, user):
                     return Found(stream, page)
         return Found(stream, StreamPage())
@@ -313,6 +313,8 @@ def _note(update_time: float) -> dict[str, float]:
 
 
 def _update_time(page: StreamPage) -> float:
+    if page.note is None:  # a chat history of the session was cleared, and its streams with it
+        return 0.0 if page.session is None else page.session.updated_at.timestamp()
     return float(page.note["update_time"])
 
 

@@ -5,8 +5,8 @@ from typing import Final
 FRAMEWORK: Final = "pydantic-ai"
 """The framework that sessions of this adapter belong to."""
 
-ENTRIES: Final = "entries"
+ENTRIES: Final = "pydantic-ai/entries"
 """The stream with the entries of a conversation; its note holds the conversation's record."""
 
-MESSAGES: Final = "messages"
+MESSAGES: Final = "pydantic-ai/messages"
 """The stream with the messages of a `ThreadloomMessageHistory`."""
