@@ -429,6 +429,17 @@ def test_a_conversation_that_branches(stream: SessionStream, sessions: SessionMa
     assert conversation(sessions) == [item["text"] for item in everything]
 
 
+def test_an_append_with_a_line_can_be_tried_again(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    stream.append([say("a"), say("b")], ids=["A", "B"])
+    for _ in range(2):
+        stream.append([say("c")], ids=["C"], line=[0])
+        assert conversation(sessions) == ["a", "c"]
+    stream.append([say("c"), say("d")], ids=["C", "D"], line=[0])
+    assert conversation(sessions) == ["a", "c", "d"]
+
+
 def test_a_summary_goes_with_what_it_may_tell_of(
     stream: SessionStream, sessions: SessionManager
 ) -> None:

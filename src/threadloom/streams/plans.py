@@ -131,10 +131,13 @@ def append(
         _check_shown(site, seen, line is not None)
         if line is not None:
             groups = yield from groups_down_to(site, 0)
-            kept = _along(groups, line)
+            # What is given again is in the conversation, as it was the first time.
+            again = sorted(int(at) for at in known.values())
+            wanted = [*line, *(at for at in again if not line or at > line[-1])]
+            kept = _along(groups, wanted)
             start = groups[kept - 1].first if kept else 0
             stale = groups[max(kept - 1, 0) :]
-            before = [number for number in line if number >= start]
+            before = [number for number in wanted if number >= start]
             stored = yield from items_at(site, before)
             branches = True
         elif site.shows is None:
