@@ -12,7 +12,7 @@ from agents.extensions.memory import EncryptedSession
 from agents.memory import OpenAIResponsesCompactionSession
 
 from openai_agents_fakes import guide
-from threadloom import SerializationError, SessionManager, SessionNotFound, StoreClosed
+from threadloom import InvalidKey, SerializationError, SessionManager, SessionNotFound, StoreClosed
 from threadloom.testing import FrozenClock
 from threadloom_openai_agents import FRAMEWORK, ThreadloomSession
 
@@ -328,3 +328,10 @@ def _call(id: str) -> dict[str, Any]:
 
 def _result(id: str) -> dict[str, Any]:
     return {"type": "function_call_output", "call_id": id, "output": id}
+
+
+@pytest.mark.parametrize("missing", [None, 5])
+def test_what_is_no_id_is_refused(missing: Any, sessions: SessionManager) -> None:
+    """Such as what `get_session` gives for an unknown id: else it would be everybody's."""
+    with pytest.raises(InvalidKey):
+        ThreadloomSession(missing, sessions)

@@ -62,7 +62,7 @@ class ThreadloomSession:
             session_settings = SessionSettings(**session_settings)
         self._owns = isinstance(store, str)
         self.sessions = SessionManager(store) if isinstance(store, str) else store
-        self.session_id = str(session_id)
+        self.session_id = session_id.id if isinstance(session_id, SessionInfo) else session_id
         self.session_settings = session_settings or SessionSettings()
         self._names: dict[str, str | None] = {}
         self._stream = self.sessions.stream(
