@@ -1,7 +1,8 @@
 """A framework that does not exist, whose items are shown in every way that there is.
 
 Its items are dicts with a kind ``t``: ``say`` is one message, ``call`` joins the calls before it
-in one AI message, ``results`` is as many messages as it has results, ``think`` is shown by none.
+in one AI message (also where ``think`` stands between them), ``results`` is as many messages as it
+has results, ``think`` is shown by none.
 """
 
 from __future__ import annotations
@@ -51,9 +52,12 @@ def shows(items: Sequence[Item]) -> list[Shown]:
             made = [ToolMessage(f"of {id}", tool_call_id=id) for id in item["ids"]]
         elif item["t"] == "call":
             calls = [item["id"]]
-            while at < len(items) and items[at]["t"] == "call":
-                calls.append(items[at]["id"])
-                at += 1
+            further = at
+            while further < len(items) and items[further]["t"] in ("call", "think"):
+                if items[further]["t"] == "call":
+                    calls.append(items[further]["id"])
+                    at = further + 1
+                further += 1
             made = [AIMessage("", tool_calls=[{"name": "f", "args": {}, "id": id} for id in calls])]
         if made:
             found.append(Shown(at, made))

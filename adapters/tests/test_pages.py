@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.genai import types
 from tests.docs.programs import ROOT
 
 from threadloom import SessionManager
@@ -58,17 +59,23 @@ def given(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
 
 
 async def test_the_blocks_of_the_readme_run(given: dict[str, dict[str, Any]]) -> None:
+    """And once more on the same store, as programs do."""
     found = {}
     with SessionManager("memory://") as sessions:
-        for block in blocks(ROOT / "README.md"):
+        for block in blocks(ROOT / "README.md") * 2:
             (package,) = set(re.findall(r"from (threadloom_\w+) import", block))
             found[package] = await run(block, {"sessions": sessions, **given[package]})
         assert found.keys() == given.keys()
+        asked = types.Content(role="user", parts=[types.Part(text="And in Bergen?")])
+        run_adk = found["threadloom_google_adk"]["runner"].run_async
+        async for _ in run_adk(user_id="ana", session_id="bergen", new_message=asked):
+            pass
+        assert sessions.get_session("forecast/ana/bergen") is not None
         for session in sessions.list_sessions():  # so that several may share a session
             names = [name.split("/")[0] for name in sessions.list_streams(session)]
             assert set(names) == {session.framework}
         kept = {session.framework: session.message_count for session in sessions.list_sessions()}
-        assert kept == {"openai-agents": 4, "google-adk": 0, "pydantic-ai": 4, "agent-framework": 2}
+        assert kept == {"openai-agents": 8, "google-adk": 4, "pydantic-ai": 8, "agent-framework": 4}
         options = found["threadloom_claude_agent_sdk"]["options"]
         assert options.session_store is found["threadloom_claude_agent_sdk"]["store"]
 

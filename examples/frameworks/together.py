@@ -8,6 +8,7 @@ Microsoft Agent Framework keep their sessions in one SQLite file. Needs the adap
 from __future__ import annotations
 
 import asyncio
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from agent_framework import Agent as FrameworkAgent
@@ -94,7 +95,7 @@ def langgraph(sessions: SessionManager) -> Any:
 
 
 async def main() -> None:
-    with SessionManager("sqlite:///sessions.db") as sessions:
+    with TemporaryDirectory() as folder, SessionManager(f"sqlite:///{folder}/s.db") as sessions:
         graph = langgraph(sessions)
         sessions.create_session(id="chain", owner="ana")
         sessions.memory("chain").add_messages([HumanMessage("What is the weather in Moss?")])

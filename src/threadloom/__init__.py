@@ -50,7 +50,7 @@ from threadloom.models import (
 )
 from threadloom.sessions import SessionManager, SessionStore, Turn
 from threadloom.stores.registry import CLASSES, load, open_store
-from threadloom.streams import SessionStream, SharedState, Shown
+from threadloom.streams import SessionStream, SharedState, Shown, Shows
 
 if TYPE_CHECKING:
     from threadloom.stores.file import FileStore
@@ -103,6 +103,7 @@ __all__ = [
     "SessionStream",
     "StreamPage",
     "Shown",
+    "Shows",
     "SharedState",
     "compose_id",
     "split_id",

@@ -336,9 +336,13 @@ def message_key(message_id: str) -> str:
     return "odd:" + message_id.encode("utf-8", "surrogatepass").hex()
 
 
+ITEM_ID = "id:"
+"""How the keys begin that `item_key` makes."""
+
+
 def item_key(item_id: str) -> str:
     """The key under which a stream knows where the item with an id is."""
-    return f"id:{encode_id(item_id)}"
+    return ITEM_ID + encode_id(item_id)
 
 
 def compose_id(*parts: str) -> str:

@@ -236,10 +236,11 @@ class Problem(BaseModel):
     Attributes:
         session_id: the session; empty for the store's files.
         kind: ``file`` (the store's own files are damaged), ``damaged`` (a record that cannot be
-            read), ``dangling`` (a checkpoint that has lost part of a value), ``head``,
-            ``abandoned`` (pending writes without a checkpoint), ``history`` (its index),
-            ``stream`` (what belongs to its items), ``counts``, ``turn`` (one that died) or
-            ``orphan`` (data without a session).
+            read), ``dangling`` (a checkpoint that has lost part of a value, a message that shows
+            items which are not there or shown by others), ``head``, ``abandoned`` (pending
+            writes without a checkpoint), ``history`` (its index), ``stream`` (what belongs to
+            its items), ``counts``, ``turn`` (one that died) or ``orphan`` (data without a
+            session).
         detail: what and where.
         fixed: whether it was mended. ``file``, ``damaged`` and ``dangling`` cannot be.
     """

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.graph import START, MessagesState, StateGraph
 
 from streamed import call, results, said, say, shows, stream_of, think
@@ -24,7 +25,10 @@ from threadloom import (
     compose_id,
     split_id,
 )
+from threadloom.history.summary import set_summary
+from threadloom.keys import SessionPaths
 from threadloom.ops import Delete, Put, Record, Scan
+from threadloom.plans import run
 from threadloom.store import Store
 from threadloom.testing import FrozenClock
 
@@ -604,6 +608,161 @@ def test_groups_that_do_not_follow_each_other(sessions: SessionManager) -> None:
 
 def first_put(record: Record, doc: Any) -> Put:
     return Put(record.namespace, record.key, doc, record.blob, record.text)
+
+
+Change = Callable[[SessionStream], Any]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stream: stream.append([say("new")]),
+        lambda stream: stream.append([say("new")], line=[]),
+        lambda stream: stream.replace([say("new")]),
+        lambda stream: (stream.pop(), stream.clear(), stream.drop(), stream.append([say("new")])),
+    ],
+    ids=["append", "line", "replace", "pop, clear and drop"],
+)
+def test_every_write_begins_anew_where_a_session_has_expired(
+    change: Change, sessions: SessionManager, clock: FrozenClock
+) -> None:
+    sessions.create_session(id="x", ttl=timedelta(minutes=1))
+    stream = stream_of(sessions, "x")
+    stream.append([say("old"), say("older")], ids=["a", "b"])
+    clock.advance(61)
+    with pytest.raises(InvalidKey, match="no item at 0"):
+        stream.append([say("new")], line=[0])
+    assert sessions.get_session("x") is None
+    change(stream)
+    assert stream.read().items == (say("new"),)
+    assert conversation(sessions) == ["new"]
+
+
+def test_what_comes_after_a_pop_joins_the_group_before(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    """Also where only items are left behind it that nothing shows."""
+    stream.append([say("a"), call("1"), think(), say("b")])
+    stream.pop()
+    stream.append([call("2")])
+    assert conversation(sessions) == ["a", "1+2"]
+    stream.replace([say("a"), call("1"), think(), say("c")])
+    stream.replace([say("a"), call("1"), think(), call("3")])
+    assert conversation(sessions) == ["a", "1+3"]
+
+
+def _to(items: Any) -> range:
+    return range(1, len(items) + 1)
+
+
+def test_what_shows_items_keeps_its_messages(sessions: SessionManager) -> None:
+    """Ids and names are given to copies: one object may stand for several items, or be an item."""
+    same = HumanMessage("same", id="one")
+    stream = sessions.stream("x", shows=lambda items: [Shown(n, [same]) for n in _to(items)])
+    stream.append([say("1"), say("2")])
+    stream.append([say("3")])
+    assert conversation(sessions) == ["same"] * 3
+    assert same.id == "one"
+    own = sessions.stream("y", shows=lambda items: [Shown(n, [items[n - 1]]) for n in _to(items)])
+    message = HumanMessage("hi")
+    for _ in range(2):
+        own.append([message], ids=["1"])
+    assert message.id is None
+    assert conversation(sessions, "y") == ["hi"]
+
+
+def test_results_get_the_names_of_their_tools(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    """However the items came in, and although no item of a result says it."""
+    stream.append([call("1"), call("2")])
+    stream.append([results("1")])
+    stream.append([results("2", "unknown")])
+    stream.append([say("done")])
+    names = [getattr(message, "name", None) for message in sessions.messages("x")]
+    assert names == [None, "f", "f", None, None]
+    sessions.rewind_session("x", messages=2)
+    stream.append([think()])
+    assert sessions.messages("x")[-1].name == "f"
+    stream.append([call("far"), *(say(str(n)) for n in range(100)), results("far")])
+    assert sessions.messages("x")[-1].name == "f"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [HumanMessage("x")],
+        [Shown(1, HumanMessage("x"))],  # type: ignore[arg-type]
+        [Shown(1, ["x"])],  # type: ignore[list-item]
+        [("1", [HumanMessage("x")])],
+        "x",
+    ],
+    ids=["a message", "one message", "texts", "no number", "text"],
+)
+def test_what_is_no_group_is_named(wrong: Any, sessions: SessionManager) -> None:
+    stream = sessions.stream("x", shows=lambda items: wrong)
+    with pytest.raises(InvalidKey, match=r"the stream 'items' is shown by groups such as Shown"):
+        stream.append([say("1")])
+    assert sessions.get_session("x") is None
+
+
+def test_what_is_no_list_of_items_is_refused(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    for wrong in ("hello", b"hello", {"role": "user"}):
+        for write in (stream.append, stream.replace):
+            with pytest.raises(InvalidKey, match="a list of items"):
+                write(wrong)  # type: ignore[arg-type]
+    for id in (5, b"1", "\0"):
+        with pytest.raises(InvalidKey, match="the id of an item"):
+            stream.append([say("1")], ids=[id])  # type: ignore[list-item]
+    with pytest.raises(InvalidKey, match="must not be empty"):
+        sessions.stream("x", "")
+    with pytest.raises(InvalidKey, match="along a line"):
+        sessions.stream("x").append([say("1")], line=[])
+    assert sessions.get_session("x") is None
+
+
+def test_who_cannot_show_a_branched_stream_adds_to_its_line(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    stream.append([say("a"), say("b")])
+    stream.append([say("B")], line=[0])
+    sessions.stream("x").append([say("C")])
+    stream.append([say("D")])
+    assert conversation(sessions) == ["a", "B", "C", "D"]
+
+
+def test_with_a_serializer_of_the_callers_own_items_are_compared_by_type(store: Store) -> None:
+    sessions = SessionManager(store, serde=JsonPlusSerializer())
+    stream = sessions.stream("x")
+    for value in (1, True, 1.0, [1], [True], {"v": 1}, {"v": 1.0}, "1"):
+        stream.replace([value])
+        assert repr(stream.read().items) == repr((value,))
+    for _ in range(2):
+        stream.append([float("nan")], ids=["nan"])
+    assert len(stream.read().items) == 2
+
+
+def test_a_summary_stays_that_covers_only_what_stays(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    def sum_up(covers: str) -> None:
+        paths = SessionPaths((), "x")
+        values = sessions._values
+        plan = set_summary(sessions._scope, values, paths, "of a and b", covers=covers)
+        run(plan, sessions._store)
+
+    stream.append([say("a"), say("b"), say("c"), say("d")])
+    sum_up("0000000001")
+    stream.pop()
+    assert sessions.memory("x").get_summary() == "of a and b"
+    loaded = sessions.resume_session("x")
+    sessions.save_session(loaded.model_copy(update={"messages": loaded.messages[:2]}))
+    assert sessions.memory("x").get_summary() == "of a and b"
+    loaded = sessions.resume_session("x")
+    sessions.save_session(loaded.model_copy(update={"messages": loaded.messages[:1]}))
+    assert sessions.memory("x").get_summary() is None
 
 
 def test_composed_ids() -> None:

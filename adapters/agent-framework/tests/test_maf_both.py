@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agent_framework import AgentSession, InMemoryHistoryProvider, Message
+from agent_framework import AgentSession, Content, InMemoryHistoryProvider, Message
 
 from maf_agents import forecaster
 from threadloom import SessionManager
@@ -112,3 +112,33 @@ async def test_beside_an_audit_a_rewind_takes_back_what_followed(
     sessions.rewind_session("s", messages=2)
     back = (await store.get("s")).state["in_memory"]["messages"]
     assert [m.to_dict() for m in back] == [m.to_dict() for m in held[:3]]
+
+
+async def test_what_followed_a_message_goes_with_it(
+    sessions: SessionManager, store_of: StoreOf
+) -> None:
+    """Nothing comes back behind a hole."""
+    store = store_of(sessions)
+    held = said("one", "two")
+    await store.set("s", session(held))
+    provider = ThreadloomHistoryProvider(sessions)
+    await provider.save_messages("s", said("three"))
+    await store.set("s", session([*held, *said("three", "extra")]))
+    assert [m.text for m in (await store.get("s")).state["in_memory"]["messages"]] == [
+        *("one", "two", "three", "extra")
+    ]
+    sessions.rewind_session("s", messages=1)
+    assert [m.text for m in (await store.get("s")).state["in_memory"]["messages"]] == ["one"]
+
+
+async def test_a_result_keeps_the_name_of_its_tool(sessions: SessionManager) -> None:
+    """However the messages came in."""
+    call = Message("assistant", [Content.from_function_call("c", "weather", arguments="{}")])
+    result = Message("tool", [Content.from_function_result("c", result="rain")])
+    batches = ([[call, result], said("on")], [[call], [result], said("on")])
+    for id, batch in zip(("a", "b"), batches, strict=True):
+        provider = ThreadloomHistoryProvider(sessions)
+        for messages in batch:
+            await provider.save_messages(id, messages)
+        names = [message.name for message in sessions.messages(id) if message.type == "tool"]
+        assert names == ["weather"]

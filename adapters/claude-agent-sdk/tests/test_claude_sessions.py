@@ -474,3 +474,14 @@ async def test_in_a_process_without_the_sdk(tmp_path: Path, kind: str) -> None:
             "human: Still there?",
             "ai: Yes.",
         ]
+
+
+async def test_a_session_that_was_there_before_is_listed(store: Store) -> None:
+    id = compose_id(*KEY.values())
+    store.sessions.create_session(id=id, name="before", metadata={"own": 1})
+    await put(store, town())
+    assert [one["session_id"] for one in await store.list_sessions(KEY["project_key"])] == [
+        KEY["session_id"]
+    ]
+    info = await info_of(store)
+    assert info.metadata == {"own": 1, "project_key": KEY["project_key"]}

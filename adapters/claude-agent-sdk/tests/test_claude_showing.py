@@ -70,7 +70,10 @@ BLOCKS: list[tuple[dict[str, Any], Any]] = [
 
 
 def messages(entries: Sequence[Any]) -> list[BaseMessage]:
-    return [message for shown in shows(entries) for message in shown.messages]
+    """What a session shows of entries; the names of tools are the session's work."""
+    with SessionManager("memory://") as sessions:
+        sessions.stream("x", shows=shows).append(entries)
+        return sessions.messages("x")
 
 
 def test_every_block_of_the_sdk_is_in_the_list() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from google.adk.errors import StaleSessionError
+from google.adk.errors.already_exists_error import AlreadyExistsError
 from google.adk.sessions.session import Session
 from google.genai import types
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
@@ -332,3 +333,21 @@ async def test_a_cleared_history_leaves_a_session_that_can_be_used(
     assert sorted(await ids(service)) == ["other", "s"]
     await ask(runner(service), "s", "hello")
     assert len((await got(service)).events) == 2
+
+
+async def test_a_session_that_came_as_json_is_stale_after_a_rewind(
+    service: ThreadloomSessionService,
+) -> None:
+    await talk(service)
+    copy = Session.model_validate_json((await got(service)).model_dump_json())
+    service.sessions.rewind_session("forecast/ana/s", messages=2)
+    with pytest.raises(StaleSessionError):
+        await service.append_event(copy, text("late"))
+    assert len((await got(service)).events) == 2
+
+
+async def test_an_id_of_another_framework_is_taken(service: ThreadloomSessionService) -> None:
+    service.sessions.stream("forecast/ana/s", framework="other").append(["x"])
+    with pytest.raises(AlreadyExistsError, match="other"):
+        await service.create_session(app_name=APP, user_id=USER, session_id="s")
+    assert await ids(service) == []

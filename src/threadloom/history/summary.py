@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from threadloom import index
 from threadloom.errors import CorruptRecord, SerializationError
 from threadloom.keys import SessionPaths, is_storable
-from threadloom.ops import Expect, Get, Put
+from threadloom.ops import Expect, Get, Put, Record
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -27,6 +28,12 @@ class Summary(NamedTuple):
     text: str
     covers: str | None
     version: int
+
+
+def outlives(summary: Record, removed: Iterable[str]) -> bool:
+    """Whether a summary surely tells of none of the messages that go, by their keys."""
+    covers = summary.body().get("covers")
+    return covers is not None and all(key > covers for key in removed)
 
 
 def read_summary(values: Values, paths: SessionPaths) -> Plan[Summary | None]:

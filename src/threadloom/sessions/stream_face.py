@@ -7,6 +7,7 @@ from typing import Any
 
 from threadloom.checkpoint.cache import cache_of
 from threadloom.documents import check_json
+from threadloom.errors import InvalidKey
 from threadloom.keys import STREAMS, check_text, decode_id, encode_id
 from threadloom.models import SessionRef, StreamPage, id_of
 from threadloom.ops import Get
@@ -70,7 +71,9 @@ class StreamFace(Face):
         shows: Shows | None = None,
         begins: Mapping[str, Any] | None = None,
     ) -> Site:
-        label = encode_id(check_text(name, "a stream's name"))
+        if not check_text(name, "a stream's name"):
+            raise InvalidKey("a stream's name must not be empty")
+        label = encode_id(name)
         cache = cache_of(self._store)
         paths = self._paths(id)
         return Site(self._scope, cache, self._values, paths, name, label, shows, begins or {})

@@ -18,7 +18,7 @@ from threadloom.checkpoint.standing import put_head
 from threadloom.errors import InvalidKey, UnsupportedByStore
 from threadloom.history import records as history
 from threadloom.history.records import FIRST, LAST, Entry
-from threadloom.history.summary import SUMMARY
+from threadloom.history.summary import SUMMARY, outlives
 from threadloom.keys import NEXT_POSITION, SessionPaths, check_text, decode_id, message_key
 from threadloom.models import Session, SessionInfo
 from threadloom.ops import (
@@ -66,10 +66,7 @@ class Cut(NamedTuple):
 
     def keeps(self, summary: Record) -> bool:
         """Whether a summary tells of nothing that goes, as far as it says what it covers."""
-        covers = summary.body().get("covers")
-        if self.complete or covers is None:
-            return self.complete
-        return all(entry.record.key > covers for entry in self.removed)
+        return self.complete or outlives(summary, (entry.record.key for entry in self.removed))
 
     def fields(self) -> dict[str, int]:
         """What the session's record says of both doors."""

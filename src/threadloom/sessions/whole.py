@@ -14,10 +14,11 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history import storing
 from threadloom.history.records import Entry, read_entries
 from threadloom.history.state import STATE, read_state, write_state
+from threadloom.history.summary import SUMMARY, outlives
 from threadloom.keys import NEXT_POSITION, STREAMS, SessionPaths, message_key
 from threadloom.messages import MESSAGES, token_total
 from threadloom.models import Session, SessionInfo
-from threadloom.ops import ABSENT, PRESENT, Expect, Get, Op, Put, Record, Scan
+from threadloom.ops import ABSENT, PRESENT, Delete, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.sessions import conversation
@@ -123,12 +124,14 @@ def _history(
     entries: list[Entry] = []
     items: list[Record] = []
     counter: Record | None = None
+    summary: Record | None = None
     graph: set[str] = set()
     if session is not None:
         entries = yield from read_entries(paths)
         labels = session.body().get(STREAMS) or ()
-        counter, *pages = yield [
+        counter, summary, *pages = yield [
             Get(paths.memory_index, NEXT_POSITION),
+            Get(paths.memory, SUMMARY),
             *(Scan(paths.stream(label), blobs=False) for label in labels),
         ]
         items = [record for page in pages for record in page]
@@ -156,6 +159,9 @@ def _history(
     ops: list[Op] = [op for entry in entries[same:] for op in entry.removal()]
     for stream in cutting.cut(items, entries[:same], entries[same:]):
         ops += stream.ops()
+    gone = [entry.record.key for entry in entries[same:]]
+    if gone and summary is not None and not outlives(summary, gone):
+        ops.append(Delete(paths.memory, SUMMARY))
     number = 0 if counter is None else storing.next_position(counter)
     for message in own[same:]:
         key = storing.position(number)

@@ -11,7 +11,7 @@ from threadloom.history.storing import Origin, origin, position
 from threadloom.keys import NEXT_POSITION, Namespace, SessionPaths
 from threadloom.ops import Op, Patch, Record
 from threadloom.records import copied
-from threadloom.streams.layout import Counter, Tail, number_of, remove_items
+from threadloom.streams.layout import Counter, Tail, is_id, is_item, number_of, remove_items
 
 
 class CutStream(NamedTuple):
@@ -79,10 +79,10 @@ def _cut_one(records: Sequence[Record], last: Origin, tail: Tail) -> list[CutStr
     counter = next((record for record in records if record.key == NEXT_POSITION), None)
     if counter is None:
         return []
-    items = [record for record in records if record.key[0].isdigit()]
+    items = [record for record in records if is_item(record)]
     gone = [record for record in items if record.key >= end]
     left = {record.key for record in items} - {record.key for record in gone}
-    ids = [r for r in records if r.key.startswith("id:") and r.body().get("at") in left]
+    ids = [r for r in records if is_id(r) and r.body().get("at") in left]
     kept = [record for record in items if record.key < end]
     if Counter.read(counter).tail.numbers is not None:
         there = {number_of(record) for record in kept}

@@ -10,7 +10,7 @@ from threadloom.history.records import Entry
 from threadloom.history.storing import Origin, origin
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import Delete, Op, Patch, Put, Record
-from threadloom.streams.layout import Counter, Tail, number_of
+from threadloom.streams.layout import Counter, Tail, is_id, is_item, number_of
 from threadloom.values import Values
 
 
@@ -43,7 +43,7 @@ def look(values: Values, records: Sequence[Record], entries: Iterable[Entry]) ->
     found: list[Damage] = []
     numbers: dict[str, set[int]] = {}
     for label, own in labels.items():
-        items = [record for record in own if record.key[0].isdigit()]
+        items = [record for record in own if is_item(record)]
         numbers[label] = {number_of(record) for record in items}
         found += _items(values, label, items)
         found += _ids(label, own, items)
@@ -75,7 +75,7 @@ def _ids(label: str, own: Iterable[Record], items: Iterable[Record]) -> list[Dam
     keys = {record.key for record in items}
     found = []
     for record in own:
-        if record.key.startswith("id:") and record.body().get("at") not in keys:
+        if is_id(record) and record.body().get("at") not in keys:
             detail = f"the stream {label!r} knows {record.key!r}, which is no item"
             gone = Delete(record.namespace, record.key, expect=record.version)
             found.append(Damage("stream", detail, [gone]))
@@ -94,8 +94,12 @@ def _counter(
         detail = f"the stream {label!r} has lost its own record"
         end = max((of for of, _ in groups), key=lambda of: of.end, default=Origin(label, 0, 0))
         keys = tuple(entry.record.key for of, entry in groups if of == end)
-        # Of what has not been shown nobody can tell whether it belongs to the conversation.
-        doc = Counter(last + 1, Tail(end.first, keys, tuple(end.numbers))).doc()
+        covered = {number for of, _ in groups for number in of.numbers}
+        # Where items between the shown ones are not shown, it has branched: what stands behind
+        # may belong to another branch.
+        straight = covered.issuperset(number for number in numbers if number < end.end)
+        line = None if straight else tuple(end.numbers)
+        doc = Counter(last + 1, Tail(end.first, keys, line)).doc()
         return [Damage("stream", detail, [Put(own[0].namespace, NEXT_POSITION, doc)])]
     try:
         counter = Counter.read(record)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from threadloom.errors import CorruptRecord
 from threadloom.history.storing import position
-from threadloom.keys import NEXT_POSITION, Namespace, item_key
+from threadloom.keys import ITEM_ID, NEXT_POSITION, Namespace, item_key
 from threadloom.ops import ABSENT, Delete, Expect, Get, Op, Put, Record
 from threadloom.values import Values
 
@@ -124,6 +124,32 @@ def read_item(values: Values, record: Record) -> Any:
     if record.blob is None:
         raise CorruptRecord(f"the item {record.namespace}/{record.key} is damaged")
     return values.loads(record.blob)
+
+
+def same_item(one: Any, other: Any) -> bool:
+    """Whether two items are the same in type and value, down to what is inside of lists and dicts.
+
+    For serializers that do not write the same bytes twice.
+    """
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same_item(one[key], other[key]) for key in one)
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(same_item, one, other))
+    if isinstance(one, float) and one != one:
+        return bool(other != other)
+    return (one == other) is True
+
+
+def is_item(record: Record) -> bool:
+    """Whether a record of a stream is an item."""
+    return record.key[0].isdigit()
+
+
+def is_id(record: Record) -> bool:
+    """Whether a record of a stream says where the item with an id is."""
+    return record.key.startswith(ITEM_ID)
 
 
 def number_of(record: Record) -> int:

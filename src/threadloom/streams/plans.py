@@ -15,11 +15,11 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history.records import FIRST, LAST
 from threadloom.history.state import STATE
 from threadloom.history.storing import position
-from threadloom.keys import STREAMS, item_key
+from threadloom.keys import STREAMS, check_text, item_key
 from threadloom.models import StreamPage
 from threadloom.ops import DropTree, Get, Op, Record, Scan
 from threadloom.plans import Plan, retrying
-from threadloom.streams.layout import Counter, get_counter, number_of, read_item
+from threadloom.streams.layout import Counter, get_counter, number_of, read_item, same_item
 from threadloom.streams.showing import Group, Showing, groups_down_to, show
 from threadloom.streams.site import Site
 from threadloom.streams.writing import (
@@ -116,6 +116,11 @@ def append(
     """
     named = _named(items, ids)
     _check_line(line or ())
+    if line is not None and site.shows is None:
+        raise InvalidKey(
+            f"nothing says how the stream {site.name!r} is shown along a line: change it through "
+            "the adapter of its framework"
+        )
 
     def attempt() -> Plan[Written]:
         seen, places = yield from look(
@@ -128,8 +133,11 @@ def append(
             return Written(page_of(site, seen.session, seen.counter, seen.state, []))
         tail = seen.counter.tail
         branches = tail.numbers is not None
-        _check_shown(site, seen, line is not None)
-        if line is not None:
+        if seen.session is None:
+            if line:
+                raise InvalidKey(f"the stream {site.name!r} has no item at {line[0]}")
+            start, stale, stored = 0, [], []
+        elif line is not None:
             groups = yield from groups_down_to(site, 0)
             # What is given again is in the conversation, as it was the first time.
             again = sorted(int(at) for at in known.values())
@@ -160,7 +168,7 @@ def pop(site: Site) -> Plan[Written]:
         )
         if seen.session is None or not last:
             return Written(StreamPage())
-        _check_shown(site, seen, True)
+        _check_shown(site, seen)
         return (yield from cut_and_write(site, seen, NOTHING, number_of(last[0]), last, []))
 
     return retrying(attempt)
@@ -182,7 +190,7 @@ def replace(
         seen, (records,) = yield from look(site, beside, [Scan(site.namespace, FIRST, LAST)])
         if seen.session is None:
             records = []
-        _check_shown(site, seen, True)
+        _check_shown(site, seen)
         same = 0
         # Where it has branched, more is stored than the conversation consists of.
         straight = records if seen.counter.tail.numbers is None else []
@@ -247,13 +255,13 @@ def _check_line(line: Sequence[int]) -> None:
         raise InvalidKey(f"a line is positions that rise, not {list(line)!r:.200}")
 
 
-def _check_shown(site: Site, seen: Seen, changes: bool) -> None:
+def _check_shown(site: Site, seen: Seen) -> None:
     """Refuse to change what is shown where nobody says how.
 
     Raises:
         InvalidKey: messages show the stream, and there is no function that makes them.
     """
-    if changes and site.shows is None and seen.counter.tail.keys:
+    if site.shows is None and seen.counter.tail.keys:
         raise InvalidKey(
             f"messages show the stream {site.name!r} of session {site.paths.id!r}: change it "
             "through the adapter of its framework, which gives the function that makes them"
@@ -261,13 +269,20 @@ def _check_shown(site: Site, seen: Seen, changes: bool) -> None:
 
 
 def _named(items: Sequence[Any], ids: Sequence[str | None] | None) -> list[tuple[str | None, Any]]:
-    """Items with their ids; of two with one id the first."""
+    """Items with their ids; of two with one id the first.
+
+    Raises:
+        InvalidKey: the items are no list, or an id cannot be stored.
+    """
+    if isinstance(items, (str, bytes, Mapping)):
+        raise InvalidKey(f"a stream takes a list of items, got a {type(items).__qualname__}")
     if ids is not None and len(ids) != len(items):
         raise InvalidKey(f"there are {len(items)} items and {len(ids)} ids for them")
     found: list[tuple[str | None, Any]] = []
     used: set[str] = set()
     for id, item in zip(ids or [None] * len(items), items, strict=True):
         if id is not None:
+            check_text(id, "the id of an item")
             if id in used:
                 continue
             used.add(id)
@@ -297,9 +312,9 @@ def _check_same(
 
 def _holds(site: Site, record: Record, item: Any) -> bool:
     """Whether a record holds an item as it is."""
-    if site.values.readable:
-        return record.blob == site.values.dumps(item, where="an item of a stream")
-    return bool(read_item(site.values, record) == item)
+    if record.blob == site.values.dumps(item, where="an item of a stream"):
+        return True
+    return not site.values.readable and same_item(read_item(site.values, record), item)
 
 
 def _along(groups: Sequence[Group], line: Sequence[int]) -> int:

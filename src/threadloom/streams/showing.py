@@ -30,10 +30,11 @@ from threadloom.history.storing import (
     put_message,
     read_message,
 )
-from threadloom.history.summary import SUMMARY
+from threadloom.history.summary import SUMMARY, outlives
 from threadloom.keys import NEXT_POSITION, message_key
 from threadloom.ops import ABSENT, Delete, Expect, Get, Op, Put, Record, Scan
 from threadloom.plans import Plan
+from threadloom.streams.calls import name_results
 from threadloom.streams.layout import Tail
 from threadloom.streams.site import Site
 
@@ -101,17 +102,15 @@ class Showing(NamedTuple):
 
 def groups_down_to(site: Site, number: int) -> Plan[list[Group]]:
     """What shows a stream, oldest first, back to the last group that begins before `number`."""
-    records: list[Record] = []
-    end = LAST
+    size: int | None = _PAGE if number > 0 else None
     while True:
-        (page,) = yield [Scan(site.paths.memory, FIRST, end, reverse=True, limit=_PAGE)]
-        records[:0] = reversed(page)
-        groups = groups_among(site.label, records)
+        (records,) = yield [Scan(site.paths.memory, FIRST, LAST, reverse=True, limit=size)]
+        groups = groups_among(site.label, reversed(records))
         below = [at for at, group in enumerate(groups) if group.first < number]
-        # The first group on a page may go on in front of it.
-        if len(page) < _PAGE or (below and below[-1] > 0):
+        # The first group that was read may go on in front of it.
+        if size is None or len(records) < size or (below and below[-1] > 0):
             return groups[below[-1] :] if below else groups
-        end = page[-1].key
+        size *= 4
 
 
 def groups_among(label: str, records: Iterable[Record]) -> list[Group]:
@@ -136,7 +135,7 @@ def show(
         showing: the items.
         now: microseconds since the epoch.
 
-    A summary of the history may tell of what is removed, so it goes as well.
+    A summary of the history that may tell of what is removed goes as well.
 
     Returns the change of the chat history, where the last group is, and the version that the
     session has to be at because ids were compared with those of a graph; None where it may be
@@ -162,6 +161,9 @@ def show(
     new = [message for _, message, _ in pairs]
     stand = [record for _, _, record in pairs if record is not None]
     read = {record.key: read_message(values, record) for record in (*stand, *removed)}
+    yield from name_results(
+        site, [(m, None if record is None else read[record.key]) for _, m, record in pairs]
+    )
     in_graph = yield from graph_ids(site.cache, values, paths, session, [*new, *read.values()])
     for gone in removed:
         before = read[gone.key]
@@ -192,7 +194,9 @@ def show(
         if of == made[-1][0]:
             keys.append(key)
     if removed:
-        change.ops.append(Delete(paths.memory, SUMMARY))
+        (summary,) = yield [Get(paths.memory, SUMMARY)]
+        if summary is not None and not outlives(summary, (record.key for record in removed)):
+            change.ops.append(Delete(paths.memory, SUMMARY))
     # Ids may move from one message to another: what is taken away comes first.
     change.ops += puts
     if number != began:
@@ -211,22 +215,45 @@ def _groups(
     """What the adapter makes of items, with the positions of the items.
 
     Raises:
-        InvalidKey: its groups do not follow each other, or one has no messages.
+        InvalidKey: its groups do not follow each other, or are no groups of messages.
     """
     if site.shows is None or not items:
         return []
     numbers = [number for number, _ in items]
     made: list[tuple[Origin, Sequence[BaseMessage]]] = []
     done = 0
-    for end, messages in site.shows([item for _, item in items]):
+    for group in site.shows([item for _, item in items]) or ():
+        end, messages = _checked(site, group)
         if not done < end <= len(numbers) or not messages:
             raise InvalidKey(
                 f"the stream {site.name!r} is shown by groups that do not follow each other: one "
-                f"of {len(messages)} messages ends at {end}, after {done} of {len(numbers)} items"
+                f"of {len(messages)} messages ends at {end}, after {done} of {len(numbers)} items; "
+                "`end` counts all items up to the end of its group"
             )
         made.append((Origin.of(site.label, numbers[done:end]), messages))
         done = end
     return made
+
+
+def _checked(site: Site, group: Any) -> tuple[int, list[BaseMessage]]:
+    """A group as an adapter gave it; its messages are copies, because they get ids and names.
+
+    Raises:
+        InvalidKey: it is none.
+    """
+    if (
+        not isinstance(group, tuple)
+        or len(group) != 2
+        or type(group[0]) is not int
+        or not isinstance(group[1], (list, tuple))
+        or not all(isinstance(message, BaseMessage) for message in group[1])
+    ):
+        raise InvalidKey(
+            f"the stream {site.name!r} is shown by groups such as Shown(1, [HumanMessage(text)]), "
+            f"got {group!r:.200}"
+        )
+    end, messages = group
+    return end, [message.model_copy() for message in messages]
 
 
 def _name(

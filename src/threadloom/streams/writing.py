@@ -124,21 +124,36 @@ def cut_and_write(
     fresh: Sequence[tuple[str | None, Any]],
 ) -> Plan[Written]:
     """Write with nothing from position `cut` on but what is new."""
-    tail = seen.counter.tail
+    showing = Showing(0, [], [])
+    if seen.session is not None:
+        showing = yield from _before(site, seen.counter.tail, cut)
+    return (yield from write(site, seen, beside, fresh, gone, showing))
+
+
+def _before(site: Site, tail: Tail, cut: int) -> Plan[Showing]:
+    """What has to be shown again where nothing from position `cut` on stays.
+
+    It begins with a group that is still shown, or with the stream: what comes may belong to it.
+    """
     branches = tail.numbers is not None
+    start = cut
     if tail.keys and tail.first < cut:
         start = tail.first
         stale, stored = yield from tail_and_items(site, tail, cut)
-    else:
-        stale = yield from groups_down_to(site, cut)
-        is_shown = bool(stale) and stale[0].first < cut
-        start = stale[0].first if is_shown else 0
+        showing = Showing(start, stored, stale, branches=branches).without(site)
+        if showing.stale:
+            return showing
+    while True:
+        stale = yield from groups_down_to(site, start)
+        start = stale[0].first if stale and stale[0].first < start else 0
         stored = yield from items_from(site, start, cut)
-        if branches:  # between and behind those of the group there are items of others
-            own = set(stale[0].of.numbers if is_shown else ())
+        if branches:  # between and behind those of the groups there are items of others
+            own = {number for group in stale for number in group.of.numbers}
+            own.update(tail.numbers or ())
             stored = [(number, item) for number, item in stored if number in own]
-    showing = Showing(start, stored, stale, branches=branches).without(site)
-    return (yield from write(site, seen, beside, fresh, gone, showing))
+        showing = Showing(start, stored, stale, branches=branches).without(site)
+        if showing.stale or not start:
+            return showing
 
 
 def write(
@@ -163,6 +178,8 @@ def write(
     change, tail, expect = yield from show(site, seen.session, seen.history, shown, now)
     if site.shows is None and not gone:
         tail = seen.counter.tail
+        if tail.numbers is not None:
+            tail = tail._replace(numbers=(*tail.numbers, *(at for at, _ in added)))
     elif showing.branches:
         numbers = [number for number, _ in shown.items if number >= tail.first]
         tail = tail._replace(numbers=tuple(numbers))

@@ -60,7 +60,9 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
         note = _Note(**{field: page.note[field] for field in _Note._fields})
         state = dict(note.state)
         if note.source is not None:
-            messages = [*page.items, *await self._found(session_id, note.rest)]
+            # Where a rewind took items away, what followed them is gone as well.
+            rest = note.rest if len(page.items) >= note.items else []
+            messages = [*page.items, *await self._found(session_id, rest)]
             state[note.source] = {**state[note.source], _LIST: messages}
         forked = note.stored_as == note.session_id != session_id
         return AgentSession.from_dict(
@@ -103,6 +105,7 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
             service_session_id=dict(service) if isinstance(service, Mapping) else service,
             state=state,
             source=source,
+            items=len(messages),
             rest=rest,
         )
         await stream.areplace(messages, note=note._asdict())
@@ -175,6 +178,7 @@ class _Note(NamedTuple):
         session_id, service_session_id: of the `AgentSession`.
         state: its state, without the messages that are items.
         source: the provider whose list of messages the items are; None where there is none.
+        items: how many messages are items.
         rest: the messages that follow the items: positions in the history provider's stream, or
             messages.
     """
@@ -184,6 +188,7 @@ class _Note(NamedTuple):
     service_session_id: Any
     state: dict[str, Any]
     source: str | None
+    items: int
     rest: list[Any]
 
 

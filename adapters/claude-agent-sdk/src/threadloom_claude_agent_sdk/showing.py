@@ -21,17 +21,13 @@ Entry = Mapping[str, Any]
 Block = dict[str, Any]
 
 
-def shows(entries: Sequence[Any], called: Mapping[str, str] | None = None) -> Iterator[Shown]:
+def shows(entries: Sequence[Any]) -> Iterator[Shown]:
     """Show entries, in order.
 
     The last round is one group, because entries that are still to come may belong to it; as soon
-    as something else follows, each of its messages is a group of its own.
-
-    Args:
-        entries: what is shown.
-        called: the names of tools that entries before these called, by the ids of the calls.
+    as something else follows, each of its messages is a group of its own. Results come without
+    the names of their tools, which their calls have.
     """
-    known = called or {}
     round: _Round | None = None
     for at, entry in enumerate(entries):
         if not is_shown(entry):
@@ -42,14 +38,14 @@ def shows(entries: Sequence[Any], called: Mapping[str, str] | None = None) -> It
                 continue
             if round is not None:
                 yield from round.parts()
-            round = _Round([(at, entry)], known)
+            round = _Round([(at, entry)])
         elif round is not None and round.is_answered_by(entry):
             round.results.append((at, entry))
         else:
             if round is not None:
                 yield from round.parts()
             round = None
-            if messages := _told(entry, known):
+            if messages := _told(entry):
                 yield Shown(at + 1, messages)
     if round is not None:
         yield from round.whole()
@@ -104,12 +100,10 @@ class _Round:
 
     Attributes:
         said: the entries of the answer, with their places.
-        known: the names of tools that were called before, by the ids of the calls.
         results: the entries with results, with theirs.
     """
 
     said: list[tuple[int, Entry]]
-    known: Mapping[str, str]
     results: list[tuple[int, Entry]] = field(default_factory=list)
 
     def goes_on_with(self, entry: Entry) -> bool:
@@ -117,7 +111,7 @@ class _Round:
         return id is not None and id == response_id(self.said[0][1])
 
     def is_answered_by(self, entry: Entry) -> bool:
-        called = self._called()
+        called = {id for _, own in self.said for id in calls(own)}
         return any(id in called for id in answers(entry))
 
     def whole(self) -> Iterator[Shown]:
@@ -139,15 +133,11 @@ class _Round:
         for at, shown in late.items():
             yield Shown(at + 1, shown)
 
-    def _called(self) -> dict[str, str]:
-        return {id: name for _, entry in self.said for id, name in calls(entry).items()}
-
     def _results(self) -> list[BaseMessage]:
         return [message for _, message in self._each_result()]
 
     def _each_result(self) -> list[tuple[int, BaseMessage]]:
-        called = {**self.known, **self._called()}
-        return [(at, message) for at, entry in self.results for message in _told(entry, called)]
+        return [(at, message) for at, entry in self.results for message in _told(entry)]
 
     def _answer(self) -> list[BaseMessage]:
         """The AI message; none where nothing was said that can be shown."""
@@ -189,18 +179,16 @@ class _Round:
         }
 
 
-def _told(entry: Entry, called: Mapping[str, str]) -> list[BaseMessage]:
+def _told(entry: Entry) -> list[BaseMessage]:
     """The messages of a user's entry: the results in it, and what the user says."""
     blocks = _blocks(entry)
     messages: list[BaseMessage] = []
     for block in blocks:
         if block.get("type") == "tool_result":
-            call = _text(block.get("tool_use_id"))
             messages.append(
                 ToolMessage(
                     _plain(_parts(block.get("content"))),
-                    tool_call_id=call,
-                    name=called.get(call),
+                    tool_call_id=_text(block.get("tool_use_id")),
                     status="error" if block.get("is_error") is True else "success",
                     id=_id(entry, len(messages)),
                 )

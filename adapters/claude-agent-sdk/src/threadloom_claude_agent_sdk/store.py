@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, cast
 from weakref import WeakValueDictionary
@@ -32,7 +31,7 @@ from threadloom import (
     split_id,
 )
 from threadloom_claude_agent_sdk.branching import conversation, last_link, turns_back
-from threadloom_claude_agent_sdk.showing import calls, is_shown, response_id, shows
+from threadloom_claude_agent_sdk.showing import shows
 
 FRAMEWORK = "claude-agent-sdk"
 TRANSCRIPT = "claude-agent-sdk/transcript"
@@ -47,16 +46,12 @@ class _Digest(NamedTuple):
     Attributes:
         end: the position of the next entry; tells whether entries were taken away since.
         last: the id of the last entry that others may follow.
-        response: the last answer of the model.
-        called: the names of the tools that it called, by the ids of the calls.
         titles: the last title of each kind, and the tag.
         summary: what the SDK makes of all entries, for its listings.
     """
 
     end: int
     last: str | None
-    response: str | None
-    called: dict[str, str]
     titles: dict[str, str]
     summary: dict[str, Any]
 
@@ -67,26 +62,22 @@ class _Digest(NamedTuple):
             "mtime": 0,
             "data": self.summary,
         }
-        titles, response, called = dict(self.titles), self.response, self.called
+        titles = dict(self.titles)
         for entry in entries:
-            if is_shown(entry) and entry["type"] == "assistant":
-                same = response is not None and response == response_id(entry)
-                called = {**(called if same else {}), **calls(entry)}
-                response = response_id(entry)
             for field in ("customTitle", "aiTitle"):
                 if isinstance(entry.get(field), str):
                     titles[field] = _printable(entry[field])
             if entry.get("type") == "tag":
                 titles["tag"] = _printable(entry.get("tag"))
         data = fold_session_summary(before, key, list(entries))["data"]
-        return _Digest(end, last_link(entries, self.last), response, called, titles, data)
+        return _Digest(end, last_link(entries, self.last), titles, data)
 
     @property
     def title(self) -> str:
         return self.titles.get("customTitle") or self.titles.get("aiTitle") or ""
 
 
-_EMPTY = _Digest(0, None, None, {}, {}, {})
+_EMPTY = _Digest(0, None, {}, {})
 
 
 class ThreadloomSessionStore(SessionStore):
@@ -210,16 +201,14 @@ class ThreadloomSessionStore(SessionStore):
 
     # ── Sessions by the SDK's keys ────────────────────────────────────────────────────────────
 
-    def _stream(
-        self, id: str, key: SessionKey, called: Mapping[str, str] | None = None
-    ) -> SessionStream:
+    def _stream(self, id: str, key: SessionKey) -> SessionStream:
         subpath = key.get("subpath")
         if subpath == "":
             raise InvalidKey("a subpath must not be empty; leave it out for the session's own")
         return self.sessions.stream(
             id,
             TRANSCRIPT if subpath is None else f"{TRANSCRIPT}/{subpath}",
-            shows=partial(shows, called=called) if subpath is None else None,
+            shows=shows if subpath is None else None,
             framework=FRAMEWORK,
             agent_name=self._agent_name,
             owner=self._owner,
@@ -232,7 +221,7 @@ class ThreadloomSessionStore(SessionStore):
         page = await stream.aread(limit)
         if page.session is None:
             fork = await self.sessions.aget_session(key["session_id"])
-            if fork is not None and _is_fork_in(fork, key["project_key"]):
+            if fork is not None and _is_in(fork, key["project_key"]):
                 stream = self._stream(fork.id, key)
                 page = await stream.aread(limit)
         return stream, page
@@ -275,15 +264,14 @@ class ThreadloomSessionStore(SessionStore):
             whole = await stream.aread()
             digest = _EMPTY.after(key, whole.items, _end(whole))
         part, goes_back = _first_part(fresh, digest.last)
-        called, line = digest.called, None
+        line = None
         if goes_back:
             whole = await stream.aread()
             stored = len(whole.items)
             stays = conversation([*whole.items, *part])
             line = [whole.positions[at] for at in stays if at < stored]
-            called = {id: name for entry in whole.items for id, name in calls(entry).items()}
         after = digest.after(key, part, digest.end + len(part))
-        written = await self._stream(stream.session_id, key, called).aappend(
+        written = await stream.aappend(
             part,
             ids=[_uuid(entry) for entry in part],
             expect=page.revision,
@@ -291,6 +279,11 @@ class ThreadloomSessionStore(SessionStore):
             line=line,
         )
         await self._name(written.session, digest, after)
+        if written.session is not None and _PROJECT not in written.session.metadata:
+            # It was there before, and listings of its project have to find it.
+            await self.sessions.aupdate_session(
+                written.session, metadata={_PROJECT: key["project_key"]}
+            )
         return fresh[len(part) :]
 
     async def _name(self, session: SessionInfo | None, before: _Digest, now: _Digest) -> None:
@@ -352,7 +345,7 @@ def _end(page: StreamPage) -> int:
     return max(told, page.positions[-1] + 1 if page.positions else 0)
 
 
-def _is_fork_in(session: SessionInfo, project_key: str) -> bool:
+def _is_in(session: SessionInfo, project_key: str) -> bool:
     return session.framework == FRAMEWORK and session.metadata.get(_PROJECT) == project_key
 
 

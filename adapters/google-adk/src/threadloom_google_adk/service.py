@@ -103,6 +103,9 @@ class ThreadloomSessionService(BaseSessionService):
         """
         id = (session_id or "").strip() or str(uuid4())
         place = compose_id(app_name, user_id, id)
+        there = await self.sessions.aget_session(place)
+        if there is not None and there.framework not in (None, FRAMEWORK):
+            raise AlreadyExistsError(f"Session with id {id} belongs to {there.framework} already.")
         if (await self._find(app_name, user_id, id, limit=0)).page.session is not None:
             raise AlreadyExistsError(f"Session with id {id} already exists.")
         stream = self._stream(place, app_name, user_id)
@@ -345,10 +348,10 @@ def _is_stale(session: Session, page: StreamPage) -> bool:
     if marker is not None:
         return marker != str(page.revision)
     # One that came by HTTP or was put together by hand.
-    if _update_time(page) <= session.last_update_time:
-        return False
     last = page.items[-1]["id"] if page.items else None
-    return last != (session.events[-1].id if session.events else None)
+    if session.events:
+        return last != session.events[-1].id
+    return last is not None and _update_time(page) > session.last_update_time
 
 
 async def _is_there(stream: SessionStream, id: str, record: Fields) -> bool:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from agents import TResponseInputItem
 from agents.memory import SessionSettings
 
 from threadloom import SessionInfo, SessionManager
-from threadloom_openai_agents.showing import UnknownCalls, names_of_calls, show
+from threadloom_openai_agents.showing import show
 
 FRAMEWORK: Final = "openai-agents"
 """What `SessionInfo.framework` says of these sessions, and the name of their stream of items."""
-
-T = TypeVar("T")
 
 
 class ThreadloomSession:
@@ -64,11 +61,10 @@ class ThreadloomSession:
         self.sessions = SessionManager(store) if isinstance(store, str) else store
         self.session_id = session_id.id if isinstance(session_id, SessionInfo) else session_id
         self.session_settings = session_settings or SessionSettings()
-        self._names: dict[str, str | None] = {}
         self._stream = self.sessions.stream(
             self.session_id,
             FRAMEWORK,
-            shows=partial(show, names=self._names),
+            shows=show,
             framework=FRAMEWORK,
             agent_name=agent_name,
             owner=owner,
@@ -85,7 +81,6 @@ class ThreadloomSession:
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
         page = await self._stream.aread(None if limit is None or limit < 0 else limit)
-        self._names.update(names_of_calls(page.items))
         return list(page.items)
 
     async def add_items(self, items: Sequence[TResponseInputItem]) -> None:
@@ -96,12 +91,11 @@ class ThreadloomSession:
             threadloom.SessionNotFound: the manager lets no session begin by itself.
         """
         if items:
-            self._names.update(names_of_calls(items))
-            await self._changing(lambda: self._stream.aappend(items))
+            await self._stream.aappend(items)
 
     async def pop_item(self) -> TResponseInputItem | None:
         """Take the newest item away and return it; None where there is none."""
-        item: TResponseInputItem | None = await self._changing(self._stream.apop)
+        item: TResponseInputItem | None = await self._stream.apop()
         return item
 
     async def clear_session(self) -> None:
@@ -126,18 +120,3 @@ class ThreadloomSession:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"
-
-    async def _changing(self, change: Callable[[], Awaitable[T]]) -> T:
-        """Change the items, with what has to be known of earlier ones to show them.
-
-        A result of a tool names its call and not its tool. What shows it needs the name, and the
-        call may lie far back: in items that this object has neither read nor written, and then
-        they are read. Nothing has been changed when that shows.
-        """
-        while True:
-            try:
-                return await change()
-            except UnknownCalls as unknown:
-                page = await self._stream.aread()
-                found = names_of_calls(page.items)
-                self._names.update({id: found.get(id) for id in unknown.ids})

@@ -8,8 +8,7 @@ a rewind that takes this message away takes the item as well.
 from __future__ import annotations
 
 import json
-from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agents.models.fake_id import FAKE_RESPONSES_ID
@@ -30,30 +29,11 @@ from threadloom_openai_agents.content import Block, Content, as_content, blocks_
 Item = Mapping[str, Any]
 
 
-class UnknownCalls(LookupError):
-    """Results of tools whose calls are not among the items that were given.
+def show(items: Sequence[Any]) -> list[Shown]:
+    """Messages that show items of the SDK, in order.
 
-    Attributes:
-        ids: the ids of the calls.
+    Results of tools come without the names of their tools, which their calls have.
     """
-
-    def __init__(self, ids: Iterable[str]) -> None:
-        self.ids = tuple(ids)
-        super().__init__(f"the calls {self.ids} are not among the items")
-
-
-def show(items: Sequence[Any], names: dict[str, str | None]) -> list[Shown]:
-    """Messages that show items, in order.
-
-    Args:
-        items: the SDK's items.
-        names: the tools of earlier calls, by the ids of the calls; None for what is no call.
-
-    Raises:
-        UnknownCalls: there are results of calls that are neither among the items nor the names.
-    """
-    known: ChainMap[str, str | None] = ChainMap({}, names)
-    unknown: dict[str, None] = {}
     shown: list[Shown] = []
     reply: _Reply | None = None
     for end, item in enumerate(items, 1):
@@ -61,9 +41,7 @@ def show(items: Sequence[Any], names: dict[str, str | None]) -> list[Shown]:
             continue
         message: BaseMessage | None = None
         if (result := _call_of_result(item)) is not None:
-            if result not in known:
-                unknown[result] = None
-            message = _tool_message(item, result, known.get(result))
+            message = _tool_message(item, result)
         elif _kind(item) == "message" and item.get("role") != "assistant":
             message = _input_message(item)
         elif parts := _Parts.of(item):
@@ -72,7 +50,6 @@ def show(items: Sequence[Any], names: dict[str, str | None]) -> list[Shown]:
                 reply = None
             reply = reply or _Reply(_id(item))
             reply.add(end, parts)
-            known.update({call["id"] or "": call["name"] for call in parts.all_calls()})
         if message is not None:
             if reply is not None:
                 shown.append(reply.shown())
@@ -80,15 +57,7 @@ def show(items: Sequence[Any], names: dict[str, str | None]) -> list[Shown]:
             shown.append(Shown(end, [message]))
     if reply is not None:
         shown.append(reply.shown())
-    if unknown:
-        raise UnknownCalls(unknown)
     return shown
-
-
-def names_of_calls(items: Iterable[Any]) -> dict[str, str | None]:
-    """The names of the tools that items call, by the ids of the calls."""
-    calls = (_call(item) for item in items if isinstance(item, Mapping))
-    return {call["id"] or "": call["name"] for call in calls if call is not None}
 
 
 class _Parts:
@@ -343,13 +312,13 @@ def _call_of_result(item: Item) -> str | None:
     return id if isinstance(id, str) and id else None
 
 
-def _tool_message(item: Item, call: str, name: str | None) -> ToolMessage:
+def _tool_message(item: Item, call: str) -> ToolMessage:
     failed = item.get("status") == "failed"
     return ToolMessage(
         _output(item),
         id=_id(item),
         tool_call_id=call,
-        name=name if name is not None else _text_or_none(item.get("name")),
+        name=_text_or_none(item.get("name")),
         status="error" if failed else "success",
     )
 

@@ -1,9 +1,9 @@
 """`ThreadloomConversationStore`: Pydantic AI's conversations as sessions.
 
-A conversation is a session with the same id. Its entries are the items of the stream ``entries``,
-under the ids that the framework gave them; the stream's note holds the record. Entries only ever
-come in behind the ones that they follow, so along every line of a conversation that branches the
-positions of its entries rise.
+A conversation is a session with the same id. Its entries are the items of the stream
+``pydantic-ai/entries``, under the ids that the framework gave them; the stream's note holds the
+record. Entries only ever come in behind the ones that they follow, so along every line of a
+conversation that branches the positions of its entries rise.
 
 Whoever rewinds or forks the session with Threadloom takes entries away without touching the note.
 That shows by the head: it is gone exactly if any entry is. Then what is left decides (`_stand`).
