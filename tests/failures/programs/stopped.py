@@ -9,6 +9,7 @@ is `turn`, where all belong to one turn, or how conflicts outside of turns are m
 
 import asyncio
 import contextvars
+import itertools
 import os
 import signal
 import sys
@@ -142,8 +143,14 @@ async def awrite(name: str, writer: Writer) -> None:
 
 def wait_for_the_node() -> None:
     assert in_node.wait(60)
-    while graph.get_state(config).next != ("answer",):  # which is put meanwhile
+    while not is_put():  # which happens meanwhile
         time.sleep(0.01)
+
+
+def is_put() -> bool:
+    """Whether all that leads to the node is stored: writes of the input come in their own time."""
+    _, before = itertools.islice(sessions.checkpointer().list(config), 2)
+    return graph.get_state(config).next == ("answer",) and bool(before.pending_writes)
 
 
 def late_writers() -> Iterator[tuple[str, Writer, contextvars.Context]]:
