@@ -3,15 +3,21 @@
 `KINDS` are those that keep every promise; suites take them as parameters. `SHARED` are those of
 them that several processes may use at once. `WRAPPED` are stores around those, and `GUESTS`
 stores of LangGraph's and of a third party with ours on top: suites that are long choose.
+
+``THREADLOOM_TEST_ENGINES=postgres,redis`` puts other engines in the place of `KINDS`: then every
+suite runs its tests of kinds on these, and nothing else (`tests/conftest.py` leaves the rest out).
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import servers
 from guests import open_guest
 from threadloom import (
     EncryptedStore,
@@ -27,10 +33,19 @@ from threadloom.plans import Batch, Results
 from threadloom.store import Store
 from threadloom.wrappers.base import Wrapper
 
-KINDS = ("memory", "sqlite", "file")
-SHARED = ("sqlite", "file")
+OTHERS = tuple(filter(None, os.environ.get("THREADLOOM_TEST_ENGINES", "").split(",")))
+"""Engines on servers that are to be tested instead of those that need none."""
+KINDS = OTHERS or ("memory", "sqlite", "file")
+SHARED = OTHERS or ("sqlite", "file")
 GUESTS = ("langgraph-memory", "langgraph-sqlite", "langgraph-aio", "langgraph-plain")
 WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory", "reading-memory")
+
+SERVERS = {
+    "postgres": lambda place: f"{servers.postgres()}?schema={place}&partitions=1",
+    "redis": lambda place: f"{servers.redis()}?prefix={place}",
+    "redis-cluster": lambda place: f"{servers.redis_cluster().url}?prefix={place}",
+}
+"""Engines on servers, each with the URL of a place of its own there."""
 
 KEYS = Keyring({"old": b"\x01" * 32, "new": b"\x02" * 32}, current="new")
 
@@ -58,6 +73,9 @@ def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
         return "memory://"
     if kind == "file":
         return f"file:///{folder}/{name}"
+    if kind in SERVERS:
+        place = blake2b(f"{folder}/{name}".encode(), digest_size=8).hexdigest()
+        return SERVERS[kind](f"t{place}")
     return f"sqlite:///{folder}/{name}.db"
 
 
@@ -67,7 +85,7 @@ def open_kind(
     """Open a store of a kind in a folder, with options of `open_store`."""
     if kind in GUESTS:
         return open_guest(kind, folder, name, clock=clock)
-    wrapper, _, inner = kind.rpartition("-")
+    wrapper, inner = _parts(kind)
     store = open_store(url_of(inner, folder, name), clock=clock, **options)
     if wrapper == "encrypted":
         return EncryptedStore(store, KEYS)
@@ -85,7 +103,15 @@ def manager_of(kind: str, folder: Path, name: str = "sessions") -> Iterator[Sess
         with open_guest(kind, folder, name) as guest:
             yield SessionManager(guest)
     else:
-        wrapper, _, inner = kind.rpartition("-")
+        wrapper, inner = _parts(kind)
         keys = KEYS if wrapper == "encrypted" else None
         with SessionManager(url_of(inner, folder, name), encryption=keys) as manager:
             yield manager
+
+
+def _parts(kind: str) -> tuple[str, str]:
+    """The wrapper, if there is one, and the engine inside."""
+    if kind in SERVERS:
+        return "", kind
+    wrapper, _, inner = kind.rpartition("-")
+    return wrapper, inner

@@ -362,9 +362,9 @@ class Travels(RuleBasedStateMachine):
             return
         found = self.call(self.sessions, "rewind_session", id, **{kind: value})
         life.keep_history(history)
+        life.shown = shown
         if target is not None:
             self.stand_beside(id, target)
-        life.shown = shown
         if life.exact:
             assert bare(found.messages) == life.contents()
 
@@ -374,7 +374,9 @@ class Travels(RuleBasedStateMachine):
         kept = life.kept[target]
         (name,) = [item[1] for item in self.stored(id, "") if item[1] not in life.kept]
         life.graph = {item[1]: item for item in kept.messages}
-        life.kept[name] = replace(kept, source="fork", number=next(self.numbers))
+        life.kept[name] = replace(
+            kept, source="fork", shown=list(life.shown), number=next(self.numbers)
+        )
         life.head = name
         self.rest(id, kept.image)
 
@@ -397,6 +399,7 @@ class Travels(RuleBasedStateMachine):
         new = self.call(self.sessions, "fork_session", id, **{kind: value}).id
         copied = self.lives[new] = deepcopy_of(life)
         copied.keep_history(history)
+        copied.shown = shown
         self.touched.add(new)
         if target is not None:
             way = life.way(target)
@@ -410,7 +413,6 @@ class Travels(RuleBasedStateMachine):
                 copied.head = target
                 assert kept.rest is not None
                 self.rest(new, kept.rest)
-        copied.shown = shown
         return new
 
     @rule(id=ids, count=st.none() | st.integers(1, 6))
