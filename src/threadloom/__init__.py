@@ -9,6 +9,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from threadloom import blocks
 from threadloom._version import __version__
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.errors import (
@@ -30,7 +31,7 @@ from threadloom.errors import (
     UntrustedType,
 )
 from threadloom.history import StoreChatMessageHistory
-from threadloom.keys import compose_id, split_id
+from threadloom.keys import compose_id, inner_id, split_id
 from threadloom.models import (
     CheckReport,
     KindStats,
@@ -48,9 +49,10 @@ from threadloom.models import (
     StreamPage,
     TimestampedMessage,
 )
-from threadloom.sessions import SessionManager, SessionStore, Turn
+from threadloom.sessions import SessionAdapter, SessionManager, SessionStore, Turn
+from threadloom.shared import SharedState
 from threadloom.stores.registry import CLASSES, load, open_store
-from threadloom.streams import SessionStream, SharedState, Shown, Shows
+from threadloom.streams import SessionStream, Shown, Shows
 
 if TYPE_CHECKING:
     from threadloom.stores.file import FileStore
@@ -100,6 +102,7 @@ __all__ = [
     "KindStats",
     "TimestampedMessage",
     # what adapters of other frameworks stand on
+    "SessionAdapter",
     "SessionStream",
     "StreamPage",
     "Shown",
@@ -107,6 +110,8 @@ __all__ = [
     "SharedState",
     "compose_id",
     "split_id",
+    "inner_id",
+    "blocks",
     # errors
     "ThreadloomError",
     "CheckpointNotFound",

@@ -39,7 +39,19 @@ class SessionExists(ThreadloomError, ValueError):
 
 
 class SessionConflict(ThreadloomError, RuntimeError):
-    """The session (or the record) was changed by somebody else in the meantime."""
+    """The session (or the record) was changed by somebody else in the meantime.
+
+    Attributes:
+        expected: the version of the session or the revision of the stream that the caller had
+            asked for; None where the conflict is another one, such as a turn that is over.
+        found: what it is at instead, 0 where it does not exist; None beside `expected` None.
+    """
+
+    def __init__(
+        self, *message: object, expected: int | None = None, found: int | None = None
+    ) -> None:
+        super().__init__(*message)
+        self.expected, self.found = expected, found
 
 
 class SessionBusy(ThreadloomError, TimeoutError):

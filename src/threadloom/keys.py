@@ -365,6 +365,16 @@ def split_id(id: str) -> tuple[str, ...]:
     return tuple(part.replace("%2F", "/").replace("%25", "%") for part in id.split("/"))
 
 
+def inner_id(id: str, *names: str | None) -> str:
+    """The last name of a session id that was composed of these names and one more.
+
+    An id that was not is returned itself: a framework whose ids are unique only together with such
+    names knows a fork, whose id Threadloom has made, by that.
+    """
+    *outer, last = split_id(id)
+    return last if outer == list(names) else id
+
+
 class SessionPaths:
     """Every place of one session, below one tenant's root.
 

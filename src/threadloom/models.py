@@ -197,6 +197,8 @@ class StreamPage(BaseModel):
         revision: changes with every write to the stream; hand it to `SessionStream.append` as
             `expect`. 0 where there is no such stream.
         note: what is kept with the stream.
+        note_current: whether there is a note, and no item has come or gone since it was written, by
+            a rewind or in a cut fork either.
         state: the session's state (see `Session`).
     """
 
@@ -207,6 +209,7 @@ class StreamPage(BaseModel):
     positions: tuple[int, ...] = ()
     revision: int = 0
     note: Any = None
+    note_current: bool = False
     state: Any = None
 
 

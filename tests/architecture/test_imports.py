@@ -54,7 +54,7 @@ LAYERS: dict[str, Layer] = {
         frameworks=ANY,
     ),
     "logic": Layer(
-        ("fences", "messages", "index", "models", "scope"),
+        ("blocks", "fences", "messages", "index", "models", "scope", "shared"),
         ("port", "errors"),
         frameworks=(*STORE_ONLY, "langchain_core.messages", "langchain_core.runnables"),
     ),

@@ -10,6 +10,7 @@ from langchain_core.messages import BaseMessage
 from threadloom import index
 from threadloom.checkpoint.cache import Cache
 from threadloom.history.changing import Change, graph_ids
+from threadloom.history.origins import refuse_shown
 from threadloom.history.records import FIRST, LAST, time_of
 from threadloom.history.state import STATE
 from threadloom.history.storing import (
@@ -20,7 +21,6 @@ from threadloom.history.storing import (
     put_entry,
     put_message,
     read_message,
-    refuse_shown,
     stands_elsewhere,
     with_ids,
 )

@@ -5,10 +5,12 @@
 * `travel` - fork and rewind. `whole` - save and load. `turns`, `holding` - one turn at a time.
 * `conversation` - the messages of both doors. `searching` - by words.
 * `retention` - what is old goes. `care` - where the bytes are.
+* `adapter` - what other frameworks' adapters have in common.
 """
 
+from threadloom.sessions.adapter import SessionAdapter
 from threadloom.sessions.holding import Turn
 from threadloom.sessions.manager import SessionManager
 from threadloom.sessions.whole_face import SessionStore
 
-__all__ = ["SessionManager", "SessionStore", "Turn"]
+__all__ = ["SessionAdapter", "SessionManager", "SessionStore", "Turn"]

@@ -22,6 +22,7 @@ from threadloom.sessions.index_face import IndexFace
 from threadloom.sessions.moving_face import MovingFace
 from threadloom.sessions.retention_face import RetentionFace
 from threadloom.sessions.search_face import SearchFace
+from threadloom.sessions.shared_face import SharedFace
 from threadloom.sessions.stream_face import StreamFace
 from threadloom.sessions.travel_face import TravelFace
 from threadloom.sessions.turn_face import TurnFace
@@ -43,6 +44,7 @@ class SessionManager(
     ConversationFace,
     SearchFace,
     StreamFace,
+    SharedFace,
     RetentionFace,
     MovingFace,
     CareFace,

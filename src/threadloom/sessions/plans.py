@@ -170,7 +170,11 @@ def _check_version(paths: SessionPaths, record: Record | None, expected: int | N
     if expected is None or (record is not None and record.version == expected):
         return
     found = "it does not exist" if record is None else f"it is at {record.version}"
-    raise SessionConflict(f"session {paths.id!r} was expected at version {expected}, but {found}")
+    raise SessionConflict(
+        f"session {paths.id!r} was expected at version {expected}, but {found}",
+        expected=expected,
+        found=0 if record is None else record.version,
+    )
 
 
 def change(

@@ -1,4 +1,4 @@
-"""The part of the manager's face that other frameworks' adapters stand on."""
+"""The part of the manager's face for streams, which other frameworks' adapters stand on."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ from threadloom.models import SessionRef, StreamPage, id_of
 from threadloom.ops import Get
 from threadloom.plans import Plan
 from threadloom.sessions.base import Face
-from threadloom.streams import SessionStream, SharedState, Shows, plans
-from threadloom.streams import shared as shared_states
+from threadloom.streams import SessionStream, Shows, reading
 from threadloom.streams.site import Site
 
 
 class StreamFace(Face):
-    """Streams of items, and states that sessions share."""
+    """Streams of items."""
 
     def stream(
         self,
@@ -101,7 +100,7 @@ class StreamFace(Face):
         self, ids: Iterable[SessionRef], name: str, limit: int | None
     ) -> Plan[dict[str, StreamPage]]:
         sites = [self._site(id, name) for id in dict.fromkeys(map(id_of, ids))]
-        pages = yield from plans.read_many(sites, limit=limit)
+        pages = yield from reading.read_many(sites, limit=limit)
         return {
             site.paths.id: page
             for site, page in zip(sites, pages, strict=True)
@@ -122,28 +121,3 @@ class StreamFace(Face):
         if session is None:
             return []
         return [decode_id(label) for label in session.body().get(STREAMS) or ()]
-
-    def shared_state(self, *scope: str) -> SharedState:
-        """State that several sessions share: a user's, an application's.
-
-        Args:
-            scope: whose it is, such as ``"google-adk", "user", "ana"``; also the namespace in
-                which `store` shows it, each field as an item with its ``"value"``.
-
-        Raises:
-            InvalidKey: there is no scope, or it cannot be stored.
-        """
-        return SharedState(self._store, self._scope.root, scope)
-
-    def shared_states(self, scopes: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
-        """The fields of several shared states, by their scopes, as of one moment."""
-        return self._run(self._shared_states(scopes))
-
-    async def ashared_states(self, scopes: Iterable[tuple[str, ...]]) -> dict[tuple[str, ...], Any]:
-        """`shared_states`, from an event loop."""
-        return await self._arun(self._shared_states(scopes))
-
-    def _shared_states(
-        self, scopes: Iterable[tuple[str, ...]]
-    ) -> Plan[dict[tuple[str, ...], dict[str, Any]]]:
-        return shared_states.read_many(self._scope.root, list(dict.fromkeys(scopes)))

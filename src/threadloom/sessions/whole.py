@@ -12,6 +12,7 @@ from threadloom.checkpoint.head_messages import head_messages
 from threadloom.documents import check_json
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history import storing
+from threadloom.history.origins import origin
 from threadloom.history.records import Entry, read_entries
 from threadloom.history.state import STATE, read_state, write_state
 from threadloom.history.summary import SUMMARY, outlives
@@ -85,7 +86,9 @@ def save(scope: Scope, values: Values, session: Session) -> Plan[SessionInfo]:
             found = "it is gone" if record is None else f"it is at {record.version} now"
             raise SessionConflict(
                 f"session {paths.id!r} was loaded at version {info.version}, but {found}: "
-                "load it again"
+                "load it again",
+                expected=info.version,
+                found=0 if record is None else record.version,
             )
         now = scope.now()
         ops, counts = yield from _history(values, paths, record, given, now)
@@ -184,5 +187,5 @@ def _history(
 
 def _together(one: Entry, other: Entry) -> bool:
     """Whether two messages show the same item of a stream."""
-    of = storing.origin(one.record)
-    return of is not None and of == storing.origin(other.record)
+    of = origin(one.record)
+    return of is not None and of == origin(other.record)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from threadloom.errors import CheckpointNotFound
+from threadloom.history.origins import Origin, origin
 from threadloom.history.records import Entry
-from threadloom.history.storing import Origin, origin, position
+from threadloom.history.storing import position
 from threadloom.keys import NEXT_POSITION, Namespace, SessionPaths
 from threadloom.ops import Op, Patch, Record
 from threadloom.records import copied
@@ -39,7 +40,9 @@ class CutStream(NamedTuple):
 
     def counter_doc(self) -> dict[str, object]:
         """What its own record says then; positions go on counting."""
-        return Counter.read(self.counter)._replace(tail=self.tail).doc()
+        counter = Counter.read(self.counter)
+        outdated = counter.outdated or bool(self.gone)
+        return counter._replace(tail=self.tail, outdated=outdated).doc()
 
 
 def cut(

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from threadloom.errors import CorruptRecord
+from threadloom.history.origins import Origin, origin
 from threadloom.history.records import Entry
-from threadloom.history.storing import Origin, origin
 from threadloom.keys import NEXT_POSITION
 from threadloom.ops import Delete, Op, Patch, Put, Record
 from threadloom.streams.layout import Counter, Tail, is_id, is_item, number_of

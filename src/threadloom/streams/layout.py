@@ -43,12 +43,14 @@ class Counter(NamedTuple):
         tail: where the last shown items are.
         note: what is kept with the stream, encoded; None for nothing.
         version: the stream's revision; 0 where there is no such stream.
+        outdated: whether items have come or gone since the note was written.
     """
 
     next: int = 0
     tail: Tail = Tail()
     note: bytes | None = None
     version: int = 0
+    outdated: bool = False
 
     @classmethod
     def read(cls, record: Record | None) -> Counter:
@@ -64,7 +66,8 @@ class Counter(NamedTuple):
             line = doc.get("line")
             numbers = None if line is None else tuple(map(int, line))
             tail = Tail(int(doc["tail"]), tuple(map(str, doc["shown"])), numbers)
-            return cls(int(doc["next"]), tail, record.blob, record.version)
+            outdated = doc.get("outdated") is True
+            return cls(int(doc["next"]), tail, record.blob, record.version, outdated)
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptRecord(
                 f"the stream's record {record.namespace}/{record.key} is damaged: {error!r}"
@@ -81,6 +84,8 @@ class Counter(NamedTuple):
         doc: dict[str, Any] = {"next": self.next, "tail": tail.first, "shown": list(tail.keys)}
         if tail.numbers is not None:
             doc["line"] = list(tail.numbers)
+        if self.outdated and self.note is not None:
+            doc["outdated"] = True
         return doc
 
 

@@ -1,4 +1,4 @@
-"""Plans of streams: read, append, pop, replace, clear and drop, each all or nothing.
+"""Plans of what changes streams: append, pop, replace, clear and drop, each all or nothing.
 
 Whatever a call changes (items, the messages that show them, the note, the session's state, state
 that several sessions share, the session's record) is one batch.
@@ -13,81 +13,15 @@ from typing import Any
 from threadloom import index
 from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history.records import FIRST, LAST
-from threadloom.history.state import STATE
-from threadloom.history.storing import position
 from threadloom.keys import STREAMS, check_text, item_key
 from threadloom.models import StreamPage
-from threadloom.ops import DropTree, Get, Op, Record, Scan
+from threadloom.ops import DropTree, Get, Record, Scan
 from threadloom.plans import Plan, retrying
-from threadloom.streams.layout import Counter, get_counter, number_of, read_item, same_item
+from threadloom.streams.layout import number_of, read_item, same_item
+from threadloom.streams.reading import Seen, items_at, look, page_of, tail_and_items
 from threadloom.streams.showing import Group, Showing, groups_down_to, show
 from threadloom.streams.site import Site
-from threadloom.streams.writing import (
-    NOTHING,
-    Beside,
-    Seen,
-    Written,
-    cut_and_write,
-    items_at,
-    look,
-    page_of,
-    tail_and_items,
-    write,
-)
-
-
-def read(site: Site, *, limit: int | None, before: int | None) -> Plan[StreamPage]:
-    """The newest items, in order, with all that is kept beside them, as of one moment."""
-    (page,) = yield from read_many([site], limit=limit, before=before)
-    return page
-
-
-def read_many(
-    sites: Sequence[Site], *, limit: int | None, before: int | None = None
-) -> Plan[list[StreamPage]]:
-    """`read` of several streams, all as of one moment."""
-    if not sites:
-        return []
-    end = LAST if before is None else position(max(before, 0))
-    wanted = limit is None or limit > 0
-    ops: list[Op] = []
-    for site in sites:
-        paths = site.paths
-        ops += (
-            Get(paths.sessions, paths.id),
-            get_counter(site.namespace),
-            Get(paths.memory, STATE),
-        )
-        if wanted:
-            ops.append(Scan(site.namespace, FIRST, end, reverse=limit is not None, limit=limit))
-    found = yield ops
-    each = len(ops) // len(sites)
-    pages: list[StreamPage] = []
-    for at, site in enumerate(sites):
-        session, counter, state, *scans = found[at * each : (at + 1) * each]
-        if session is None:
-            pages.append(StreamPage())
-            continue
-        records: list[Record] = scans[0] if wanted else []
-        if limit is not None:
-            records.reverse()
-        pages.append(page_of(site, session, Counter.read(counter), state, records))
-    return pages
-
-
-def find(site: Site, ids: Sequence[str]) -> Plan[dict[str, int]]:
-    """The positions of items, by their ids; without those that are not there."""
-    session, *places = yield [
-        Get(site.paths.sessions, site.paths.id, blob=False),
-        *(Get(site.namespace, item_key(id)) for id in ids),
-    ]
-    if session is None:
-        return {}
-    return {
-        id: int(place.body()["at"])
-        for id, place in zip(ids, places, strict=True)
-        if place is not None
-    }
+from threadloom.streams.writing import NOTHING, Beside, Written, cut_and_write, write
 
 
 def append(
@@ -124,7 +58,9 @@ def append(
 
     def attempt() -> Plan[Written]:
         seen, places = yield from look(
-            site, beside, [Get(site.namespace, item_key(id)) for id, _ in named if id is not None]
+            site,
+            beside.expect,
+            [Get(site.namespace, item_key(id)) for id, _ in named if id is not None],
         )
         known = {place.key: str(place.body()["at"]) for place in places if place is not None}
         yield from _check_same(site, named, known)
@@ -164,7 +100,7 @@ def pop(site: Site) -> Plan[Written]:
 
     def attempt() -> Plan[Written]:
         seen, (last,) = yield from look(
-            site, NOTHING, [Scan(site.namespace, FIRST, LAST, reverse=True, limit=1)]
+            site, None, [Scan(site.namespace, FIRST, LAST, reverse=True, limit=1)]
         )
         if seen.session is None or not last:
             return Written(StreamPage())
@@ -187,7 +123,7 @@ def replace(
     named = _named(items, ids)
 
     def attempt() -> Plan[Written]:
-        seen, (records,) = yield from look(site, beside, [Scan(site.namespace, FIRST, LAST)])
+        seen, (records,) = yield from look(site, beside.expect, [Scan(site.namespace, FIRST, LAST)])
         if seen.session is None:
             records = []
         _check_shown(site, seen)
@@ -209,7 +145,7 @@ def clear(site: Site) -> Plan[Written]:
     """Take all items away, and what shows them; the note and the session stay."""
 
     def attempt() -> Plan[Written]:
-        seen, (records,) = yield from look(site, NOTHING, [Scan(site.namespace, FIRST, LAST)])
+        seen, (records,) = yield from look(site, None, [Scan(site.namespace, FIRST, LAST)])
         if seen.session is None or not records:
             return Written(StreamPage())
         return (yield from cut_and_write(site, seen, NOTHING, 0, records, []))
@@ -221,7 +157,7 @@ def drop(site: Site) -> Plan[bool]:
     """Take a stream away as if it had never been; whether it was there."""
 
     def attempt() -> Plan[bool]:
-        seen, _ = yield from look(site, NOTHING, [])
+        seen, _ = yield from look(site, None, [])
         if seen.session is None or not seen.counter.version:
             return False
         groups = yield from groups_down_to(site, 0)

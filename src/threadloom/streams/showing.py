@@ -10,7 +10,7 @@ messages stay in their places, with their ids and times.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -18,13 +18,11 @@ from langchain_core.messages import BaseMessage
 
 from threadloom.errors import InvalidKey
 from threadloom.history.changing import Change, graph_ids
+from threadloom.history.origins import OF, Origin, origin
 from threadloom.history.records import FIRST, LAST, time_of
 from threadloom.history.storing import (
-    OF,
-    Origin,
     is_stored,
     next_position,
-    origin,
     position,
     put_entry,
     put_message,
@@ -39,23 +37,6 @@ from threadloom.streams.layout import Tail
 from threadloom.streams.site import Site
 
 _PAGE = 32
-
-
-class Shown(NamedTuple):
-    """Messages that show a number of items.
-
-    Attributes:
-        end: how many of the given items have been shown with this group, those of earlier groups
-            and those that nothing shows included.
-        messages: what shows them, in order. One without an id gets one, and keeps it.
-    """
-
-    end: int
-    messages: Sequence[BaseMessage]
-
-
-Shows = Callable[[Sequence[Any]], Iterable[Shown]]
-"""Shows items, in order, as groups of messages; depends on nothing but the items."""
 
 
 class Group(NamedTuple):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from threadloom.checkpoint.cache import Cache
 from threadloom.keys import Namespace, SessionPaths
 from threadloom.scope import Scope
+from threadloom.streams.shown import Shows
 from threadloom.values import Values
-
-if TYPE_CHECKING:
-    from threadloom.streams.showing import Shows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 from threadloom.models import StreamPage
 from threadloom.plans import Plan, arun, run
 from threadloom.store import Store
-from threadloom.streams import plans
+from threadloom.streams import plans, reading
 from threadloom.streams.site import Site
 from threadloom.streams.writing import KEEP, Beside
 
@@ -40,19 +40,19 @@ class SessionStream:
             limit: at most so many; costs what it returns.
             before: only those before this position.
         """
-        return run(plans.read(self._site, limit=limit, before=before), self._store)
+        return run(reading.read(self._site, limit=limit, before=before), self._store)
 
     async def aread(self, limit: int | None = None, *, before: int | None = None) -> StreamPage:
         """`read`, from an event loop."""
-        return await arun(plans.read(self._site, limit=limit, before=before), self._store)
+        return await arun(reading.read(self._site, limit=limit, before=before), self._store)
 
     def find(self, ids: Sequence[str]) -> dict[str, int]:
         """The positions of items by the ids that they were added with."""
-        return run(plans.find(self._site, ids), self._store)
+        return run(reading.find(self._site, ids), self._store)
 
     async def afind(self, ids: Sequence[str]) -> dict[str, int]:
         """`find`, from an event loop."""
-        return await arun(plans.find(self._site, ids), self._store)
+        return await arun(reading.find(self._site, ids), self._store)
 
     def append(
         self,

@@ -1,29 +1,27 @@
-"""How a stream is written: what is read first, and the one batch of every write."""
+"""How a stream is written: the one batch of every write."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from threadloom import index
-from threadloom.errors import InvalidKey, SessionConflict
+from threadloom import index, shared
+from threadloom.errors import InvalidKey
 from threadloom.history.state import STATE, read_state, write_state
-from threadloom.history.storing import position
-from threadloom.keys import NEXT_POSITION, STREAMS
+from threadloom.keys import STREAMS
 from threadloom.models import StreamPage
-from threadloom.ops import PRESENT, Get, Op, Record, Scan
+from threadloom.ops import PRESENT, Get, Op, Record
 from threadloom.plans import Plan
-from threadloom.streams import shared
 from threadloom.streams.layout import (
     Counter,
     Tail,
     get_counter,
-    number_of,
     put_item,
     read_item,
     remove_items,
 )
-from threadloom.streams.showing import Group, Showing, groups_among, groups_down_to, show
+from threadloom.streams.reading import Seen, items_from, page_of, tail_and_items
+from threadloom.streams.showing import Showing, groups_down_to, show
 from threadloom.streams.site import Site
 
 
@@ -66,53 +64,6 @@ class Written(NamedTuple):
 
     page: StreamPage
     removed: Sequence[Any] = ()
-
-
-class Seen(NamedTuple):
-    """How a stream stands.
-
-    Attributes:
-        session: the session's record; None where there is none.
-        counter: the stream's own record.
-        history: the record with the next position of the chat history.
-        state: the record of the session's state.
-    """
-
-    session: Record | None
-    counter: Counter
-    history: Record | None
-    state: Record | None
-
-    @property
-    def streams(self) -> list[str]:
-        """The labels of the session's streams."""
-        return [] if self.session is None else list(self.session.body().get(STREAMS) or ())
-
-
-def look(site: Site, beside: Beside, more: Sequence[Op]) -> Plan[tuple[Seen, list[Any]]]:
-    """Read how a stream stands, and more.
-
-    Raises:
-        SessionConflict: it is not at the expected revision.
-    """
-    paths = site.paths
-    session, counter, history, state, *found = yield [
-        Get(paths.sessions, paths.id),
-        get_counter(site.namespace),
-        Get(paths.memory_index, NEXT_POSITION),
-        Get(paths.memory, STATE),
-        *more,
-    ]
-    if session is None:  # what an expired session left is none of the next one's
-        counter = history = state = None
-        found = [[] if isinstance(op, Scan) else None for op in more]
-    seen = Seen(session, Counter.read(counter), history, state)
-    if beside.expect is not None and beside.expect != seen.counter.version:
-        raise SessionConflict(
-            f"the stream {site.name!r} of session {paths.id!r} was expected at revision "
-            f"{beside.expect}, but it is at {seen.counter.version}: read it again"
-        )
-    return seen, found
 
 
 def cut_and_write(
@@ -183,7 +134,13 @@ def write(
     elif showing.branches:
         numbers = [number for number, _ in shown.items if number >= tail.first]
         tail = tail._replace(numbers=tuple(numbers))
-    counter = seen.counter._replace(next=number, tail=tail, note=_note(site, seen, beside))
+    kept = isinstance(beside.note, Keep)
+    counter = seen.counter._replace(
+        next=number,
+        tail=tail,
+        note=seen.counter.note if kept else _note(site, beside),
+        outdated=kept and (seen.counter.outdated or bool(added or gone)),
+    )
     ops += [*change.ops, counter.put(site.namespace)]
     if beside.state:
         ops.append(write_state(values, paths, _merged(site, seen, beside.state)))
@@ -234,9 +191,7 @@ def _fields(site: Site, seen: Seen) -> dict[str, Any]:
     return fields
 
 
-def _note(site: Site, seen: Seen, beside: Beside) -> bytes | None:
-    if isinstance(beside.note, Keep):
-        return seen.counter.note
+def _note(site: Site, beside: Beside) -> bytes | None:
     if beside.note is None:
         return None
     return site.values.dumps(beside.note, where=f"the note of the stream {site.name!r}")
@@ -255,59 +210,3 @@ def _merged(site: Site, seen: Seen, fields: Mapping[str, Any]) -> dict[str, Any]
             "fields to set"
         )
     return {**(state or {}), **fields}
-
-
-def page_of(
-    site: Site, session: Record | None, counter: Counter, state: Record | None, items: list[Record]
-) -> StreamPage:
-    return StreamPage(
-        session=None if session is None else index.info(session),
-        items=tuple(read_item(site.values, record) for record in items),
-        positions=tuple(number_of(record) for record in items),
-        revision=counter.version,
-        note=None if counter.note is None else site.values.loads(counter.note),
-        state=read_state(site.values, state),
-    )
-
-
-def tail_and_items(
-    site: Site, tail: Tail, end: int
-) -> Plan[tuple[list[Group], list[tuple[int, Any]]]]:
-    """The messages that show the last items, and the items from the first of these up to `end`."""
-    if site.shows is None and not tail.keys:
-        return [], []
-    space = site.namespace
-    if tail.numbers is None:
-        wanted: list[Op] = [Scan(space, position(tail.first), position(max(end, tail.first)))]
-    else:
-        wanted = [Get(space, position(number)) for number in tail.numbers if number < end]
-    found = yield [*(Get(site.paths.memory, key) for key in tail.keys), *wanted]
-    messages, items = found[: len(tail.keys)], found[len(tail.keys) :]
-    records = items[0] if tail.numbers is None else [item for item in items if item is not None]
-    groups = groups_among(site.label, [record for record in messages if record is not None])
-    return groups, [(number_of(record), read_item(site.values, record)) for record in records]
-
-
-def items_from(site: Site, start: int, end: int) -> Plan[list[tuple[int, Any]]]:
-    """The stored items from one position up to another, exclusive."""
-    if site.shows is None or start >= end:
-        return []
-    (records,) = yield [Scan(site.namespace, position(start), position(end))]
-    return [(number_of(record), read_item(site.values, record)) for record in records]
-
-
-def items_at(site: Site, numbers: Sequence[int]) -> Plan[list[tuple[int, Any]]]:
-    """Stored items by their positions.
-
-    Raises:
-        InvalidKey: there is none at one of them.
-    """
-    if not numbers:
-        return []
-    records = yield [Get(site.namespace, position(number)) for number in numbers]
-    found: list[tuple[int, Any]] = []
-    for number, record in zip(numbers, records, strict=True):
-        if record is None:
-            raise InvalidKey(f"the stream {site.name!r} has no item at {number}")
-        found.append((number, read_item(site.values, record)))
-    return found
