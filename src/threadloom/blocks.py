@@ -59,8 +59,7 @@ def media(
     """
     if base64 is None and url is not None:
         mime_type, base64 = _in_url(mime_type, url)
-    main = (mime_type or "").partition("/")[0]
-    block: Block = {"type": kind or next((one for one in _KINDS if one == main), "file")}
+    block: Block = {"type": kind or kind_of(mime_type)}
     if base64 is not None:
         block["base64"] = base64
     elif url is not None:
@@ -70,6 +69,12 @@ def media(
     if mime_type:
         block["mime_type"] = mime_type
     return block
+
+
+def kind_of(mime_type: str | None) -> Kind:
+    """What kind of block a file is; ``"file"`` where its type is another one, or not known."""
+    main = (mime_type or "").partition("/")[0]
+    return next((kind for kind in _KINDS if kind == main), "file")
 
 
 def _in_url(mime_type: str | None, url: str) -> tuple[str | None, str | None]:

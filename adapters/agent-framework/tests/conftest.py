@@ -1,9 +1,9 @@
-"""What the adapter's tests get: engines, managers, the framework's own stores as the oracle."""
+"""What the adapter's tests get beside stores and managers."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,23 +32,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(experimental)
-
-
-@pytest.fixture(params=["memory", "sqlite", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new store's URL, on every engine."""
-    return {
-        "memory": "memory://",
-        "sqlite": f"sqlite:///{tmp_path / 'sessions.db'}",
-        "file": f"file:///{tmp_path / 'sessions'}",
-    }[request.param]
-
-
-@pytest.fixture
-async def sessions(url: str) -> AsyncIterator[SessionManager]:
-    """A manager, on every engine."""
-    async with SessionManager(url) as manager:
-        yield manager
 
 
 @pytest.fixture

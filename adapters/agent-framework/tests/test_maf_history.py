@@ -239,10 +239,11 @@ async def test_an_id_that_may_not_begin_by_itself_is_refused(url: str) -> None:
 
 
 class Refusing:
-    """A stream that refuses to be written to, at one revision or at ever new ones."""
+    """A stream that refuses to be written to: it is at ever new revisions, or there is a turn."""
 
-    def __init__(self, revisions: Sequence[int]) -> None:
+    def __init__(self, revisions: Sequence[int], *, in_turn: bool = False) -> None:
         self.left = list(revisions)
+        self.in_turn = in_turn
         self.appended: list[int | None] = []
 
     async def aread(self, limit: int | None = None) -> StreamPage:
@@ -250,22 +251,24 @@ class Refusing:
 
     async def aappend(self, items: Any, *, expect: int | None = None) -> None:
         self.appended.append(expect)
+        if self.in_turn:
+            raise SessionConflict("the turn is over")
         if self.left:
-            raise SessionConflict("somebody was faster")
+            raise SessionConflict("somebody was faster", expected=expect, found=self.left[0])
 
 
 async def test_a_write_is_tried_again_only_if_somebody_was_faster(
     sessions: SessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     provider = ThreadloomHistoryProvider(sessions)
-    moving, standing = Refusing([1, 2, 3]), Refusing([1, 1, 1])
+    moving, standing = Refusing([1, 2, 3]), Refusing([1, 2, 3], in_turn=True)
     monkeypatch.setattr(provider, "_stream", lambda id: moving)
     await provider.save_messages("s", [A])
     assert moving.appended == [1, 2, 3]
     monkeypatch.setattr(provider, "_stream", lambda id: standing)
-    with pytest.raises(SessionConflict):
+    with pytest.raises(SessionConflict, match="the turn is over"):
         await provider.save_messages("s", [A])
-    assert standing.appended == [1, 1]
+    assert standing.appended == [1]
 
 
 def test_importing_says_nothing_of_experiments(programs: dict[str, str]) -> None:

@@ -25,7 +25,7 @@ from langchain_core.messages import (
 
 from maf_shapes import BASE64, CALL, PNG, SHAPES, SURELY
 from threadloom import SessionManager
-from threadloom_agent_framework import ThreadloomHistoryProvider, show
+from threadloom_agent_framework import ThreadloomHistoryProvider, shows
 
 EACH = [
     pytest.param(content, expected, id=f"{kind}-{at}")
@@ -100,7 +100,7 @@ async def test_they_come_back_as_from_a_file(sessions: SessionManager, tmp_path:
 
 
 def shown_by(*messages: Message) -> list[BaseMessage]:
-    groups = list(show([message.to_dict() for message in messages]))
+    groups = list(shows([message.to_dict() for message in messages]))
     return [message for group in groups for message in group.messages]
 
 
@@ -182,7 +182,7 @@ def test_calls_and_results_in_one_message_are_shown_in_order() -> None:
 def test_a_call_that_the_provider_runs_is_none_of_the_application_s() -> None:
     hosted = {"type": "function_call", "call_id": "c", "name": "find", "hosted": True}
     item = {"type": "message", "role": "assistant", "contents": [hosted]}
-    (group,) = show([item])
+    (group,) = shows([item])
     (message,) = group.messages
     assert isinstance(message, AIMessage)
     assert message.tool_calls == []

@@ -8,6 +8,9 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage
 
+from threadloom import SessionInfo, compose_id
+from threadloom_claude_agent_sdk import ThreadloomSessionStore
+
 KEY = {"project_key": "-home-ana-town", "session_id": "6f1c1b9e-0f0c-4d0b-9d0a-6b6d1f6c0a11"}
 USAGE = {
     "input_tokens": 11,
@@ -134,3 +137,47 @@ def plain(messages: Sequence[BaseMessage]) -> list[tuple[Any, ...]]:
 
 def says(messages: Sequence[BaseMessage]) -> list[str]:
     return [f"{message.type}: {message.text}" for message in messages]
+
+
+TOWN = [
+    ("human", "What is the weather in Oslo and Lima?", [], None, None),
+    (
+        "ai",
+        "Let me look.",
+        [("t1", "weather", {"town": "Oslo"}), ("t2", "weather", {"town": "Lima"})],
+        None,
+        None,
+    ),
+    ("tool", "snow", [], "t1", "weather"),
+    ("tool", "sun", [], "t2", "weather"),
+    ("ai", "Snow in Oslo, sun in Lima.", [], None, None),
+    ("human", "Thanks!", [], None, None),
+    ("ai", "You are welcome.", [], None, None),
+]
+
+
+async def put(store: Any, writer: Writer, key: Any = KEY, *, start: int = 0) -> None:
+    """Append what was written, as the SDK does: a batch a turn."""
+    await store.append(key, writer.entries[start:])
+
+
+async def info_of(store: ThreadloomSessionStore) -> SessionInfo:
+    info = await store.sessions.aget_session(compose_id(*KEY.values()))
+    assert info is not None
+    return info
+
+
+def forked(info: SessionInfo) -> dict[str, str]:
+    return {**KEY, "session_id": info.id}
+
+
+async def summary(store: ThreadloomSessionStore, id: str = KEY["session_id"]) -> dict[str, Any]:
+    found = {
+        s["session_id"]: s["data"] for s in await store.list_session_summaries(KEY["project_key"])
+    }
+    return found[id]
+
+
+def turn(writer: Writer, question: str, answer: str) -> None:
+    writer.asks(question)
+    writer.says(answer)

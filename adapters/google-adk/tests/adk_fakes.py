@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import itertools
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from google.adk.agents import LlmAgent
@@ -11,12 +12,16 @@ from google.adk.events.event_actions import EventActions
 from google.adk.models.base_llm import BaseLlm
 from google.adk.models.llm_request import LlmRequest
 from google.adk.models.llm_response import LlmResponse
+from google.adk.platform import time as platform_time
 from google.adk.runners import Runner
-from google.adk.sessions.base_session_service import BaseSessionService
+from google.adk.sessions.base_session_service import BaseSessionService, GetSessionConfig
+from google.adk.sessions.session import Session
 from google.adk.tools import LongRunningFunctionTool, ToolContext
 from google.genai import types
 
 APP, USER = "forecast", "ana"
+
+Scenario = Callable[[BaseSessionService], Awaitable[Any]]
 
 
 class FakeModel(BaseLlm):
@@ -123,3 +128,53 @@ def result(*ids: str, author: str = "forecaster", name: str = "weather", **field
         for id in ids
     ]
     return event(found, author, role="user", **fields)
+
+
+def at(second: float, said: str = "x", author: str = "user", **fields: Any) -> Event:
+    """An event that is the same on every service."""
+    return text(said, author, timestamp=second, **{"id": f"e{second}", **fields})
+
+
+async def new(
+    service: BaseSessionService,
+    id: str | None = "s",
+    state: dict[str, Any] | None = None,
+    app: str = APP,
+    user: str = USER,
+) -> Session:
+    return await service.create_session(app_name=app, user_id=user, state=state, session_id=id)
+
+
+async def got(
+    service: BaseSessionService, id: str = "s", app: str = APP, user: str = USER, **config: Any
+) -> Session | None:
+    return await service.get_session(
+        app_name=app,
+        user_id=user,
+        session_id=id,
+        config=GetSessionConfig(**config) if config else None,
+    )
+
+
+async def listed(service: BaseSessionService, user: str | None = USER) -> list[Session]:
+    response = await service.list_sessions(app_name=APP, user_id=user)
+    return response.sessions
+
+
+def plain(value: Any) -> Any:
+    """Sessions and events without the marks of the service that made them."""
+    if isinstance(value, (Session, Event)):
+        return value.model_dump()
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+async def outcome(scenario: Scenario, service: BaseSessionService) -> Any:
+    """What a scenario gives, by a clock that moves a second a look."""
+    seconds = itertools.count(1000)
+    platform_time.set_time_provider(lambda: float(next(seconds)))
+    try:
+        return plain(await scenario(service))
+    finally:
+        platform_time.reset_time_provider()

@@ -1,4 +1,4 @@
-"""Every test gets each engine by its URL; nothing goes to a network."""
+"""Programs of this suite as processes; nothing goes to a network."""
 
 from __future__ import annotations
 
@@ -15,34 +15,9 @@ os.environ.setdefault("OPENAI_API_KEY", "none")
 
 import pytest
 
-from threadloom import SessionManager
-
 PROGRAMS = Path(__file__).parent / "openai_agents_programs"
 
 Start = Callable[..., subprocess.Popen[str]]
-
-
-def _url(kind: str, folder: Path) -> str:
-    places = {"sqlite": folder / "sessions.db", "file": folder / "sessions"}
-    return f"{kind}:///{places[kind]}" if kind in places else f"{kind}://"
-
-
-@pytest.fixture(params=["memory", "sqlite", "file"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A new, empty store of each engine."""
-    return _url(request.param, tmp_path)
-
-
-@pytest.fixture(params=["sqlite", "file"])
-def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store that processes share."""
-    return _url(request.param, tmp_path)
-
-
-@pytest.fixture
-def sessions(url: str) -> Iterator[SessionManager]:
-    with SessionManager(url) as manager:
-        yield manager
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from pydantic_ai import messages as m
 from pydantic_ai.usage import RequestUsage
 
 from pydantic_ai_shapes import PNG, every_message
-from threadloom_pydantic_ai.showing import show_entries, show_messages, to_langchain
+from threadloom_pydantic_ai.showing import shows_entries, shows_messages, to_langchain
 
 B64 = base64.b64encode(PNG).decode()
 
@@ -204,8 +204,8 @@ def test_everything_that_is_shown_is_valid() -> None:
 def test_groups_end_where_something_is_seen() -> None:
     hi = {"parts": [{"content": "hi", "part_kind": "user-prompt"}], "kind": "request"}
     none = {"parts": [], "kind": "request"}
-    assert [group.end for group in show_messages([none, hi, hi, none])] == [2, 3]
+    assert [group.end for group in shows_messages([none, hi, hi, none])] == [2, 3]
     system = {"content": "s", "part_kind": "system-prompt"}
     both = {"parts": [system, *hi["parts"]], "kind": "request"}
-    (group,) = show_entries([{"id": "e", "parent_id": None, "kind": "message", "message": both}])
+    (group,) = shows_entries([{"id": "e", "parent_id": None, "kind": "message", "message": both}])
     assert [message.id for message in group.messages] == ["e", "e:1"]

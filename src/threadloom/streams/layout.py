@@ -43,7 +43,7 @@ class Counter(NamedTuple):
         tail: where the last shown items are.
         note: what is kept with the stream, encoded; None for nothing.
         version: the stream's revision; 0 where there is no such stream.
-        outdated: whether items have come or gone since the note was written.
+        outdated: whether items have come or gone since the note, if there is one, was written.
     """
 
     next: int = 0
@@ -84,7 +84,7 @@ class Counter(NamedTuple):
         doc: dict[str, Any] = {"next": self.next, "tail": tail.first, "shown": list(tail.keys)}
         if tail.numbers is not None:
             doc["line"] = list(tail.numbers)
-        if self.outdated and self.note is not None:
+        if self.outdated:
             doc["outdated"] = True
         return doc
 

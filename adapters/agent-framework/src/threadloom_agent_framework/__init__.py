@@ -7,12 +7,13 @@
 from typing import TYPE_CHECKING, Any
 
 from threadloom_agent_framework.history import ThreadloomHistoryProvider
-from threadloom_agent_framework.showing import show
+from threadloom_agent_framework.items import FRAMEWORK
+from threadloom_agent_framework.showing import shows
 
 if TYPE_CHECKING:
     from threadloom_agent_framework.snapshots import ThreadloomAgentSessionStore
 
-__all__ = ["ThreadloomAgentSessionStore", "ThreadloomHistoryProvider", "show"]
+__all__ = ["FRAMEWORK", "ThreadloomAgentSessionStore", "ThreadloomHistoryProvider", "shows"]
 
 
 def __getattr__(name: str) -> Any:

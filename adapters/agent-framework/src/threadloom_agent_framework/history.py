@@ -15,11 +15,11 @@ from agent_framework import (
     SupportsAgentRun,
     UsageDetails,
 )
+from langgraph.store.base import BaseStore
 
-from threadloom import InvalidKey, SessionConflict, SessionManager, SessionStream
+from threadloom import InvalidKey, SessionAdapter, SessionConflict, SessionManager, SessionStream
 from threadloom_agent_framework.items import FRAMEWORK, HISTORY, item_of, message_of
-from threadloom_agent_framework.opening import Opened
-from threadloom_agent_framework.showing import show
+from threadloom_agent_framework.showing import shows
 
 
 class _Run(NamedTuple):
@@ -33,7 +33,7 @@ _NONE = _Run()
 _RUN: ContextVar[_Run] = ContextVar("threadloom_agent_framework_run", default=_NONE)
 
 
-class ThreadloomHistoryProvider(Opened, HistoryProvider):
+class ThreadloomHistoryProvider(SessionAdapter, HistoryProvider):
     """The history of an agent's sessions, kept in Threadloom: give it to `context_providers`.
 
     The id of an `AgentSession` is the session's id in Threadloom. Several providers, agents and
@@ -41,8 +41,8 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
     handed in once more is not stored twice, by the same rule as `InMemoryHistoryProvider`.
 
     Args:
-        store: a session manager, which stays its owner's, or a store's URL, which the provider
-            opens and `aclose` closes.
+        store: a session manager or a store, which stays its owner's, or a store's URL, which the
+            provider opens and `aclose` closes.
         source_id: the provider's name among those of an agent.
         agent_name: of sessions that begin here; by default the name of the agent that runs.
         owner: of sessions that begin here.
@@ -62,7 +62,7 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
 
     def __init__(
         self,
-        store: SessionManager | str,
+        store: SessionManager | BaseStore | str,
         *,
         source_id: str = DEFAULT_SOURCE_ID,
         agent_name: str | None = None,
@@ -74,7 +74,9 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
         store_outputs: bool = True,
         skip_excluded: bool = False,
     ) -> None:
-        super().__init__(
+        SessionAdapter.__init__(self, store)
+        HistoryProvider.__init__(
+            self,
             source_id,
             load_messages=load_messages,
             store_inputs=store_inputs,
@@ -84,7 +86,6 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
         )
         self.agent_name, self.owner = agent_name, owner
         self.skip_excluded = skip_excluded
-        self._open(store)
 
     async def get_messages(
         self, session_id: str | None, *, state: dict[str, Any] | None = None, **kwargs: Any
@@ -112,12 +113,13 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
 
         Raises:
             InvalidKey: there is no session id.
+            SessionConflict: the turn that this belongs to is over.
             SessionNotFound: the session does not exist and may not begin by itself.
             SerializationError: a message holds what cannot be stored.
         """
         if not messages:
             return
-        stream, usage, tried = self._stream(session_id), _RUN.get().usage, None
+        stream, usage = self._stream(session_id), _RUN.get().usage
         while True:
             # A transcript ends with what is stored or begins with it: so much tells which.
             page = await stream.aread(limit=len(messages) + 1)
@@ -126,10 +128,9 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
                 return
             try:
                 await stream.aappend(_items(new, usage), expect=page.revision)
-            except SessionConflict:
-                if page.revision == tried:
-                    raise  # nobody else has written: it is refused for another reason
-                tried = page.revision
+            except SessionConflict as error:
+                if error.expected is None:
+                    raise  # not because somebody else was faster
             else:
                 return
 
@@ -156,7 +157,7 @@ class ThreadloomHistoryProvider(Opened, HistoryProvider):
         return self.sessions.stream(
             session_id,
             HISTORY,
-            shows=show,
+            shows=shows,
             framework=FRAMEWORK,
             agent_name=self.agent_name or _RUN.get().agent_name,
             owner=self.owner,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from agent_framework import Message
 
 FRAMEWORK: Final = "agent-framework"
+"""What `SessionInfo.framework` says of sessions that began here."""
 HISTORY: Final = "agent-framework/messages"
 """The stream of history providers."""
 SNAPSHOT: Final = "agent-framework/session"

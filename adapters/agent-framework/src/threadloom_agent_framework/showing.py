@@ -23,7 +23,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.ai import UsageMetadata
 
-from threadloom import Shown
+from threadloom import Shown, blocks
 from threadloom_agent_framework.items import USAGE
 
 Item = Mapping[str, Any]
@@ -34,7 +34,7 @@ _RESULTS = ("function_result", "computer_tool_result")
 _SERVER_CALL, _SERVER_RESULT = "_tool_call", "_tool_result"
 
 
-def show(items: Sequence[Any]) -> Iterable[Shown]:
+def shows(items: Sequence[Any]) -> Iterable[Shown]:
     """The messages that show stored messages of the framework (see `threadloom.Shown`)."""
     names: dict[str, str] = {}
     for end, item in enumerate(items, start=1):
@@ -59,7 +59,7 @@ class _Reading:
         self._begin()
 
     def _begin(self) -> None:
-        self.blocks: list[dict[str, Any]] = []
+        self.blocks: list[blocks.Block] = []
         self.calls: list[ToolCall] = []
         self.invalid: list[InvalidToolCall] = []
 
@@ -110,27 +110,18 @@ class _Reading:
     def _call(self, content: Item, id: str) -> None:
         if any(call["id"] == id for call in (*self.calls, *self.invalid)):
             return
-        name = _tool(content)
-        self.names[id] = name
-        args = _arguments(content)
-        if args is None:
-            self.invalid.append(
-                InvalidToolCall(
-                    type="invalid_tool_call",
-                    id=id,
-                    name=name,
-                    args=str(content.get("arguments")),
-                    error="the arguments are no JSON object",
-                )
-            )
+        self.names[id] = _tool(content)
+        call = blocks.call(self.names[id], _arguments(content), id)
+        if call["type"] == "invalid_tool_call":
+            self.invalid.append(call)
         else:
-            self.calls.append(ToolCall(type="tool_call", id=id, name=name, args=args))
+            self.calls.append(call)
 
     def _result(self, content: Item, id: str) -> None:
         self._end()
         self.found.append(
             ToolMessage(
-                _content(_output(content)),
+                blocks.content(_output(content)),
                 tool_call_id=id,
                 name=self.names.get(id),
                 status="error" if content.get("exception") else "success",
@@ -140,26 +131,20 @@ class _Reading:
     def _server_call(self, content: Item, id: str) -> None:
         self.on_server.add(id)
         self.names[id] = _tool(content)
-        args = _arguments(content) or {}
-        self.blocks.append(
-            {"type": "server_tool_call", "id": id, "name": self.names[id], "args": args}
-        )
+        call = blocks.call(self.names[id], _arguments(content), id)
+        args = call["args"] if call["type"] == "tool_call" else {}
+        self.blocks.append(blocks.server_call(id, self.names[id], args))
 
     def _server_result(self, content: Item, id: str) -> None:
-        self.blocks.append(
-            {
-                "type": "server_tool_result",
-                "tool_call_id": id,
-                "status": "error" if content.get("exception") else "success",
-                "output": _content(_output(content)),
-            }
-        )
+        failed = bool(content.get("exception"))
+        output = blocks.content(_output(content))
+        self.blocks.append(blocks.server_result(id, output, failed=failed))
 
     def _end(self) -> None:
         """Make a message of what has been read since the one before."""
         if not (self.blocks or self.calls or self.invalid):
             return
-        content = _content(self.blocks)
+        content = blocks.content(self.blocks)
         author = self.item.get("author_name")
         name = None if author is None else str(author)
         match self.role:
@@ -187,25 +172,17 @@ def _tool(call: Item) -> str:
     return str(call.get("name") or call.get("tool_name") or kind.removesuffix(_SERVER_CALL))
 
 
-def _arguments(call: Item) -> dict[str, Any] | None:
-    """The arguments of a call; None where they are no JSON object."""
+def _arguments(call: Item) -> Any:
+    """The arguments of a call, as a mapping or as JSON."""
     for field in ("actions", "commands"):
         if call.get(field) is not None:
             return {field: call[field]}
     if call.get("inputs") is not None:
-        return {"input": _content([b for one in call["inputs"] if (b := _block(one))])}
-    args = call.get("arguments")
-    if isinstance(args, str) and args.strip():
-        try:
-            args = json.loads(args)
-        except ValueError:
-            return None
-    if isinstance(args, Mapping):
-        return {str(key): value for key, value in args.items()}
-    return None if args else {}
+        return {"input": blocks.content([b for one in call["inputs"] if (b := _block(one))])}
+    return call.get("arguments")
 
 
-def _output(result: Item) -> list[dict[str, Any]]:
+def _output(result: Item) -> list[blocks.Block]:
     """What a tool has given back, as content blocks."""
     for field in ("items", "outputs", "output", "screenshot", "result"):
         value = result.get(field)
@@ -216,18 +193,18 @@ def _output(result: Item) -> list[dict[str, Any]]:
     return []
 
 
-def _result_block(value: Any) -> dict[str, Any] | None:
+def _result_block(value: Any) -> blocks.Block | None:
     if isinstance(value, Mapping) and "type" in value and (block := _block(value)):
         return block
     text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-    return {"type": "text", "text": text}
+    return blocks.text(text)
 
 
-def _block(content: Item) -> dict[str, Any] | None:
+def _block(content: Item) -> blocks.Block | None:
     """A content as one of LangChain's blocks; None where it has nothing to show."""
     kind = content.get("type")
     if kind == "text":
-        return {"type": "text", "text": str(content.get("text") or "")}
+        return blocks.text(str(content.get("text") or ""))
     if kind == "text_reasoning":
         text = content.get("text")
         return {"type": "reasoning", "reasoning": str(text)} if text else None
@@ -235,37 +212,17 @@ def _block(content: Item) -> dict[str, Any] | None:
         return _file(content)
     if kind == "error":
         told = (content.get("error_code"), content.get("message"), content.get("error_details"))
-        return {"type": "text", "text": ": ".join(str(one) for one in told if one) or "error"}
+        return blocks.text(": ".join(str(one) for one in told if one) or "error")
     if kind == "shell_command_output":
         streams = (content.get("stdout"), content.get("stderr"))
-        return {"type": "text", "text": "\n".join(str(one) for one in streams if one)}
+        return blocks.text("\n".join(str(one) for one in streams if one))
     return {"type": "non_standard", "value": dict(content)}
 
 
-def _file(content: Item) -> dict[str, Any]:
-    media = str(content.get("media_type") or "")
-    kind = media.split("/", 1)[0]
-    block: dict[str, Any] = {"type": kind if kind in ("image", "audio", "video") else "file"}
-    uri = str(content.get("uri") or "")
-    head, comma, data = uri.partition(",")
-    if content.get("file_id") and not uri:
-        block["file_id"] = content["file_id"]
-    elif head.startswith("data:") and head.endswith(";base64") and comma:
-        block["base64"] = data
-    else:
-        block["url"] = uri
-    if media:
-        block["mime_type"] = media
-    return block
-
-
-def _content(blocks: list[dict[str, Any]]) -> Any:
-    """Blocks as a message's content: the text itself where there is nothing else."""
-    if not blocks:
-        return ""
-    if len(blocks) == 1 and blocks[0]["type"] == "text":
-        return blocks[0]["text"]
-    return blocks
+def _file(content: Item) -> blocks.Block:
+    uri, file_id = str(content.get("uri") or ""), content.get("file_id")
+    where = {"file_id": file_id} if file_id and not uri else {"url": uri}
+    return blocks.media(str(content.get("media_type") or ""), **where)
 
 
 def _usage(details: Any) -> UsageMetadata | None:
@@ -277,12 +234,10 @@ def _usage(details: Any) -> UsageMetadata | None:
         return value if isinstance(value, int) else 0
 
     given, made = count("input_token_count"), count("output_token_count")
-    total = count("total_token_count") or given + made
-    if not total:
-        return None
-    usage = UsageMetadata(input_tokens=given, output_tokens=made, total_tokens=total)
-    if read := count("cache_read_input_token_count"):
-        usage["input_token_details"] = {"cache_read": read}
-    if reasoning := count("reasoning_output_token_count"):
-        usage["output_token_details"] = {"reasoning": reasoning}
-    return usage
+    return blocks.usage(
+        given,
+        made,
+        count("total_token_count"),
+        of_input={"cache_read": count("cache_read_input_token_count")},
+        of_output={"reasoning": count("reasoning_output_token_count")},
+    )

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agent_framework import AgentSession, InMemoryHistoryProvider, Message, SessionStore
+from langgraph.store.base import BaseStore
 
-from threadloom import SessionManager, SessionStream
+from threadloom import SessionAdapter, SessionManager, SessionStream
 from threadloom_agent_framework.items import FRAMEWORK, HISTORY, SNAPSHOT, plain
-from threadloom_agent_framework.opening import Opened
-from threadloom_agent_framework.showing import show
+from threadloom_agent_framework.showing import shows
 
 _LIST = "messages"  # where the framework's in-memory provider keeps its list, in its own state
 
 
-class ThreadloomAgentSessionStore(Opened, SessionStore):
+class ThreadloomAgentSessionStore(SessionAdapter, SessionStore):
     """Snapshots of agents' sessions, kept in Threadloom: `get`, `set` and `delete`.
 
     What comes back is what `FileSessionStore` would give, and what it refuses is refused. The
@@ -24,8 +24,8 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
     storing one again writes the messages that are new.
 
     Args:
-        store: a session manager, which stays its owner's, or a store's URL, which is opened
-            here, and closed by `aclose`.
+        store: a session manager or a store, which stays its owner's, or a store's URL, which is
+            opened here, and closed by `aclose`.
         agent_name: of sessions that begin here.
         owner: of sessions that begin here.
 
@@ -36,14 +36,14 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
 
     def __init__(
         self,
-        store: SessionManager | str,
+        store: SessionManager | BaseStore | str,
         *,
         agent_name: str | None = None,
         owner: str | None = None,
     ) -> None:
-        super().__init__()
+        SessionAdapter.__init__(self, store)
+        SessionStore.__init__(self)
         self.agent_name, self.owner = agent_name, owner
-        self._open(store)
 
     async def get(self, session_id: str) -> AgentSession | None:
         """The session that was stored under an id, a new object; None where there is none.
@@ -61,7 +61,7 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
         state = dict(note.state)
         if note.source is not None:
             # Where a rewind took items away, what followed them is gone as well.
-            rest = note.rest if len(page.items) >= note.items else []
+            rest = note.rest if page.note_current else []
             messages = [*page.items, *await self._found(session_id, rest)]
             state[note.source] = {**state[note.source], _LIST: messages}
         forked = note.stored_as == note.session_id != session_id
@@ -105,7 +105,6 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
             service_session_id=dict(service) if isinstance(service, Mapping) else service,
             state=state,
             source=source,
-            items=len(messages),
             rest=rest,
         )
         await stream.areplace(messages, note=note._asdict())
@@ -123,7 +122,7 @@ class ThreadloomAgentSessionStore(Opened, SessionStore):
         return self.sessions.stream(
             session_id,
             name,
-            shows=show,
+            shows=shows,
             framework=FRAMEWORK,
             agent_name=self.agent_name,
             owner=self.owner,
@@ -178,7 +177,6 @@ class _Note(NamedTuple):
         session_id, service_session_id: of the `AgentSession`.
         state: its state, without the messages that are items.
         source: the provider whose list of messages the items are; None where there is none.
-        items: how many messages are items.
         rest: the messages that follow the items: positions in the history provider's stream, or
             messages.
     """
@@ -188,7 +186,6 @@ class _Note(NamedTuple):
     service_session_id: Any
     state: dict[str, Any]
     source: str | None
-    items: int
     rest: list[Any]
 
 

@@ -15,10 +15,9 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from threadloom import Shown
+from threadloom import Shown, blocks
 
 Entry = Mapping[str, Any]
-Block = dict[str, Any]
 
 
 def shows(entries: Sequence[Any]) -> Iterator[Shown]:
@@ -141,14 +140,17 @@ class _Round:
 
     def _answer(self) -> list[BaseMessage]:
         """The AI message; none where nothing was said that can be shown."""
-        blocks = [block for _, entry in self.said for block in _blocks(entry)]
-        content = [part for block in blocks for part in _part(block)]
-        called = [_call(block) for block in blocks if block.get("type") == "tool_use"]
+        said = [block for _, entry in self.said for block in _blocks(entry)]
+        content = [part for block in said for part in _part(block)]
+        called = [_call(block) for block in said if block.get("type") == "tool_use"]
         if not content and not called:
             return []
         entry = self.said[0][1]
         message = AIMessage(
-            _plain(content), id=_id(entry), tool_calls=called, usage_metadata=self._usage()
+            blocks.content(content),
+            id=_id(entry),
+            tool_calls=called,
+            usage_metadata=self._usage(),
         )
         message.response_metadata = {
             name: value
@@ -169,61 +171,58 @@ class _Round:
             return None
         created = _count(usage, "cache_creation_input_tokens")
         read = _count(usage, "cache_read_input_tokens")
-        given = _count(usage, "input_tokens") + created + read
-        made = _count(usage, "output_tokens")
-        return {
-            "input_tokens": given,
-            "output_tokens": made,
-            "total_tokens": given + made,
-            "input_token_details": {"cache_creation": created, "cache_read": read},
-        }
+        return blocks.usage(
+            _count(usage, "input_tokens") + created + read,
+            _count(usage, "output_tokens"),
+            of_input={"cache_creation": created, "cache_read": read},
+        )
 
 
 def _told(entry: Entry) -> list[BaseMessage]:
     """The messages of a user's entry: the results in it, and what the user says."""
-    blocks = _blocks(entry)
+    told = _blocks(entry)
     messages: list[BaseMessage] = []
-    for block in blocks:
+    for block in told:
         if block.get("type") == "tool_result":
             messages.append(
                 ToolMessage(
-                    _plain(_parts(block.get("content"))),
+                    blocks.content(_parts(block.get("content"))),
                     tool_call_id=_text(block.get("tool_use_id")),
                     status="error" if block.get("is_error") is True else "success",
                     id=_id(entry, len(messages)),
                 )
             )
-    said = [b for b in blocks if b.get("type") != "tool_result"]
+    said = [block for block in told if block.get("type") != "tool_result"]
     content = [part for block in said for part in _part(block)]
     if content and not (messages and entry.get("isMeta")):
-        messages.append(HumanMessage(_plain(content), id=_id(entry, len(messages))))
+        messages.append(HumanMessage(blocks.content(content), id=_id(entry, len(messages))))
     return messages
 
 
-def _blocks(entry: Entry) -> list[Block]:
+def _blocks(entry: Entry) -> list[blocks.Block]:
     message = entry.get("message")
     content = message.get("content") if isinstance(message, dict) else None
     return _as_blocks(content)
 
 
-def _as_blocks(content: Any) -> list[Block]:
+def _as_blocks(content: Any) -> list[blocks.Block]:
     if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
+        return [blocks.text(content)] if content else []
     if not isinstance(content, list):
         return []
     return [block for block in content if isinstance(block, dict)]
 
 
-def _parts(content: Any) -> list[Block]:
+def _parts(content: Any) -> list[blocks.Block]:
     return [part for block in _as_blocks(content) for part in _part(block)]
 
 
-def _part(block: Block) -> list[Block]:
+def _part(block: blocks.Block) -> list[blocks.Block]:
     """A block as LangChain has it; nothing for calls, and for thoughts that have no text."""
     kind = block.get("type")
     if kind == "text":
         text = _text(block.get("text"))
-        return [{"type": "text", "text": text}] if text else []
+        return [blocks.text(text)] if text else []
     if kind == "thinking":
         thought = _text(block.get("thinking"))
         return [{"type": "reasoning", "reasoning": thought}] if thought else []
@@ -231,27 +230,18 @@ def _part(block: Block) -> list[Block]:
         return []
     source = block.get("source")
     if kind in ("image", "document") and isinstance(source, dict):
-        shape = {"type": "image" if kind == "image" else "file"}
-        data, media = source.get("data"), source.get("media_type")
+        shown: blocks.Kind = "image" if kind == "image" else "file"
+        data = source.get("data")
         if source.get("type") == "base64" and isinstance(data, str):
-            return [{**shape, "base64": data, "mime_type": _text(media)}]
+            return [blocks.media(_text(source.get("media_type")), kind=shown, base64=data)]
         if source.get("type") == "text" and isinstance(data, str):
             return [{"type": "text-plain", "text": data, "mime_type": "text/plain"}]
         if source.get("type") == "url" and isinstance(source.get("url"), str):
-            return [{**shape, "url": source["url"]}]
+            return [blocks.media(kind=shown, url=source["url"])]
     return [{"type": "non_standard", "value": block}]
 
 
-def _plain(content: list[Block]) -> Any:
-    """One piece of text as text, anything else as a list."""
-    if not content:
-        return ""
-    if len(content) == 1 and content[0]["type"] == "text":
-        return content[0]["text"]
-    return content
-
-
-def _call(block: Block) -> Any:
+def _call(block: blocks.Block) -> Any:
     given = block.get("input")
     return {
         "type": "tool_call",

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
-from typing import Any, NamedTuple, cast
-from weakref import WeakValueDictionary
+from typing import Any, Final, NamedTuple, cast
 
 from claude_agent_sdk import (
     SessionKey,
@@ -19,22 +16,26 @@ from claude_agent_sdk import (
     SessionSummaryEntry,
     fold_session_summary,
 )
+from langgraph.store.base import BaseStore
 
 from threadloom import (
     InvalidKey,
+    SessionAdapter,
     SessionConflict,
     SessionInfo,
     SessionManager,
     SessionStream,
     StreamPage,
     compose_id,
-    split_id,
+    inner_id,
 )
 from threadloom_claude_agent_sdk.branching import conversation, last_link, turns_back
 from threadloom_claude_agent_sdk.showing import shows
 
-FRAMEWORK = "claude-agent-sdk"
-TRANSCRIPT = "claude-agent-sdk/transcript"
+FRAMEWORK: Final = "claude-agent-sdk"
+"""What `SessionInfo.framework` says of sessions that began here."""
+
+TRANSCRIPT: Final = "claude-agent-sdk/transcript"
 """The stream with a session's own transcript; those of subagents have ``/SUBPATH`` behind it."""
 _PROJECT = "project_key"
 _TRIES = 100
@@ -44,18 +45,16 @@ class _Digest(NamedTuple):
     """What is kept beside a transcript, so that nothing of it has to be read again.
 
     Attributes:
-        end: the position of the next entry; tells whether entries were taken away since.
         last: the id of the last entry that others may follow.
         titles: the last title of each kind, and the tag.
         summary: what the SDK makes of all entries, for its listings.
     """
 
-    end: int
     last: str | None
     titles: dict[str, str]
     summary: dict[str, Any]
 
-    def after(self, key: SessionKey, entries: Sequence[Any], end: int) -> _Digest:
+    def after(self, key: SessionKey, entries: Sequence[Any]) -> _Digest:
         """The same with more entries."""
         before: SessionSummaryEntry = {
             "session_id": key["session_id"],
@@ -70,17 +69,17 @@ class _Digest(NamedTuple):
             if entry.get("type") == "tag":
                 titles["tag"] = _printable(entry.get("tag"))
         data = fold_session_summary(before, key, list(entries))["data"]
-        return _Digest(end, last_link(entries, self.last), titles, data)
+        return _Digest(last_link(entries, self.last), titles, data)
 
     @property
     def title(self) -> str:
         return self.titles.get("customTitle") or self.titles.get("aiTitle") or ""
 
 
-_EMPTY = _Digest(0, None, {}, {})
+_EMPTY = _Digest(None, {}, {})
 
 
-class ThreadloomSessionStore(SessionStore):
+class ThreadloomSessionStore(SessionAdapter, SessionStore):
     """A session store of the Claude Agent SDK that keeps transcripts in Threadloom's sessions.
 
     The SDK's session ``ID`` of project ``KEY`` is the session ``compose_id(KEY, ID)``; a fork that
@@ -92,7 +91,7 @@ class ThreadloomSessionStore(SessionStore):
     processes at once.
 
     Args:
-        store: a manager, which stays its owner's to close; or a URL of a store, such as
+        store: a manager or a store, which stays its owner's to close; or a URL of a store, such as
             ``"sqlite:///sessions.db"``, which is closed by `aclose`.
         agent_name: the agent's name, which sessions that begin here get.
         owner: whose they are.
@@ -101,32 +100,19 @@ class ThreadloomSessionStore(SessionStore):
         sessions: the manager.
 
     Raises:
-        InvalidKey: in any method, for a key that cannot be stored, such as an empty subpath.
+        InvalidKey: the store is none; in any method, for a key that cannot be stored, such as an
+            empty subpath.
     """
 
     def __init__(
-        self, store: SessionManager | str, *, agent_name: str = "claude", owner: str | None = None
-    ) -> None:
-        self._owned = isinstance(store, str)
-        self.sessions = SessionManager(store) if isinstance(store, str) else store
-        self._agent_name, self._owner = agent_name, owner
-        self._queues: WeakValueDictionary[tuple[int, str], asyncio.Lock] = WeakValueDictionary()
-
-    async def aclose(self) -> None:
-        """Close the store, if it was opened here."""
-        if self._owned:
-            await self.sessions.aclose()
-
-    async def __aenter__(self) -> ThreadloomSessionStore:
-        return self
-
-    async def __aexit__(
         self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
+        store: SessionManager | BaseStore | str,
+        *,
+        agent_name: str = "claude",
+        owner: str | None = None,
     ) -> None:
-        await self.aclose()
+        super().__init__(store)
+        self._agent_name, self._owner = agent_name, owner
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Add entries at the end, all or none; one whose ``uuid`` is stored already is left out.
@@ -135,20 +121,21 @@ class ThreadloomSessionStore(SessionStore):
         they added in several steps.
 
         Raises:
-            SessionConflict: others were faster 100 times.
+            SessionConflict: others were faster 100 times, or the turn that this belongs to is over.
         """
         if not entries:
             return
         own = compose_id(key["project_key"], key["session_id"])
-        async with self._queue(own):
+        # In the order in which they were called.
+        async with self._one_by_one(own):
             rest: Sequence[SessionStoreEntry] = entries
             tries = 0
             while rest:
                 try:
                     rest = await self._append(key, rest)
-                except SessionConflict:
+                except SessionConflict as error:
                     tries += 1
-                    if tries == _TRIES:
+                    if error.expected is None or tries == _TRIES:
                         raise
                     await asyncio.sleep(random.uniform(0, 0.002 * min(tries, 10)))  # noqa: S311
 
@@ -160,8 +147,7 @@ class ThreadloomSessionStore(SessionStore):
     async def list_sessions(self, project_key: str) -> list[SessionStoreListEntry]:
         """The sessions of a project, newest first, with the times of their last change."""
         return [
-            {"session_id": id, "mtime": _mtime(page)}
-            for id, page in await self._list(project_key, 0)
+            {"session_id": id, "mtime": _mtime(page)} for id, page in await self._list(project_key)
         ]
 
     async def list_session_summaries(self, project_key: str) -> list[SessionSummaryEntry]:
@@ -170,7 +156,7 @@ class ThreadloomSessionStore(SessionStore):
         One that Threadloom has rewound, or cut in a fork, is read, until something is added to it.
         """
         found: list[SessionSummaryEntry] = []
-        for id, page in await self._list(project_key, 1):
+        for id, page in await self._list(project_key):
             key: SessionKey = {"project_key": project_key, "session_id": id}
             digest = _digest(page)
             if digest is None:
@@ -178,7 +164,7 @@ class ThreadloomSessionStore(SessionStore):
                 page = await stream.aread()
                 if not page.revision:
                     continue  # deleted just now
-                digest = _EMPTY.after(key, page.items, 0)
+                digest = _EMPTY.after(key, page.items)
             found.append({"session_id": id, "mtime": _mtime(page), "data": digest.summary})
         return found
 
@@ -226,43 +212,36 @@ class ThreadloomSessionStore(SessionStore):
                 page = await stream.aread(limit)
         return stream, page
 
-    async def _list(self, project_key: str, limit: int) -> list[tuple[str, StreamPage]]:
+    async def _list(self, project_key: str) -> list[tuple[str, StreamPage]]:
         """A project's sessions with transcripts of their own, by the SDK's ids, newest first."""
         infos = await self.sessions.alist_sessions(
             framework=FRAMEWORK, metadata={_PROJECT: project_key}, order_by="updated_at"
         )
-        pages = await self.sessions.aread_streams(infos, TRANSCRIPT, limit=limit)
+        pages = await self.sessions.aread_streams(infos, TRANSCRIPT, limit=0)
         return [
-            (_sdk_id(info, project_key), page)
+            (inner_id(info.id, project_key), page)
             for info in infos
             if (page := pages.get(info.id)) is not None and page.revision
         ]
 
     # ── Appending ─────────────────────────────────────────────────────────────────────────────
 
-    def _queue(self, name: str) -> AbstractAsyncContextManager[None]:
-        """One append after the other to a session, in the order in which they were called.
-
-        Other loops, threads and processes are told apart by the stream's revision.
-        """
-        place = (hash(asyncio.get_running_loop()), name)
-        return self._queues.setdefault(place, asyncio.Lock())
-
     async def _append(
         self, key: SessionKey, entries: Sequence[SessionStoreEntry]
     ) -> Sequence[SessionStoreEntry]:
         """Add as many entries as can be added at once; returns those that are left."""
-        stream, page = await self._open(key, 1)
+        stream, page = await self._open(key, 0)
         fresh = await _new(stream, entries)
         if not fresh:
             return ()
         if "subpath" in key:
-            await stream.aappend(fresh, ids=[_uuid(entry) for entry in fresh])
+            ids = [_uuid(entry) for entry in fresh]
+            await stream.aappend(fresh, ids=ids, expect=page.revision)
             return ()
         digest = _digest(page)
         if digest is None:
             whole = await stream.aread()
-            digest = _EMPTY.after(key, whole.items, _end(whole))
+            digest = _EMPTY.after(key, whole.items)
         part, goes_back = _first_part(fresh, digest.last)
         line = None
         if goes_back:
@@ -270,7 +249,7 @@ class ThreadloomSessionStore(SessionStore):
             stored = len(whole.items)
             stays = conversation([*whole.items, *part])
             line = [whole.positions[at] for at in stays if at < stored]
-        after = digest.after(key, part, digest.end + len(part))
+        after = digest.after(key, part)
         written = await stream.aappend(
             part,
             ids=[_uuid(entry) for entry in part],
@@ -325,34 +304,17 @@ def _first_part(entries: Sequence[Any], last: str | None) -> tuple[Sequence[Any]
 
 
 def _digest(page: StreamPage) -> _Digest | None:
-    """What is kept beside a transcript; None where it is not about the entries that are there.
-
-    Args:
-        page: the stream with its last entry at least.
-    """
+    """What is kept beside a transcript; None where it is not about the entries that are there."""
     if not page.revision:
         return _EMPTY
     note = page.note
-    if not isinstance(note, dict) or set(note) != set(_Digest._fields):
+    if not page.note_current or not isinstance(note, dict) or set(note) != set(_Digest._fields):
         return None
-    digest = _Digest(**note)
-    return digest if page.positions and page.positions[-1] + 1 == digest.end else None
-
-
-def _end(page: StreamPage) -> int:
-    """The position of the next entry; none is used twice, also where entries were taken away."""
-    told = int(page.note["end"]) if isinstance(page.note, dict) else 0
-    return max(told, page.positions[-1] + 1 if page.positions else 0)
+    return _Digest(**note)
 
 
 def _is_in(session: SessionInfo, project_key: str) -> bool:
     return session.framework == FRAMEWORK and session.metadata.get(_PROJECT) == project_key
-
-
-def _sdk_id(session: SessionInfo, project_key: str) -> str:
-    """The id under which the SDK knows a session."""
-    parts = split_id(session.id)
-    return parts[1] if len(parts) == 2 and parts[0] == project_key else session.id
 
 
 def _mtime(page: StreamPage) -> int:

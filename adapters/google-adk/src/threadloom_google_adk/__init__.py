@@ -5,6 +5,7 @@ and `adk api_server` URIs such as ``threadloom+sqlite:///sessions.db``.
 """
 
 from threadloom_google_adk.service import FRAMEWORK, ThreadloomSessionService
+from threadloom_google_adk.showing import shows
 from threadloom_google_adk.uris import from_uri, register
 
-__all__ = ["FRAMEWORK", "ThreadloomSessionService", "from_uri", "register"]
+__all__ = ["FRAMEWORK", "ThreadloomSessionService", "from_uri", "register", "shows"]

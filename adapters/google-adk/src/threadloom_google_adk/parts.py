@@ -8,18 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
-from langchain_core.messages.ai import (
-    InputTokenDetails,
-    OutputTokenDetails,
-    UsageMetadata,
-    add_usage,
-)
+from langchain_core.messages.ai import UsageMetadata, add_usage
+
+from threadloom import blocks
 
 Record = Mapping[str, Any]
-Content = str | list[str | dict[str, Any]]
 
 __all__ = [
-    "Content",
     "add_usage",
     "calls",
     "content",
@@ -32,8 +27,6 @@ __all__ = [
     "tool_message",
     "usage",
 ]
-
-_KINDS = ("image", "audio", "video")
 
 
 def is_users(record: Record) -> bool:
@@ -56,13 +49,13 @@ def responses(record: Record) -> list[Record]:
     return [part["functionResponse"] for part in _parts(record) if "functionResponse" in part]
 
 
-def content(record: Record) -> Content:
+def content(record: Record) -> blocks.Content:
     """All else that an event says: a text, or blocks where there is more than text."""
-    blocks = [block for part in _parts(record) if (block := _block(part)) is not None]
-    return _plain(blocks or _transcribed(record))
+    found = [block for part in _parts(record) if (block := _block(part)) is not None]
+    return _plain(found or _transcribed(record))
 
 
-def joined(first: Any, second: Any) -> Content:
+def joined(first: Any, second: Any) -> blocks.Content:
     """Two contents as one."""
     return _plain([*_blocks(first), *_blocks(second)])
 
@@ -70,13 +63,10 @@ def joined(first: Any, second: Any) -> Content:
 def tool_message(response: Record, *, id: str, call: str) -> ToolMessage:
     """The result of a function."""
     result = response.get("response") or {}
-    blocks: list[str | dict[str, Any]] = []
-    for part in response.get("parts") or ():
-        if (block := _block(part)) is not None:
-            blocks.append(block)
-    text = _text_of(result)
+    parts = response.get("parts") or ()
+    files = [block for part in parts if (block := _block(part)) is not None]
     return ToolMessage(
-        [{"type": "text", "text": text}, *blocks] if blocks else text,
+        blocks.content([blocks.text(_text_of(result)), *files]),
         tool_call_id=call,
         name=response.get("name"),
         status="error" if result.keys() == {"error"} else "success",
@@ -100,16 +90,13 @@ def usage(record: Record) -> UsageMetadata | None:
 
     put_in = count("prompt") + count("toolUsePrompt")
     put_out = count("candidates") + count("thoughts")
-    if not (put_in or put_out or count("total")):
-        return None
-    made = UsageMetadata(
-        input_tokens=put_in, output_tokens=put_out, total_tokens=count("total") or put_in + put_out
+    return blocks.usage(
+        put_in,
+        put_out,
+        count("total"),
+        of_input={"cache_read": count("cachedContent")},
+        of_output={"reasoning": count("thoughts")},
     )
-    if cached := counts.get("cachedContentTokenCount"):
-        made["input_token_details"] = InputTokenDetails(cache_read=cached)
-    if thoughts := count("thoughts"):
-        made["output_token_details"] = OutputTokenDetails(reasoning=thoughts)
-    return made
 
 
 def response_metadata(record: Record) -> dict[str, Any]:
@@ -125,38 +112,33 @@ def _parts(record: Record) -> list[Record]:
     return (record.get("content") or {}).get("parts") or []
 
 
-def _transcribed(record: Record) -> list[str | dict[str, Any]]:
+def _transcribed(record: Record) -> list[blocks.Block]:
     """What was spoken in a live session, where the event has nothing else."""
     for name in ("inputTranscription", "outputTranscription"):
         if text := (record.get(name) or {}).get("text"):
-            return [{"type": "text", "text": text}]
+            return [blocks.text(text)]
     return []
 
 
-def _block(part: Record) -> dict[str, Any] | None:
+def _block(part: Record) -> blocks.Block | None:
     """A part as a content block; None where it is a call or a result, or says nothing."""
     if text := part.get("text"):
-        return (
-            {"type": "reasoning", "reasoning": text}
-            if part.get("thought")
-            else {"type": "text", "text": text}
-        )
+        thought = part.get("thought")
+        return {"type": "reasoning", "reasoning": text} if thought else blocks.text(text)
     if data := part.get("inlineData"):
-        return {**_media(data), "base64": _standard(data.get("data") or "")}
+        return blocks.media(_mime(data), base64=_standard(data.get("data") or ""))
     if data := part.get("fileData"):
-        return {**_media(data), "url": data.get("fileUri") or ""}
+        return blocks.media(_mime(data), url=data.get("fileUri") or "")
     if code := part.get("executableCode"):
         language = str(code.get("language") or "").lower()
-        return {"type": "text", "text": f"\n```{language}\n{code.get('code') or ''}\n```\n"}
+        return blocks.text(f"\n```{language}\n{code.get('code') or ''}\n```\n")
     if result := part.get("codeExecutionResult"):
-        return {"type": "text", "text": f"\n```\n{result.get('output') or ''}\n```\n"}
+        return blocks.text(f"\n```\n{result.get('output') or ''}\n```\n")
     return None
 
 
-def _media(data: Record) -> dict[str, Any]:
-    mime_type = data.get("mimeType") or "application/octet-stream"
-    kind = mime_type.partition("/")[0]
-    return {"type": kind if kind in _KINDS else "file", "mime_type": mime_type}
+def _mime(data: Record) -> str:
+    return data.get("mimeType") or "application/octet-stream"
 
 
 def _standard(data: str) -> str:
@@ -164,17 +146,17 @@ def _standard(data: str) -> str:
     return b64encode(urlsafe_b64decode(data)).decode()
 
 
-def _blocks(content: Any) -> list[str | dict[str, Any]]:
+def _blocks(content: Any) -> list[blocks.Block]:
     if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content else []
+        return [blocks.text(content)] if content else []
     return list(content)
 
 
-def _plain(blocks: list[Any]) -> Content:
+def _plain(found: list[blocks.Block]) -> blocks.Content:
     """A text, where blocks are nothing else."""
-    if all(block["type"] == "text" for block in blocks):
-        return "".join(block["text"] for block in blocks)
-    return blocks
+    if all(block["type"] == "text" for block in found):
+        return "".join(block["text"] for block in found)
+    return blocks.content(found)
 
 
 def _text_of(result: Record) -> str:

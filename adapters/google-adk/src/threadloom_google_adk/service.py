@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from typing import Any, Final, NamedTuple
 from uuid import uuid4
-from weakref import WeakValueDictionary
 
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
@@ -19,9 +17,11 @@ from google.adk.sessions.base_session_service import (
     ListSessionsResponse,
 )
 from google.adk.sessions.session import Session
+from langgraph.store.base import BaseStore
 
 from threadloom import (
     InvalidKey,
+    SessionAdapter,
     SessionConflict,
     SessionInfo,
     SessionManager,
@@ -29,15 +29,15 @@ from threadloom import (
     SessionStream,
     StreamPage,
     compose_id,
-    split_id,
+    inner_id,
 )
 from threadloom_google_adk.records import Delta, read_event, record_of
 from threadloom_google_adk.showing import first_of, rewinds, shows
 
-FRAMEWORK = "google-adk"
+FRAMEWORK: Final = "google-adk"
 """What `SessionInfo.framework` says of sessions that began here."""
 
-STREAM = "google-adk/events"
+EVENTS: Final = "google-adk/events"
 """The stream that holds a session's events."""
 
 Fields = Mapping[str, Any]
@@ -50,7 +50,7 @@ class Found(NamedTuple):
     page: StreamPage
 
 
-class ThreadloomSessionService(BaseSessionService):
+class ThreadloomSessionService(SessionAdapter, BaseSessionService):
     """A session service of ADK on any of Threadloom's stores.
 
     An application's name becomes a session's `agent_name`, the user's id its `owner`, and the
@@ -59,9 +59,10 @@ class ThreadloomSessionService(BaseSessionService):
     processes.
 
     Args:
-        store: a `SessionManager`, which stays its owner's to close, or the URL of a store, such
-            as ``sqlite:///sessions.db``: then `close`, or leaving ``async with``, closes it.
-        **options: of `SessionManager`, where a URL is given.
+        store: a `SessionManager` or a store, which stays its owner's to close, or the URL of a
+            store, such as ``sqlite:///sessions.db``: then `close`, or leaving ``async with``,
+            closes it.
+        **options: of `SessionManager`, where none is given.
 
     Raises:
         InvalidKey: the URL makes no sense, or options are given with a manager.
@@ -69,15 +70,8 @@ class ThreadloomSessionService(BaseSessionService):
         StoreUnavailable: the store cannot be opened.
     """
 
-    def __init__(self, store: SessionManager | str, **options: Any) -> None:
-        self._owned = not isinstance(store, SessionManager)
-        if isinstance(store, SessionManager):
-            if options:
-                raise InvalidKey(f"a manager has its options already, got {sorted(options)}")
-            self.sessions = store
-        else:
-            self.sessions = SessionManager(store, **options)
-        self._locks: WeakValueDictionary[tuple[object, ...], asyncio.Lock] = WeakValueDictionary()
+    def __init__(self, store: SessionManager | BaseStore | str, **options: Any) -> None:
+        super().__init__(store, **options)
 
     async def create_session(
         self,
@@ -126,6 +120,8 @@ class ThreadloomSessionService(BaseSessionService):
                 )
                 page = await stream.aappend([], **begins)
         except SessionConflict as error:
+            if error.expected is None:
+                raise
             raise AlreadyExistsError(f"Session with id {id} already exists.") from error
         app, user = await self._shared_states(app_name, user_id)
         return _session(app_name, user_id, id, page, app, user)
@@ -173,7 +169,7 @@ class ThreadloomSessionService(BaseSessionService):
             framework=FRAMEWORK, agent_name=app_name, owner=user_id
         )
         infos = [info for info in found if info.owner and user_id in (None, info.owner)]
-        pages = await self.sessions.aread_streams(infos, STREAM, limit=0)
+        pages = await self.sessions.aread_streams(infos, EVENTS, limit=0)
         users = dict.fromkeys(info.owner for info in infos if info.owner)
         shared = await self.sessions.ashared_states(
             [_app_scope(app_name), *(_user_scope(app_name, user) for user in users)]
@@ -211,12 +207,14 @@ class ThreadloomSessionService(BaseSessionService):
         Raises:
             StaleSessionError: the stored session has changed since `session` was read.
             SessionNotFoundError: there is no such session any more.
-            SessionConflict: another event with the same id is stored.
+            SessionConflict: another event with the same id is stored, or the turn that this
+                belongs to is over.
             SerializationError: the event or the state cannot be stored.
         """
         if event.partial:
             return event
-        async with self._lock(session):
+        # Tasks that share one `Session` append one after the other, and none finds it stale.
+        async with self._one_by_one(session.app_name, session.user_id, session.id):
             stream, page = await self._find(session.app_name, session.user_id, session.id, limit=1)
             if page.session is None:
                 raise SessionNotFoundError(f"Session {session.id} not found.")
@@ -237,23 +235,16 @@ class ThreadloomSessionService(BaseSessionService):
                     shared=_shared(session.app_name, session.user_id, delta),
                 )
             except SessionConflict as error:
+                if error.expected is None:
+                    raise
                 raise StaleSessionError(_STALE) from error
             session.last_update_time = event.timestamp
             session._storage_update_marker = str(written.revision)
             return await super().append_event(session=session, event=event)
 
-    async def close(self) -> None:
-        """Close the manager, if it was made of a URL."""
-        if self._owned:
-            await self.sessions.aclose()
-
-    aclose = close
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        await self.close()
+    async def close(self) -> None:  # type: ignore[override]  # as ADK's own services have it
+        """Close the store, if it was opened here, by its URL."""
+        await self.aclose()
 
     async def _find(self, app: str, user: str, id: str, *, limit: int | None) -> Found:
         """The session with an id of ADK's."""
@@ -273,7 +264,7 @@ class ThreadloomSessionService(BaseSessionService):
 
     def _stream(self, place: str, app: str, user: str) -> SessionStream:
         return self.sessions.stream(
-            place, STREAM, shows=shows, framework=FRAMEWORK, agent_name=app, owner=user
+            place, EVENTS, shows=shows, framework=FRAMEWORK, agent_name=app, owner=user
         )
 
     async def _shared_states(self, app: str, user: str) -> tuple[Fields, Fields]:
@@ -281,22 +272,13 @@ class ThreadloomSessionService(BaseSessionService):
         found = await self.sessions.ashared_states(scopes)
         return found[scopes[0]], found[scopes[1]]
 
-    def _lock(self, session: Session) -> asyncio.Lock:
-        """Tasks that share one `Session` append one after the other, and none finds it stale."""
-        loop = asyncio.get_running_loop()
-        key = (id(loop), session.app_name, session.user_id, session.id)
-        return self._locks.setdefault(key, asyncio.Lock())
-
 
 _STALE = "The stored session has changed since this one was read: get it again."
 
 
 def _adk_id(info: SessionInfo) -> str:
     """ADK's id of a session: what its own id has behind application and user, or all of it."""
-    parts = split_id(info.id)
-    if len(parts) == 3 and parts[:2] == (info.agent_name, info.owner):
-        return parts[2]
-    return info.id
+    return inner_id(info.id, info.agent_name, info.owner)
 
 
 def _app_scope(app: str) -> tuple[str, ...]:

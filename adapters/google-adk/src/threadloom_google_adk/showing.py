@@ -15,7 +15,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from threadloom import Shown
+from threadloom import Shown, blocks
 from threadloom_google_adk import parts
 
 Record = Mapping[str, Any]
@@ -111,7 +111,7 @@ class Group:
         caller = [] if self._caller is None else [self._caller]
         return [*caller, *self._results.values(), *self._said]
 
-    def _call(self, record: Record, calls: list[Record], content: parts.Content) -> None:
+    def _call(self, record: Record, calls: list[Record], content: blocks.Content) -> None:
         tool_calls = []
         for number, call in enumerate(calls):
             id, name = call.get("id") or f"{record['id']}/{number}", call.get("name") or ""
@@ -137,7 +137,7 @@ class Group:
         return next(iter(fitting or self._open), None)
 
 
-def _ai(record: Record, content: parts.Content, **more: Any) -> AIMessage:
+def _ai(record: Record, content: blocks.Content, **more: Any) -> AIMessage:
     return AIMessage(
         content,
         id=record["id"],

@@ -11,7 +11,6 @@ of Threadloom's sessions into items that such a session goes on with.
 
 from threadloom_openai_agents.items import to_items
 from threadloom_openai_agents.session import FRAMEWORK, ThreadloomSession
+from threadloom_openai_agents.showing import shows
 
-__all__ = ["FRAMEWORK", "ThreadloomSession", "to_items"]
-
-__version__ = "0.1.0"
+__all__ = ["FRAMEWORK", "ThreadloomSession", "shows", "to_items"]

@@ -4,55 +4,44 @@ from __future__ import annotations
 
 import mimetypes
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
-Block: TypeAlias = dict[str, Any]
-Content: TypeAlias = str | list[str | dict[str, Any]]
+from threadloom import blocks
 
 _TEXTS = {"input_text", "output_text", "text", "summary_text", "reasoning_text"}
 
 
-def as_content(blocks: Sequence[Block]) -> Content:
-    """Blocks as the content of a message: a text where they are no more than one."""
-    if not blocks:
-        return ""
-    if len(blocks) == 1 and blocks[0].keys() == {"type", "text"}:
-        return str(blocks[0]["text"])
-    return list(blocks)
-
-
-def blocks_of(content: Any) -> list[Block]:
+def blocks_of(content: Any) -> list[blocks.Block]:
     """The content of an item as LangChain's blocks."""
     if isinstance(content, str):
-        return [{"type": "text", "text": content}]
+        return [blocks.text(content)]
     if not isinstance(content, list | tuple):
         return []
     return [_block(part) for part in content]
 
 
-def _block(part: Any) -> Block:
+def _block(part: Any) -> blocks.Block:
     if isinstance(part, str):
-        return {"type": "text", "text": part}
+        return blocks.text(part)
     if not isinstance(part, Mapping):
         return {"type": "non_standard", "value": {"value": part}}
     kind = part.get("type")
     if kind in _TEXTS and isinstance(part.get("text"), str):
         return _text(part)
     if kind == "refusal" and isinstance(part.get("refusal"), str):
-        return {"type": "text", "text": part["refusal"]}
-    found: Block | None = None
+        return blocks.text(part["refusal"])
+    found: blocks.Block | None = None
     if kind in ("input_image", "computer_screenshot"):
         found = image(part.get("image_url"), part.get("file_id"), part.get("detail"))
     elif kind == "input_file":
         found = _file(part)
     elif kind == "input_audio" and isinstance(sound := part.get("input_audio"), Mapping):
-        mime = f"audio/{sound.get('format')}"
-        found = {"type": "audio", "base64": str(sound.get("data")), "mime_type": mime}
+        found = blocks.media(f"audio/{sound.get('format')}", base64=str(sound.get("data")))
     return found or {"type": "non_standard", "value": dict(part)}
 
 
-def _text(part: Mapping[str, Any]) -> Block:
-    block: Block = {"type": "text", "text": part["text"]}
+def _text(part: Mapping[str, Any]) -> blocks.Block:
+    block = blocks.text(part["text"])
     marks = part.get("annotations")
     marks = marks if isinstance(marks, list | tuple) else ()
     found = [_annotation(mark) for mark in marks if isinstance(mark, Mapping)]
@@ -61,12 +50,12 @@ def _text(part: Mapping[str, Any]) -> Block:
     return block
 
 
-def _annotation(mark: Mapping[str, Any]) -> Block:
+def _annotation(mark: Mapping[str, Any]) -> blocks.Block:
     """Where a text comes from, as LangChain's citation."""
     kind = mark.get("type")
     if kind not in ("url_citation", "file_citation", "container_file_citation"):
         return {"type": "non_standard_annotation", "value": dict(mark)}
-    found: Block = {"type": "citation"}
+    found: blocks.Block = {"type": "citation"}
     named = {"title": "title", "url": "url", "start_index": "start_index", "end_index": "end_index"}
     if kind != "url_citation":
         named = {"filename": "title", "start_index": "start_index", "end_index": "end_index"}
@@ -75,47 +64,36 @@ def _annotation(mark: Mapping[str, Any]) -> Block:
     return {**found, "extras": rest} if rest else found
 
 
-def image(url: Any = None, file_id: Any = None, detail: Any = None) -> Block | None:
+def image(url: Any = None, file_id: Any = None, detail: Any = None) -> blocks.Block | None:
     """An image as LangChain's block; None where it is nowhere."""
-    where = _where(url) if isinstance(url, str) else None
-    if where is None:
-        where = {"file_id": file_id} if isinstance(file_id, str) else None
-    if where is None:
+    if isinstance(url, str):
+        block = blocks.media(kind="image", url=url)
+    elif isinstance(file_id, str):
+        block = blocks.media(kind="image", file_id=file_id)
+    else:
         return None
-    block: Block = {"type": "image", **where}
     return {**block, "extras": {"detail": detail}} if detail is not None else block
 
 
-def _file(part: Mapping[str, Any]) -> Block | None:
+def _file(part: Mapping[str, Any]) -> blocks.Block | None:
     name, data = part.get("filename"), part.get("file_data")
     guessed = mimetypes.guess_type(name)[0] if isinstance(name, str) else None
     if isinstance(data, str):
-        where = _where(data) if data.startswith("data:") else {"base64": data}
-        where.setdefault("mime_type", guessed or "application/octet-stream")
+        where = {"url" if data.startswith("data:") else "base64": data}
+        block = blocks.media(kind="file", **where)
+        block.setdefault("mime_type", guessed or "application/octet-stream")
     elif isinstance(part.get("file_url"), str):
-        where = {"url": part["file_url"]}
-        if guessed:
-            where["mime_type"] = guessed
+        block = blocks.media(guessed, kind="file", url=part["file_url"])
     elif isinstance(part.get("file_id"), str):
-        where = {"file_id": part["file_id"]}
+        block = blocks.media(kind="file", file_id=part["file_id"])
     else:
         return None
-    block: Block = {"type": "file", **where}
     return {**block, "extras": {"filename": name}} if isinstance(name, str) else block
 
 
-def _where(url: str) -> Block:
-    """A URL, or the data in it."""
-    head, comma, data = url.partition(",")
-    if comma and head.startswith("data:") and head.endswith(";base64"):
-        mime = head.removeprefix("data:").removesuffix(";base64")
-        return {"base64": data, "mime_type": mime} if mime else {"base64": data}
-    return {"url": url}
-
-
-def parts_of(blocks: Sequence[Any]) -> list[dict[str, Any]]:
+def parts_of(content: Sequence[Any]) -> list[dict[str, Any]]:
     """LangChain's standard blocks as parts of an input item; without those that have no part."""
-    found = (_part(block) for block in blocks if isinstance(block, Mapping))
+    found = (_part(block) for block in content if isinstance(block, Mapping))
     return [part for part in found if part is not None]
 
 

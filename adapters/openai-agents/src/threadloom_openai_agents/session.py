@@ -7,15 +7,16 @@ from typing import Any, Final
 
 from agents import TResponseInputItem
 from agents.memory import SessionSettings
+from langgraph.store.base import BaseStore
 
-from threadloom import SessionInfo, SessionManager
-from threadloom_openai_agents.showing import show
+from threadloom import SessionAdapter, SessionInfo, SessionManager, ThreadloomError
+from threadloom_openai_agents.showing import shows
 
 FRAMEWORK: Final = "openai-agents"
 """What `SessionInfo.framework` says of these sessions, and the name of their stream of items."""
 
 
-class ThreadloomSession:
+class ThreadloomSession(SessionAdapter):
     """A session of the OpenAI Agents SDK that is kept in Threadloom.
 
     Hand it to ``Runner.run``, ``Runner.run_sync`` or ``Runner.run_streamed`` as ``session``. Items
@@ -34,7 +35,7 @@ class ThreadloomSession:
     def __init__(
         self,
         session_id: str | SessionInfo,
-        store: SessionManager | str,
+        store: SessionManager | BaseStore | str,
         *,
         agent_name: str | None = None,
         owner: str | None = None,
@@ -45,31 +46,35 @@ class ThreadloomSession:
 
         Args:
             session_id: its id, or what the manager returned, such as a fork.
-            store: a manager, which stays its owner's to close, or the URL of a store, which is
-                opened for this object and closed with it.
+            store: a manager or a store, which stays its owner's to close, or the URL of a store,
+                which is opened for this object and closed with it.
             agent_name, owner, metadata: of a session that begins here. The first two are also
                 given to a session that has none yet.
             session_settings: the SDK's settings, or a mapping of their fields.
 
         Raises:
-            threadloom.InvalidKey: the id or one of the names cannot be stored.
+            threadloom.InvalidKey: the id or one of the names cannot be stored, or the store is
+                none.
             threadloom.MissingAdapter: the store's adapter is not installed.
         """
         if isinstance(session_settings, Mapping):
             session_settings = SessionSettings(**session_settings)
-        self._owns = isinstance(store, str)
-        self.sessions = SessionManager(store) if isinstance(store, str) else store
+        super().__init__(store)
         self.session_id = session_id.id if isinstance(session_id, SessionInfo) else session_id
         self.session_settings = session_settings or SessionSettings()
-        self._stream = self.sessions.stream(
-            self.session_id,
-            FRAMEWORK,
-            shows=show,
-            framework=FRAMEWORK,
-            agent_name=agent_name,
-            owner=owner,
-            metadata=metadata,
-        )
+        try:
+            self._stream = self.sessions.stream(
+                self.session_id,
+                FRAMEWORK,
+                shows=shows,
+                framework=FRAMEWORK,
+                agent_name=agent_name,
+                owner=owner,
+                metadata=metadata,
+            )
+        except ThreadloomError:
+            self.close()
+            raise
 
     async def get_items(self, limit: int | None = None) -> list[TResponseInputItem]:
         """The newest items, oldest first.
@@ -101,22 +106,6 @@ class ThreadloomSession:
     async def clear_session(self) -> None:
         """Take all items away, and the messages that show them; the session itself stays."""
         await self._stream.aclear()
-
-    def close(self) -> None:
-        """Close the store, if this object has opened it."""
-        if self._owns:
-            self.sessions.close()
-
-    async def aclose(self) -> None:
-        """`close`, from an event loop."""
-        if self._owns:
-            await self.sessions.aclose()
-
-    async def __aenter__(self) -> ThreadloomSession:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r})"

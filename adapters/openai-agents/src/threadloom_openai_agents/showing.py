@@ -21,15 +21,15 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
 )
-from langchain_core.messages.tool import invalid_tool_call, tool_call
+from langchain_core.messages.tool import tool_call
 
-from threadloom import Shown
-from threadloom_openai_agents.content import Block, Content, as_content, blocks_of, image
+from threadloom import Shown, blocks
+from threadloom_openai_agents.content import blocks_of, image
 
 Item = Mapping[str, Any]
 
 
-def show(items: Sequence[Any]) -> list[Shown]:
+def shows(items: Sequence[Any]) -> list[Shown]:
     """Messages that show items of the SDK, in order.
 
     Results of tools come without the names of their tools, which their calls have.
@@ -72,13 +72,13 @@ class _Parts:
 
     def __init__(
         self,
-        blocks: Sequence[Block] = (),
+        said: Sequence[blocks.Block] = (),
         call: ToolCall | InvalidToolCall | None = None,
         refusal: str | None = None,
         *,
         says: bool = False,
     ) -> None:
-        self.blocks = blocks
+        self.blocks = said
         self.calls: list[ToolCall] = []
         self.invalid: list[InvalidToolCall] = []
         if call is not None and call["type"] == "invalid_tool_call":
@@ -99,8 +99,8 @@ class _Parts:
             return cls(blocks_of(item.get("content")), refusal=_refusal(item), says=True)
         if (call := _call(item)) is not None:
             return cls(call=call)
-        blocks = _reasoning(item) if kind == "reasoning" else _hosted(kind, item)
-        return cls(blocks) if blocks else None
+        said = _reasoning(item) if kind == "reasoning" else _hosted(kind, item)
+        return cls(said) if said else None
 
 
 class _Reply:
@@ -113,7 +113,7 @@ class _Reply:
     def __init__(self, id: str | None) -> None:
         self.end = 0
         self._id = id
-        self._blocks: list[Block] = []
+        self._blocks: list[blocks.Block] = []
         self._calls: list[ToolCall] = []
         self._invalid: list[InvalidToolCall] = []
         self._refusals: list[str] = []
@@ -138,7 +138,7 @@ class _Reply:
 
     def shown(self) -> Shown:
         message = AIMessage(
-            as_content(self._blocks),
+            blocks.content(self._blocks),
             id=self._id,
             tool_calls=self._calls,
             invalid_tool_calls=self._invalid,
@@ -163,7 +163,7 @@ def _id(item: Item) -> str | None:
 
 
 def _input_message(item: Item) -> BaseMessage | None:
-    content = as_content(blocks_of(item.get("content")))
+    content = blocks.content(blocks_of(item.get("content")))
     match item.get("role"):
         case "user":
             return HumanMessage(content, id=_id(item))
@@ -184,7 +184,7 @@ def _refusal(item: Item) -> str | None:
     return "\n".join(texts) if texts else None
 
 
-def _reasoning(item: Item) -> list[Block]:
+def _reasoning(item: Item) -> list[blocks.Block]:
     """Reasoning as far as it is text: the summary, else the reasoning itself."""
     for field in ("summary", "content"):
         parts = item.get(field)
@@ -205,7 +205,7 @@ def _call(item: Item) -> ToolCall | InvalidToolCall | None:
         return None
     match _kind(item):
         case "function_call":
-            return _function_call(item, id)
+            return blocks.call(str(item.get("name")), item.get("arguments"), id)
         case "custom_tool_call":  # LangChain's name for the one argument of a tool without names
             return tool_call(name=str(item.get("name")), args={"__arg1": item.get("input")}, id=id)
         case "computer_call":
@@ -222,19 +222,6 @@ def _call(item: Item) -> ToolCall | InvalidToolCall | None:
     return None
 
 
-def _function_call(item: Item, id: str) -> ToolCall | InvalidToolCall:
-    name, arguments = str(item.get("name")), item.get("arguments")
-    try:
-        args = json.loads(arguments) if arguments else {}
-    except (TypeError, ValueError) as error:
-        args, problem = None, str(error)
-    else:
-        problem = "the arguments are no JSON object"
-    if isinstance(args, dict):
-        return tool_call(name=name, args=args, id=id)
-    return invalid_tool_call(name=name, args=str(arguments), id=id, error=problem)
-
-
 def _object(value: Any) -> dict[str, Any]:
     """A value as arguments by name."""
     if isinstance(value, str):
@@ -247,26 +234,26 @@ def _object(value: Any) -> dict[str, Any]:
     return {} if value is None else {"value": value}
 
 
-def _hosted(kind: str, item: Item) -> list[Block]:
+def _hosted(kind: str, item: Item) -> list[blocks.Block]:
     """What ran at the model's provider: a call and, as far as it is stored, its result."""
     id = item.get("call_id") if kind in ("program", "program_output") else item.get("id")
     if not isinstance(id, str) or not id:
         return []
     match kind:
         case "web_search_call":
-            return [_server_call(id, "web_search", _object(item.get("action")))]
+            return [blocks.server_call(id, "web_search", _object(item.get("action")))]
         case "file_search_call":
-            call = _server_call(id, "file_search", {"queries": item.get("queries")})
+            call = blocks.server_call(id, "file_search", {"queries": item.get("queries")})
             return [call, *_server_result(item, id, item.get("results"))]
         case "code_interpreter_call":
-            call = _server_call(id, "code_interpreter", {"code": item.get("code")})
+            call = blocks.server_call(id, "code_interpreter", {"code": item.get("code")})
             return [call, *_server_result(item, id, item.get("outputs"))]
         case "mcp_call":
-            call = _server_call(id, str(item.get("name")), _object(item.get("arguments")))
+            call = blocks.server_call(id, str(item.get("name")), _object(item.get("arguments")))
             output = item.get("output") if item.get("error") is None else item.get("error")
             return [call, *_server_result(item, id, output)]
         case "program":
-            return [_server_call(id, "program", {"code": item.get("code")})]
+            return [blocks.server_call(id, "program", {"code": item.get("code")})]
         case "program_output":
             return _server_result(item, id, item.get("result"))
         case "image_generation_call":
@@ -277,16 +264,11 @@ def _hosted(kind: str, item: Item) -> list[Block]:
     return []
 
 
-def _server_call(id: str, name: str, args: dict[str, Any]) -> Block:
-    return {"type": "server_tool_call", "id": id, "name": name, "args": args}
-
-
-def _server_result(item: Item, id: str, output: Any) -> list[Block]:
+def _server_result(item: Item, id: str, output: Any) -> list[blocks.Block]:
     if output is None:
         return []
     failed = item.get("status") == "failed" or item.get("error") is not None
-    status = "error" if failed else "success"
-    return [{"type": "server_tool_result", "tool_call_id": id, "status": status, "output": output}]
+    return [blocks.server_result(id, output, failed=failed)]
 
 
 # ── What tools return ────────────────────────────────────────────────────────────────────────
@@ -323,7 +305,7 @@ def _tool_message(item: Item, call: str) -> ToolMessage:
     )
 
 
-def _output(item: Item) -> Content:
+def _output(item: Item) -> blocks.Content:
     output = item.get("tools") if _kind(item) == "tool_search_output" else item.get("output")
     if _kind(item) == "shell_call_output" and isinstance(output, list | tuple):
         streams = [
@@ -338,7 +320,7 @@ def _output(item: Item) -> Content:
     if _kind(item) != "tool_search_output":
         parts = [output] if isinstance(output, Mapping) else output
         if isinstance(parts, list | tuple) and all(isinstance(p, Mapping) for p in parts):
-            return as_content(blocks_of(parts))
+            return blocks.content(blocks_of(parts))
     return json.dumps(output, ensure_ascii=False, default=str)
 
 

@@ -8,6 +8,13 @@
 
 from threadloom_pydantic_ai.history import ThreadloomMessageHistory
 from threadloom_pydantic_ai.names import FRAMEWORK
+from threadloom_pydantic_ai.showing import shows_entries, shows_messages
 from threadloom_pydantic_ai.store import ThreadloomConversationStore
 
-__all__ = ["FRAMEWORK", "ThreadloomConversationStore", "ThreadloomMessageHistory"]
+__all__ = [
+    "FRAMEWORK",
+    "ThreadloomConversationStore",
+    "ThreadloomMessageHistory",
+    "shows_entries",
+    "shows_messages",
+]

@@ -6,7 +6,7 @@ what an earlier one stored, by the same rules.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter
@@ -14,7 +14,7 @@ from pydantic_ai.conversation_store import ConversationEntry, ConversationRecord
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 from pydantic_core import PydanticSerializationError, ValidationError
 
-from threadloom import CorruptRecord, SerializationError
+from threadloom import CorruptRecord, InvalidKey, SerializationError
 
 # As a list, because an adapter of a dataclass alone takes no settings.
 _RECORDS = TypeAdapter(
@@ -27,8 +27,15 @@ def dump_messages(messages: Iterable[ModelMessage]) -> list[Any]:
     """Messages as JSON.
 
     Raises:
-        SerializationError: one holds something that the framework cannot write as JSON.
+        InvalidKey: they are no list.
+        SerializationError: one is no message, or holds something that the framework cannot write
+            as JSON.
     """
+    if not isinstance(messages, Iterable) or isinstance(messages, (str, bytes, Mapping)):
+        raise InvalidKey(
+            "messages are a list, such as result.new_messages(), got a "
+            f"{type(messages).__qualname__}"
+        )
     return _dump(ModelMessagesTypeAdapter, list(messages), "a message")
 
 
@@ -73,7 +80,8 @@ def load_record(item: Any) -> ConversationRecord:
 
 def _dump(adapter: TypeAdapter[list[Any]], values: list[Any], what: str) -> list[Any]:
     try:
-        dumped: list[Any] = adapter.dump_python(values, mode="json")
+        # What is not of the declared types is only warned of otherwise, and could not be read.
+        dumped: list[Any] = adapter.dump_python(values, mode="json", warnings="error")
     except PydanticSerializationError as error:
         raise SerializationError(f"{what} cannot be stored as JSON: {error}") from error
     return dumped

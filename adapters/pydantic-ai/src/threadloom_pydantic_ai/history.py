@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from langgraph.store.base import BaseStore
 from pydantic_ai.messages import ModelMessage
 
-from threadloom import InvalidKey, SessionManager
+from threadloom import InvalidKey, SessionAdapter, SessionManager
 from threadloom_pydantic_ai.codec import dump_messages, load_messages
 from threadloom_pydantic_ai.names import FRAMEWORK, MESSAGES
-from threadloom_pydantic_ai.owning import Owning
-from threadloom_pydantic_ai.showing import show_messages
+from threadloom_pydantic_ai.showing import shows_messages
 
 
-class ThreadloomMessageHistory(Owning):
+class ThreadloomMessageHistory(SessionAdapter):
     """The messages of one session, for programs that do without a conversation store.
 
     ::
@@ -26,18 +26,18 @@ class ThreadloomMessageHistory(Owning):
 
     Args:
         session_id: the session; it begins with the first message.
-        store: a `SessionManager`, which stays its owner's to close, or the URL of a store, which
-            `close` or `aclose` closes.
+        store: a `SessionManager` or a store, which stays its owner's to close, or the URL of a
+            store, which `close` or `aclose` closes.
         agent_name, owner: of the session, if it has none yet.
 
     Raises:
-        InvalidKey: the id, a name or the URL cannot be used.
+        InvalidKey: the id, a name or the store cannot be used.
     """
 
     def __init__(
         self,
         session_id: str,
-        store: SessionManager | str,
+        store: SessionManager | BaseStore | str,
         *,
         agent_name: str | None = None,
         owner: str | None = None,
@@ -48,7 +48,7 @@ class ThreadloomMessageHistory(Owning):
             self._stream = self.sessions.stream(
                 session_id,
                 MESSAGES,
-                shows=show_messages,
+                shows=shows_messages,
                 framework=FRAMEWORK,
                 agent_name=agent_name,
                 owner=owner,
@@ -69,7 +69,8 @@ class ThreadloomMessageHistory(Owning):
         """Add messages, all or none, such as `result.new_messages()`.
 
         Raises:
-            SerializationError: one holds something that cannot be written as JSON.
+            InvalidKey: what is given is no list, such as a result itself.
+            SerializationError: one is no message, or holds what cannot be written as JSON.
         """
         self._stream.append(dump_messages(messages))
 
@@ -81,10 +82,7 @@ class ThreadloomMessageHistory(Owning):
         """Have these messages and no others, such as `result.all_messages()`.
 
         A beginning that is the same stays as it is. Of two programs that replace at once, the
-        second wins.
-
-        Raises:
-            SerializationError: one holds something that cannot be written as JSON.
+        second wins. Errors are those of `append`.
         """
         self._stream.replace(dump_messages(messages))
 

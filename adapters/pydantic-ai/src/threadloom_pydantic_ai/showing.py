@@ -8,7 +8,7 @@ there, settings) is not shown.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from langchain_core.messages import (
     AIMessage,
@@ -19,7 +19,7 @@ from langchain_core.messages import (
     ToolCall,
     ToolMessage,
 )
-from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 from pydantic_ai.messages import (
     ERROR_OUTCOMES,
@@ -48,18 +48,16 @@ from pydantic_ai.messages import (
 )
 from pydantic_ai.usage import RequestUsage
 
-from threadloom import Shown
+from threadloom import Shown, blocks
 from threadloom_pydantic_ai.codec import load_messages
 
-Content = str | list[str | dict[str, Any]]
 
-
-def show_entries(items: Sequence[Any]) -> Iterable[Shown]:
+def shows_entries(items: Sequence[Any]) -> Iterable[Shown]:
     """Show entries of a conversation; the first message of each has the entry's id."""
     return _show([item["message"] for item in items], [item["id"] for item in items])
 
 
-def show_messages(items: Sequence[Any]) -> Iterable[Shown]:
+def shows_messages(items: Sequence[Any]) -> Iterable[Shown]:
     """Show messages that were stored without entries."""
     return _show(items, [None] * len(items))
 
@@ -92,7 +90,7 @@ def _request(request: ModelRequest) -> list[BaseMessage]:
         elif isinstance(part, UserPromptPart):
             others.append(HumanMessage(_user_content(part.content)))
         elif isinstance(part, SpeechPart):
-            others.append(HumanMessage(_content([_speech(part)])))
+            others.append(HumanMessage(blocks.content([_speech(part)])))
         elif isinstance(part, RetryFeedbackPart):
             others.append(HumanMessage(part.model_response()))
         elif isinstance(part, CompactionPart) and part.content:
@@ -109,72 +107,61 @@ def _result(part: ToolReturnPart) -> ToolMessage:
     )
 
 
-def _result_content(part: BaseToolReturnPart[Any]) -> Content:
+def _result_content(part: BaseToolReturnPart[Any]) -> blocks.Content:
     if not part.files:
         return part.model_response_str(wrap_if_error=False)
     return [
-        _file(item) if is_multi_modal_content(item) else _text(str(item))
+        _file(item) if is_multi_modal_content(item) else blocks.text(str(item))
         for item in part.content_items(mode="str", wrap_if_error=False)
     ]
 
 
-def _user_content(content: str | Sequence[UserContent]) -> Content:
+def _user_content(content: str | Sequence[UserContent]) -> blocks.Content:
     if isinstance(content, str):
         return content
-    blocks: list[dict[str, Any]] = []
+    said: list[blocks.Block] = []
     for item in content:
         if isinstance(item, str):
-            blocks.append(_text(item))
+            said.append(blocks.text(item))
         elif isinstance(item, TextContent):
-            blocks.append(_text(item.content))
+            said.append(blocks.text(item.content))
         elif is_multi_modal_content(item):
-            blocks.append(_file(item))
+            said.append(_file(item))
         # What is left are marks for the provider's cache.
-    return _content(blocks)
+    return blocks.content(said)
 
 
 # ── Responses ─────────────────────────────────────────────────────────────────────────────────
 def _response(response: ModelResponse) -> AIMessage:
-    blocks: list[dict[str, Any]] = []
+    said: list[blocks.Block] = []
     calls: list[ToolCall] = []
     broken: list[InvalidToolCall] = []
     for part in response.parts:
         if isinstance(part, ToolCallPart):
             _call(part, calls, broken)
         elif isinstance(part, TextPart):
-            blocks.append(_text(part.content))
+            said.append(blocks.text(part.content))
         elif isinstance(part, ThinkingPart):
             if part.content:
-                blocks.append({"type": "reasoning", "reasoning": part.content})
+                said.append({"type": "reasoning", "reasoning": part.content})
         elif isinstance(part, SpeechPart):
-            blocks.append(_speech(part))
+            said.append(_speech(part))
         elif isinstance(part, FilePart):
-            blocks.append(_file(part.content))
+            said.append(_file(part.content))
         elif isinstance(part, CompactionPart):
             if part.content:
-                blocks.append(_text(part.content))
+                said.append(blocks.text(part.content))
         elif isinstance(part, NativeToolCallPart):
-            blocks.append(
-                {
-                    "type": "server_tool_call",
-                    "id": part.tool_call_id,
-                    "name": part.tool_name,
-                    "args": part.args_as_dict(),
-                }
-            )
+            args = part.args_as_dict()
+            said.append(blocks.server_call(part.tool_call_id, part.tool_name, args))
         elif isinstance(part, NativeToolReturnPart):
-            blocks.append(
-                {
-                    "type": "server_tool_result",
-                    "tool_call_id": part.tool_call_id,
-                    "status": "error" if part.outcome in ERROR_OUTCOMES else "success",
-                    "output": part.model_response_str(wrap_if_error=False),
-                }
-            )
-    only_text = all(block["type"] == "text" for block in blocks)
+            output = part.model_response_str(wrap_if_error=False)
+            failed = part.outcome in ERROR_OUTCOMES
+            said.append(blocks.server_result(part.tool_call_id, output, failed=failed))
+    only_text = all(block["type"] == "text" for block in said)
     about = {"model_name": response.model_name, "finish_reason": response.finish_reason}
     return AIMessage(
-        (response.text or "") if only_text and response.text else _content(blocks),
+        (response.text or "") if only_text and response.text else blocks.content(said),
         tool_calls=calls,
         invalid_tool_calls=broken,
         usage_metadata=_usage(response.usage),
@@ -200,69 +187,45 @@ def _call(part: ToolCallPart, calls: list[ToolCall], broken: list[InvalidToolCal
 
 def _usage(usage: RequestUsage) -> UsageMetadata | None:
     """How many tokens a response took; None where the provider did not say."""
-    if not usage.has_values():
-        return None
-    found = UsageMetadata(
-        input_tokens=usage.input_tokens,
-        output_tokens=usage.output_tokens,
-        total_tokens=usage.total_tokens,
+    return blocks.usage(
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.total_tokens,
+        of_input={
+            "audio": usage.input_audio_tokens,
+            "cache_creation": usage.cache_write_tokens,
+            "cache_read": usage.cache_read_tokens,
+        },
+        of_output={
+            "audio": usage.output_audio_tokens,
+            "reasoning": usage.output_reasoning_tokens,
+        },
     )
-    read = InputTokenDetails()
-    if usage.input_audio_tokens:
-        read["audio"] = usage.input_audio_tokens
-    if usage.cache_write_tokens:
-        read["cache_creation"] = usage.cache_write_tokens
-    if usage.cache_read_tokens:
-        read["cache_read"] = usage.cache_read_tokens
-    written = OutputTokenDetails()
-    if usage.output_audio_tokens:
-        written["audio"] = usage.output_audio_tokens
-    if usage.output_reasoning_tokens:
-        written["reasoning"] = usage.output_reasoning_tokens
-    if read:
-        found["input_token_details"] = read
-    if written:
-        found["output_token_details"] = written
-    return found
 
 
 # ── Content ───────────────────────────────────────────────────────────────────────────────────
-def _content(blocks: Sequence[dict[str, Any]]) -> Content:
-    """Blocks as a message's content; a text alone as a plain string."""
-    if not blocks:
-        return ""
-    if len(blocks) == 1 and blocks[0]["type"] == "text":
-        return str(blocks[0]["text"])
-    return list(blocks)
+_URLS: Final[dict[str, blocks.Kind]] = {
+    "image-url": "image",
+    "audio-url": "audio",
+    "video-url": "video",
+}
 
 
-def _text(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def _speech(part: SpeechPart) -> dict[str, Any]:
+def _speech(part: SpeechPart) -> blocks.Block:
     """What was said as text, so that search finds it; the sound where there is no text."""
     if part.transcript is None and part.audio is not None:
         return _file(part.audio)
-    return _text(part.content)
+    return blocks.text(part.content)
 
 
-def _file(item: MultiModalContent) -> dict[str, Any]:
+def _file(item: MultiModalContent) -> blocks.Block:
     """A block for an image, a sound, a video or another file."""
     try:
         media_type: str | None = item.media_type
     except ValueError:  # an address tells by its ending what it is, or does not
         media_type = None
     if isinstance(item, BinaryContent):
-        kind = _kind_of(media_type)
-        return {"type": kind, "base64": item.base64, "mime_type": item.media_type}
+        return blocks.media(media_type, base64=item.base64)
     if isinstance(item, UploadedFile):
-        return {"type": _kind_of(media_type), "file_id": item.file_id}
-    kind = {"image-url": "image", "audio-url": "audio", "video-url": "video"}.get(item.kind, "file")
-    block = {"type": kind, "url": item.url}
-    return block if media_type is None else {**block, "mime_type": media_type}
-
-
-def _kind_of(media_type: str | None) -> str:
-    kind = (media_type or "").partition("/")[0]
-    return kind if kind in {"image", "audio", "video"} else "file"
+        return blocks.media(kind=blocks.kind_of(media_type), file_id=item.file_id)
+    return blocks.media(media_type, kind=_URLS.get(item.kind, "file"), url=item.url)

@@ -5,8 +5,8 @@ A conversation is a session with the same id. Its entries are the items of the s
 record. Entries only ever come in behind the ones that they follow, so along every line of a
 conversation that branches the positions of its entries rise.
 
-Whoever rewinds or forks the session with Threadloom takes entries away without touching the note.
-That shows by the head: it is gone exactly if any entry is. Then what is left decides (`_stand`).
+Whoever rewinds or forks the session with Threadloom takes entries away without touching the note,
+and the head with them. Then what is left decides (`_stand`).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from langgraph.store.base import BaseStore
 from pydantic_ai.conversation_store import (
     ConversationConflict,
     ConversationEntry,
@@ -25,7 +26,7 @@ from pydantic_ai.conversation_store import (
 )
 from pydantic_ai.exceptions import UserError
 
-from threadloom import SessionConflict, SessionInfo, SessionManager, SessionStream
+from threadloom import SessionAdapter, SessionConflict, SessionInfo, SessionManager, SessionStream
 from threadloom_pydantic_ai.codec import (
     dump_entry,
     dump_record,
@@ -33,8 +34,7 @@ from threadloom_pydantic_ai.codec import (
     load_record,
 )
 from threadloom_pydantic_ai.names import ENTRIES, FRAMEWORK
-from threadloom_pydantic_ai.owning import Owning
-from threadloom_pydantic_ai.showing import show_entries
+from threadloom_pydantic_ai.showing import shows_entries
 from threadloom_pydantic_ai.tips import Tips
 
 _PAGE = 100
@@ -54,7 +54,7 @@ class Standing(NamedTuple):
     session: SessionInfo | None
 
 
-class ThreadloomConversationStore(Owning, ConversationStore):
+class ThreadloomConversationStore(SessionAdapter, ConversationStore):
     """A conversation store over sessions; see Pydantic AI's `ConversationStore` for its methods.
 
     ::
@@ -68,15 +68,17 @@ class ThreadloomConversationStore(Owning, ConversationStore):
     with, under the same ids, so deleting one conversation never harms another.
 
     Args:
-        store: a `SessionManager`, which stays its owner's to close, or the URL of a store, which
-            `close` or `aclose` closes.
+        store: a `SessionManager` or a store, which stays its owner's to close, or the URL of a
+            store, which `close` or `aclose` closes.
         agent_name: of the sessions that begin here. Conversations are found whatever it is.
 
     Raises:
-        InvalidKey: the URL cannot be used.
+        InvalidKey: the store cannot be used.
     """
 
-    def __init__(self, store: SessionManager | str, *, agent_name: str | None = None) -> None:
+    def __init__(
+        self, store: SessionManager | BaseStore | str, *, agent_name: str | None = None
+    ) -> None:
         super().__init__(store)
         self._agent_name = agent_name
         self._tips = Tips()
@@ -206,7 +208,7 @@ class ThreadloomConversationStore(Owning, ConversationStore):
         return self.sessions.stream(
             id,
             ENTRIES,
-            shows=show_entries,
+            shows=shows_entries,
             framework=FRAMEWORK,
             agent_name=self._agent_name,
             owner=owner,
@@ -233,7 +235,7 @@ class ThreadloomConversationStore(Owning, ConversationStore):
             return Standing(None, page.revision, page.session)
         record = load_record(page.note["record"])
         last = page.items[-1]["id"] if page.items else None
-        if record.head_id not in (None, last):
+        if not page.note_current:
             left = await stream.afind([record.head_id or "", *record.branches])
             if record.head_id not in left:
                 record = dataclasses.replace(
