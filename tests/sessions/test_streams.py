@@ -23,6 +23,7 @@ from threadloom import (
     SessionStream,
     Shown,
     compose_id,
+    inner_id,
     split_id,
 )
 from threadloom.history.summary import set_summary
@@ -770,6 +771,10 @@ def test_composed_ids() -> None:
     assert compose_id(*parts) == "app%2F1/a%252Fna/s 1"
     assert split_id(compose_id(*parts)) == parts
     assert split_id("plain") == ("plain",)
+    assert inner_id(compose_id(*parts), *parts[:2]) == "s 1"
+    for names in (parts[:1], ("app/1", None), ("other", parts[1]), (), parts):
+        assert inner_id(compose_id(*parts), *names) == compose_id(*parts)
+    assert inner_id("plain", *parts[:2]) == "plain"
     for bad in (("a", ""), (), ("a\0",), ("x" * 2000,)):
         with pytest.raises(InvalidKey):
             compose_id(*bad)

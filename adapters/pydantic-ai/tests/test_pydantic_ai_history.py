@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic_ai.messages import ModelMessage
+from pydantic_ai.messages import ModelMessage, ModelRequest
 
 from pydantic_ai_fakes import make_agent, nothing, says, user
-from threadloom import InvalidKey, MissingAdapter, SessionManager
+from threadloom import InvalidKey, MissingAdapter, SerializationError, SessionManager
 from threadloom_pydantic_ai import ThreadloomMessageHistory
 
 
@@ -69,6 +69,24 @@ async def test_an_agent_goes_on_after_a_rewind_and_in_a_fork(sessions: SessionMa
     assert await turn("trip", "Paris") == "sun in Paris after 1 questions: Paris"
     assert sessions.search_sessions("Rome") == []
     assert sessions.check().problems == ()
+
+
+async def test_what_is_no_list_of_messages(sessions: SessionManager) -> None:
+    history = ThreadloomMessageHistory("trip", sessions)
+    result = await make_agent().run("weather in Oslo")
+    history.append(result.new_messages())
+    before = history.load()
+    for given in (result, None, 5, "Hi", {"kind": "request"}):
+        with pytest.raises(InvalidKey, match=r"result\.new_messages\(\)"):
+            history.append(given)  # type: ignore[arg-type]
+        with pytest.raises(InvalidKey):
+            await history.areplace(given)  # type: ignore[arg-type]
+    for bad in ("Hi", None, {"kind": "request"}, ModelRequest([object()])):  # type: ignore[list-item]
+        with pytest.raises(SerializationError):
+            history.replace([*before, bad])  # type: ignore[list-item]
+        with pytest.raises(SerializationError):
+            await history.aappend([bad])  # type: ignore[list-item]
+    assert history.load() == before
 
 
 def test_what_cannot_be(sessions: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
