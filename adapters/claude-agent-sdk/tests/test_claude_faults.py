@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from claude_transcripts import KEY, says
-from threadloom import SessionManager, compose_id
+from threadloom import SessionConflict, SessionManager, SessionStream, compose_id
 from threadloom_claude_agent_sdk import ThreadloomSessionStore
 
 ID = compose_id(*KEY.values())
@@ -104,7 +104,12 @@ async def test_processes_at_once(tmp_path: Path, kind: str) -> None:
         assert [batch for batch in done if batch[0] == who] == [(who, str(n)) for n in range(12)]
 
 
-def test_threads_at_once(url: str) -> None:
+SUBAGENT = {**KEY, "subpath": "subagents/a"}
+of_both = pytest.mark.parametrize("key", [KEY, SUBAGENT], ids=["its own", "a subagent's"])
+
+
+@of_both
+def test_threads_at_once(url: str, key: Any) -> None:
     """Each with an event loop of its own, all on one store."""
     count = 6
     with SessionManager(url) as sessions:
@@ -114,7 +119,7 @@ def test_threads_at_once(url: str) -> None:
         async def work(who: int) -> None:
             for n in range(count):
                 entry = {"type": "user", "uuid": f"{who}-{n}", "message": {"content": f"{who}-{n}"}}
-                await store.append(KEY, [entry, {"type": "mode"}])
+                await store.append(key, [entry, {"type": "mode"}])
 
         def run(who: int) -> None:
             try:
@@ -128,7 +133,7 @@ def test_threads_at_once(url: str) -> None:
         for thread in threads:
             thread.join(100)
         assert failed == []
-        loaded = asyncio.run(store.load(KEY))
+        loaded = asyncio.run(store.load(key))
         assert loaded is not None
         assert [e["type"] for e in loaded] == ["user", "mode"] * (4 * count)
         ids = [e["uuid"] for e in loaded[::2]]
@@ -136,15 +141,34 @@ def test_threads_at_once(url: str) -> None:
             assert [id for id in ids if id.startswith(f"{who}-")] == [
                 f"{who}-{n}" for n in range(count)
             ]
-        assert [line.removeprefix("human: ") for line in says(sessions.messages(ID))] == ids
+        said = [line.removeprefix("human: ") for line in says(sessions.messages(ID))]
+        assert said == (ids if key is KEY else [])
 
 
-async def test_one_entry_from_many_is_there_once(store: ThreadloomSessionStore) -> None:
+@of_both
+async def test_one_entry_from_many_is_there_once(store: ThreadloomSessionStore, key: Any) -> None:
     """The same batch again and again, as after time-outs."""
     other = ThreadloomSessionStore(store.sessions)
     entries: Any = [{"type": "user", "uuid": str(n), "message": {"content": "x"}} for n in range(5)]
-    await asyncio.gather(*(one.append(KEY, entries) for one in (store, other) for _ in range(4)))
-    assert await store.load(KEY) == entries
+    await asyncio.gather(*(one.append(key, entries) for one in (store, other) for _ in range(4)))
+    assert await store.load(key) == entries
+
+
+async def test_an_append_is_tried_again_only_if_somebody_was_faster(
+    store: ThreadloomSessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int | None] = []
+
+    async def refuse(*_: object, expect: int, **__: object) -> None:
+        tried.append(expect)
+        if len(tried) == 3:
+            raise SessionConflict("the turn is over")
+        raise SessionConflict("somebody was faster", expected=expect, found=expect + 1)
+
+    monkeypatch.setattr(SessionStream, "aappend", refuse)
+    with pytest.raises(SessionConflict, match="the turn is over"):
+        await store.append(KEY, [{"type": "user", "uuid": "1"}])
+    assert len(tried) == 3
 
 
 @pytest.mark.soak(full=50)

@@ -24,7 +24,7 @@ from adk_fakes import (
     outcome,
     plain,
 )
-from threadloom import SessionConflict, SessionManager
+from threadloom import SessionConflict, SessionManager, SessionStream
 from threadloom_google_adk import ThreadloomSessionService
 
 
@@ -164,3 +164,19 @@ async def test_sessions_that_may_not_begin_by_themselves_begin_here(url: str) ->
         assert [info.framework for info in sessions.list_sessions()] == ["google-adk"]
         with pytest.raises(AlreadyExistsError):
             await new(service)
+
+
+async def test_only_who_was_too_late_is_told_to_read_again(
+    service: ThreadloomSessionService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A turn that is over is no stale session, and no session that is there already."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise SessionConflict("the turn is over")
+
+    session = await new(service)
+    monkeypatch.setattr(SessionStream, "aappend", refuse)
+    with pytest.raises(SessionConflict, match="the turn is over"):
+        await service.append_event(session, at(2000.0))
+    with pytest.raises(SessionConflict, match="the turn is over"):
+        await new(service, "other")
