@@ -7,24 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from kinds import KINDS, SHARED, url_of
 from threadloom import SessionManager
 
 
-def _url(kind: str, folder: Path) -> str:
-    places = {"sqlite": "sessions.db", "file": "sessions"}
-    return f"{kind}:///{folder / places[kind]}" if kind in places else f"{kind}://"
-
-
-@pytest.fixture(params=["memory", "sqlite", "file"])
+@pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty store of each engine."""
-    return _url(request.param, tmp_path)
+    return url_of(request.param, tmp_path)
 
 
-@pytest.fixture(params=["sqlite", "file"])
+@pytest.fixture(params=SHARED)
 def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty store that several processes may use at once."""
-    return _url(request.param, tmp_path)
+    return url_of(request.param, tmp_path)
 
 
 @pytest.fixture

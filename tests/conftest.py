@@ -1,10 +1,10 @@
-"""Leaves out what other engines have nothing to do with, where tests run on those (`engines`)."""
+"""Leaves out what other engines have nothing to do with, where tests run on those (`kinds`)."""
 
 from __future__ import annotations
 
 import pytest
 
-from engines import OTHERS
+from kinds import OTHERS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

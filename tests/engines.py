@@ -1,24 +1,19 @@
-"""The engines that tests run on, by kind. A new engine is named here once.
+"""The stores that tests run on, by kind.
 
-`KINDS` are those that keep every promise; suites take them as parameters. `SHARED` are those of
-them that several processes may use at once. `WRAPPED` are stores around those, and `GUESTS`
-stores of LangGraph's and of a third party with ours on top: suites that are long choose.
-
-``THREADLOOM_TEST_ENGINES=postgres,redis`` puts other engines in the place of `KINDS`: then every
-suite runs its tests of kinds on these, and nothing else (`tests/conftest.py` leaves the rest out).
+`KINDS` are engines that keep every promise (`kinds`); suites take them as parameters. `WRAPPED` are
+stores around those, and `GUESTS` stores of LangGraph's and of a third party with ours on top:
+suites that are long choose.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-import servers
 from guests import open_guest
+from kinds import KINDS, SERVERS, SHARED, url_of
 from threadloom import (
     EncryptedStore,
     Keyring,
@@ -33,19 +28,20 @@ from threadloom.plans import Batch, Results
 from threadloom.store import Store
 from threadloom.wrappers.base import Wrapper
 
-OTHERS = tuple(filter(None, os.environ.get("THREADLOOM_TEST_ENGINES", "").split(",")))
-"""Engines on servers that are to be tested instead of those that need none."""
-KINDS = OTHERS or ("memory", "sqlite", "file")
-SHARED = OTHERS or ("sqlite", "file")
 GUESTS = ("langgraph-memory", "langgraph-sqlite", "langgraph-aio", "langgraph-plain")
 WRAPPED = ("encrypted-memory", "encrypted-sqlite", "traced-memory", "reading-memory")
 
-SERVERS = {
-    "postgres": lambda place: f"{servers.postgres()}?schema={place}&partitions=1",
-    "redis": lambda place: f"{servers.redis()}?prefix={place}",
-    "redis-cluster": lambda place: f"{servers.redis_cluster().url}?prefix={place}",
-}
-"""Engines on servers, each with the URL of a place of its own there."""
+__all__ = [
+    "GUESTS",
+    "KEYS",
+    "KINDS",
+    "SHARED",
+    "WRAPPED",
+    "ReadsReadOnly",
+    "manager_of",
+    "open_kind",
+    "url_of",
+]
 
 KEYS = Keyring({"old": b"\x01" * 32, "new": b"\x02" * 32}, current="new")
 
@@ -65,18 +61,6 @@ class ReadsReadOnly(Wrapper):
 
     def _for(self, ops: Batch) -> Store:
         return self.inner if any(isinstance(op, WRITES) for op in ops) else self._reads
-
-
-def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
-    """The URL of a store in a folder; in memory it is a new one each time."""
-    if kind == "memory":
-        return "memory://"
-    if kind == "file":
-        return f"file:///{folder}/{name}"
-    if kind in SERVERS:
-        place = blake2b(f"{folder}/{name}".encode(), digest_size=8).hexdigest()
-        return SERVERS[kind](f"t{place}")
-    return f"sqlite:///{folder}/{name}.db"
 
 
 def open_kind(
