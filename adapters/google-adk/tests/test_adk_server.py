@@ -201,5 +201,6 @@ def test_what_it_exports() -> None:
         "ThreadloomSessionService",
         "from_uri",
         "register",
+        "shows",
     ]
     assert threadloom_google_adk.FRAMEWORK == "google-adk"
