@@ -14,15 +14,23 @@ ROOT = Path(__file__).parents[2]
 COMPLAINT = re.compile(r"Traceback \(most recent|\w*Warning\b|Exception ignored|never awaited")
 
 
-def run_program(program: Path, folder: Path, timeout: float = 90) -> str:
-    """Run it; its output. Fails if it failed, warned, or did not end in time."""
+def run_program(program: Path, folder: Path, timeout: float = 90, *, theirs: str = "") -> str:
+    """Run it; its output. Fails if it failed, warned, or did not end in time.
+
+    Args:
+        program: the file.
+        folder: an empty one.
+        timeout: in seconds.
+        theirs: how a warning begins that a framework gives of itself, whoever uses it.
+    """
     home = folder / "home"
     here = folder / "here"
     home.mkdir()
     here.mkdir()
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_"))}
     env |= {"HOME": str(home), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-    env |= {"PYTHONWARNINGS": "default::ResourceWarning"}
+    rules = ["default::ResourceWarning", *([f"ignore:{theirs}"] if theirs else [])]
+    env |= {"PYTHONWARNINGS": ",".join(rules)}
     done = subprocess.run(
         [sys.executable, str(program)],
         cwd=here,
