@@ -223,8 +223,7 @@ def _adapter(scheme: str) -> EntryPoint:
     if scheme in _ADAPTERS:
         extra = _ADAPTERS[scheme]
         raise MissingAdapter(
-            f'{scheme}:// needs an adapter that is not installed: pip install "threadloom[{extra}]" '
-            f"(from a clone: pip install ./adapters/{extra})"
+            f'{scheme}:// needs an adapter that is not installed: pip install "threadloom[{extra}]"'
         )
     meant = difflib.get_close_matches(scheme, [*_BUILT_IN, *_ADAPTERS], n=1)
     raise MissingAdapter(
