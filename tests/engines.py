@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from guests import open_guest
-from kinds import KINDS, SERVERS, SHARED, url_of
+from kinds import KINDS, SHARED, url_of
 from threadloom import (
     EncryptedStore,
     Keyring,
@@ -69,7 +69,7 @@ def open_kind(
     """Open a store of a kind in a folder, with options of `open_store`."""
     if kind in GUESTS:
         return open_guest(kind, folder, name, clock=clock)
-    wrapper, inner = _parts(kind)
+    wrapper, _, inner = kind.rpartition("-")
     store = open_store(url_of(inner, folder, name), clock=clock, **options)
     if wrapper == "encrypted":
         return EncryptedStore(store, KEYS)
@@ -87,15 +87,7 @@ def manager_of(kind: str, folder: Path, name: str = "sessions") -> Iterator[Sess
         with open_guest(kind, folder, name) as guest:
             yield SessionManager(guest)
     else:
-        wrapper, inner = _parts(kind)
+        wrapper, _, inner = kind.rpartition("-")
         keys = KEYS if wrapper == "encrypted" else None
         with SessionManager(url_of(inner, folder, name), encryption=keys) as manager:
             yield manager
-
-
-def _parts(kind: str) -> tuple[str, str]:
-    """The wrapper, if there is one, and the engine inside."""
-    if kind in SERVERS:
-        return "", kind
-    wrapper, _, inner = kind.rpartition("-")
-    return wrapper, inner
