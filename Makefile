@@ -15,7 +15,7 @@ BIN  := $(VENV)/bin
 # uv installs in a tenth of the time. It knows nothing of pip's settings (mirrors, proxies), so pip
 # has a go where uv fails.
 # $(call install,FOLDER OF THE ENVIRONMENT,WHAT)
-install = $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) || \
+install = test -x $(1)/bin/uv && $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) || \
     $(1)/bin/python -m pip --disable-pip-version-check --quiet install $(2)
 
 # The frameworks that adapters are for want other versions of things than we do, and they are

@@ -40,14 +40,14 @@ class AwaitedOnFile(Threads):
 
 
 @pytest.mark.usefixtures("any_run_is_long")
-@pytest.mark.soak(full=120)
+@pytest.mark.soak(full=400)
 @pytest.mark.parametrize(
-    ("machine", "share"),
-    [(InMemory, 1), (OnFile, 2), (InJournals, 4), (ByCallersSerializer, 4), (AwaitedOnFile, 6)],
+    ("machine", "of_40"),
+    [(InMemory, 40), (OnFile, 15), (InJournals, 8), (ByCallersSerializer, 6), (AwaitedOnFile, 4)],
 )
-def test_every_reader_sees_what_was_put(machine: type[Threads], share: int, rounds: int) -> None:
+def test_every_reader_sees_what_was_put(machine: type[Threads], of_40: int, rounds: int) -> None:
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=rounds // share, stateful_step_count=12)
+        machine, settings=settings(max_examples=rounds * of_40 // 40, stateful_step_count=12)
     )
 
 
