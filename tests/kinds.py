@@ -1,4 +1,4 @@
-"""The engines that keep every promise, and where a test's store is. A new one is named here once."""
+"""The engines that keep every promise, and where a test's store is. New ones are named here."""
 
 from __future__ import annotations
 
