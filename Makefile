@@ -13,9 +13,10 @@ VENV := .venv
 BIN  := $(VENV)/bin
 
 # uv installs in a tenth of the time. It knows nothing of pip's settings (mirrors, proxies), so pip
-# has a go where uv fails.
+# has a go where uv fails. Compiled once, here: some environments forbid Python to do it later, and
+# then every process that starts would.
 # $(call install,FOLDER OF THE ENVIRONMENT,WHAT)
-install = test -x $(1)/bin/uv && $(1)/bin/uv pip install --quiet --python $(1)/bin/python $(2) || \
+install = test -x $(1)/bin/uv && $(1)/bin/uv pip install --quiet --compile-bytecode --python $(1)/bin/python $(2) || \
     $(1)/bin/python -m pip --disable-pip-version-check --quiet install $(2)
 
 # The frameworks that adapters are for want other versions of things than we do, and they are
