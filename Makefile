@@ -39,13 +39,13 @@ demo: $(VENV)/.core ## one session across two processes, told step by step (unde
 	@$(BIN)/python examples/demo.py $(ARGS)
 
 test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of their ranges
-	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
-	$(VENV)-newest/bin/python -m pytest -n auto --dist worksteal adapters $(ARGS)
-	$(VENV)-oldest/bin/python -m pytest -n auto --dist worksteal adapters -m "not soak" $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
+	$(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
-	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto --dist worksteal -m soak --timeout 3600 $(ARGS)
-	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto --dist worksteal adapters -m soak --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m soak --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")
 	$(BIN)/python -m benchmarks $(or $(ARGS),all --write docs/benchmarks.md)
