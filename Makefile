@@ -44,7 +44,7 @@ test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of thei
 	$(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
-	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m soak --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m "soak or grid" --timeout 3600 $(ARGS)
 	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m soak --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")

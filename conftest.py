@@ -1,8 +1,9 @@
-"""What every test gets: Hypothesis profiles, `rounds`, and three rules for the whole suite.
+"""What every test gets: Hypothesis profiles, `rounds`, and rules for the whole suite.
 
 - A test that leaves a thread behind which would keep the process from exiting fails.
 - Under CI a skipped test is a failed test.
-- Under `make soak` (`THREADLOOM_SOAK=1`) counts are full, otherwise a tenth.
+- Under `make soak` (`THREADLOOM_SOAK=1`) counts are full, otherwise a tenth, and large grids of
+  parameters are whole, otherwise a part.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 import weakref
 from collections.abc import Generator, Iterable
 from typing import Any
+from zlib import crc32
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -31,7 +33,7 @@ _common: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 settings.register_profile("dev", max_examples=50, **_common)
-settings.register_profile("ci", max_examples=100, print_blob=True, **_common)
+settings.register_profile("ci", max_examples=50, print_blob=True, **_common)
 settings.register_profile("soak", max_examples=2_000, print_blob=True, **_common)
 settings.load_profile("soak" if SOAK else "ci" if IN_CI else "dev")
 
@@ -45,6 +47,25 @@ def rounds(request: pytest.FixtureRequest) -> int:
         pytest.fail("`rounds` needs @pytest.mark.soak(full=…) on the test", pytrace=False)
     full: int = marker.kwargs["full"] if "full" in marker.kwargs else marker.args[0]
     return full if SOAK else max(1, full // 10)
+
+
+# ── Grids ─────────────────────────────────────────────────────────────────────────────────────
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave all but one in `every` of the tests out that are marked as a grid, but under soak.
+
+    Which ones follows from their names, so every run and every worker takes the same.
+    """
+    if SOAK:
+        return
+    left = [item for item in items if not _is_taken(item)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if _is_taken(item)]
+
+
+def _is_taken(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("grid")
+    return marker is None or crc32(item.name.encode()) % marker.kwargs["every"] == 0
 
 
 # ── Threads ───────────────────────────────────────────────────────────────────────────────────

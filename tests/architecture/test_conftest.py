@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,20 +12,21 @@ from pathlib import Path
 import pytest
 
 CONFTEST = Path(__file__).parents[2] / "conftest.py"
-WITHOUT = ("cacheprovider", "randomly", "asyncio")
 
 
 def run_pytest(folder: Path, source: str, **env: str) -> tuple[int, str]:
     """Run one test file beside a copy of the suite's conftest; exit code and output."""
     shutil.copy(CONFTEST, folder / "conftest.py")
     (folder / "test_sample.py").write_text(source, encoding="utf-8")
-    (folder / "pytest.ini").write_text("[pytest]\nmarkers = soak(full): …\n", encoding="utf-8")
+    (folder / "pytest.ini").write_text(
+        "[pytest]\nmarkers =\n  grid(every): …\n  soak(full): …\n", encoding="utf-8"
+    )
     kept = {k: v for k, v in os.environ.items() if k not in {"CI", "THREADLOOM_SOAK"}}
     kept = {k: v for k, v in kept.items() if not k.startswith(("PYTEST_", "COV_"))}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *(f"-pno:{name}" for name in WITHOUT)],
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider"],
         cwd=folder,
-        env=kept | env,
+        env={**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **env},
         capture_output=True,
         text=True,
         timeout=100,
@@ -115,6 +117,21 @@ def test_rounds_are_full_under_soak(tmp_path: Path, env: dict[str, str], expecte
     )
     code, output = run_pytest(tmp_path, sample, **env)
     assert code == 0, output
+
+
+@pytest.mark.parametrize("env", [{}, {"THREADLOOM_SOAK": "1"}])
+def test_a_grid_is_whole_under_soak(tmp_path: Path, env: dict[str, str]) -> None:
+    sample = (
+        "import pytest\n"
+        "@pytest.mark.grid(every=3)\n"
+        "@pytest.mark.parametrize('number', range(300))\n"
+        "def test_many(number): pass\n"
+        "def test_one(): pass\n"
+    )
+    code, output = run_pytest(tmp_path, sample, **env)
+    assert code == 0, output
+    passed = int(re.findall(r"(\d+) passed", output)[0])
+    assert passed == 301 if env else 80 <= passed <= 120
 
 
 def test_rounds_need_the_mark(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ A test says what it is about by the marker `operation`, at itself or for its who
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ of the tests, and a test fails where it is out of date or an operation is missin
 """
 
 
+@functools.cache
 def marked() -> dict[str, list[tuple[str, str]]]:
     """Operations, each with the files and names of the tests that are about it."""
     found: dict[str, list[tuple[str, str]]] = {}

@@ -187,6 +187,7 @@ def impatient() -> Iterator[None]:
         yield
 
 
+@pytest.mark.grid(every=3)
 @pytest.mark.operation("delete_session", "delete_sessions", "cleanup_stale")
 @outside_of_turns
 @pytest.mark.parametrize("in_node", ["a", "b"])
@@ -220,6 +221,7 @@ def test_deleting_a_new_thread_before_its_run_stores_anything(
     assert len(do(graph, "get_state_history", config("t"))) == 1
 
 
+@pytest.mark.grid(every=3)
 @pytest.mark.operation("turn", "delete_session", "cleanup_stale")
 @inside_a_turn
 @pytest.mark.parametrize("delete", [delete_session, cleanup_running])
@@ -252,6 +254,7 @@ def created_life(sessions: SessionManager) -> None:
     sessions.create_session(id="t", name="other")
 
 
+@pytest.mark.grid(every=3)
 @pytest.mark.operation("delete_session", "create_session")
 @pytest.mark.parametrize("other", [graph_life, chain_life, created_life])
 @pytest.mark.parametrize(
@@ -376,6 +379,7 @@ def assert_no_graph(sessions: SessionManager, on: str) -> None:
     assert sessions.check().problems == ()
 
 
+@pytest.mark.grid(every=3)
 @pytest.mark.parametrize(
     ("on", "durability", "fence"),
     [(*run, fence) for fence in (None, "in the context", "in the config") for run in RUNS],

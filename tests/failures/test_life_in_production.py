@@ -10,12 +10,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain_core.messages import HumanMessage
 
+from kinds import SHARED, url_of
 from threadloom import SchemaTooNew, SessionManager, UntrustedType, open_store
 
 from .helpers import Door, chat_graph, config, put, rows, run_program, texts
@@ -31,9 +33,10 @@ FORKS = [
 ]
 
 
-@pytest.mark.parametrize("how", FORKS)
-def test_a_process_forks_with_an_open_file(shared_url: str, how: str) -> None:
-    assert run_program("forking", shared_url, how) == ["ok"]
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_process_forks_with_an_open_file(kind: str, tmp_path: Path) -> None:
+    ways = [(how, url_of(kind, tmp_path, how)) for how in FORKS]
+    assert run_program("forking", *chain(*ways)) == [f"{how}: ok" for how in FORKS]
 
 
 def test_sqlites_own_check_finds_nothing(file: Path, file_url: str) -> None:
@@ -44,9 +47,10 @@ def test_sqlites_own_check_finds_nothing(file: Path, file_url: str) -> None:
     assert rows(file, "PRAGMA integrity_check") == [("ok",)]
 
 
-@pytest.mark.parametrize("how", ["one child", "while another thread writes", "while a loop works"])
-def test_a_process_forks_with_an_open_memory_store(how: str) -> None:
-    assert run_program("forking", "memory://", how) == ["ok"]
+def test_a_process_forks_with_an_open_memory_store() -> None:
+    ways = ["one child", "while another thread writes", "while a loop works"]
+    found = run_program("forking", *chain(*((how, "memory://") for how in ways)))
+    assert found == [f"{how}: ok" for how in ways]
 
 
 # Classes

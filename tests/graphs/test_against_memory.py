@@ -15,7 +15,11 @@ from .harness import SCENARIOS, Trace, difference, play
 from .oracle import in_memory
 
 CASES = [
-    pytest.param(name, style, durability, store, id=f"{name}-{style}-{durability}-{store}")
+    pytest.param(
+        *(name, style, durability, store),
+        id=f"{name}-{style}-{durability}-{store}",
+        marks=pytest.mark.grid(every=2 if store == "sqlite" else 4),
+    )
     for name, scenario in catalogue.SCENARIOS.items()
     for style, durability in scenario.combinations
     for store in KINDS

@@ -232,6 +232,7 @@ def expected(name: str, style: str, durability: str) -> Trace:
     return play(Scenario(name, PLAYS[name], ()), in_memory(), style, durability)
 
 
+@pytest.mark.grid(every=2)
 @pytest.mark.parametrize("name", PLAYS)
 @pytest.mark.parametrize(("style", "durability"), COMBINATIONS)
 def test_the_same_as_in_memory(store: Store, name: str, style: str, durability: str) -> None:

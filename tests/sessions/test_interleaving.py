@@ -140,6 +140,7 @@ def check(sessions: SessionManager, done: set[str]) -> None:
         assert {"a"} <= set(ids) or "update_last" in done
 
 
+@pytest.mark.grid(every=2)
 @pytest.mark.parametrize("second", OPERATIONS)
 @pytest.mark.parametrize("first", OPERATIONS)
 def test_what_one_operation_does_in_the_middle_of_another_is_not_undone(

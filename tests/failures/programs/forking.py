@@ -1,6 +1,7 @@
-"""forking.py URL HOW: forks with an open store; parent and children go on writing.
+"""forking.py HOW URL [HOW URL …]: forks with an open store; parent and children go on writing.
 
-Prints `ok` if every process kept what it wrote.
+Each way in a process of its own, which has opened nothing yet. Prints its name and `ok` if every
+process kept what it wrote.
 """
 
 import asyncio
@@ -15,7 +16,17 @@ from langchain_core.messages import HumanMessage
 from threadloom import SessionManager
 
 warnings.simplefilter("ignore", DeprecationWarning)
-url, how = sys.argv[1:]
+ways = list(zip(sys.argv[1::2], sys.argv[2::2], strict=True))
+while ways:
+    how, url = ways.pop(0)
+    pid = os.fork()
+    if pid == 0:
+        break
+    _, status = os.waitpid(pid, 0)
+    if status:
+        sys.exit(f"{how}: {status}")
+else:
+    sys.exit()
 shared = not url.startswith("memory")
 sessions = SessionManager(url)
 sessions.create_session(id="s", name="before")
@@ -172,4 +183,4 @@ for who in others:
     if who != "middle":
         assert of(who + "-async") == (wanted(who + "-async") if shared else [])
 sessions.close()
-print("ok", flush=True)
+print(f"{how}: ok", flush=True)
