@@ -689,6 +689,20 @@ def test_results_get_the_names_of_their_tools(
     assert sessions.messages("x")[-1].name == "f"
 
 
+def test_a_call_that_is_removed_names_no_result(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    """A result in the place of its call is shown as if the call had never been."""
+    for before in ([call("1")], [say("hi"), call("1")], [call("1"), say("hi")]):
+        stream.replace(before)
+        stream.replace([results("1")])
+        (message,) = sessions.messages("x")
+        assert message.name is None
+    stream.replace([call("1"), say("hi")])
+    stream.replace([call("1"), results("1")])
+    assert sessions.messages("x")[-1].name == "f"
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
