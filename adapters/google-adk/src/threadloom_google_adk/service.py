@@ -32,7 +32,7 @@ from threadloom import (
     inner_id,
 )
 from threadloom_google_adk.records import Delta, read_event, record_of
-from threadloom_google_adk.showing import first_of, rewinds, shows
+from threadloom_google_adk.showing import first_of, live, rewinds, shows
 
 FRAMEWORK: Final = "google-adk"
 """What `SessionInfo.framework` says of sessions that began here."""
@@ -364,4 +364,7 @@ async def _line(stream: SessionStream, page: StreamPage, record: Fields) -> list
     if whole.revision != page.revision:
         raise StaleSessionError(_STALE)
     first = first_of(invocation, whole.items)
-    return None if first is None else list(whole.positions[:first])
+    if first is None:
+        return None
+    # Of the events before it, those that an earlier rewind took back stay away.
+    return [whole.positions[at] for at in live(whole.items[:first])]
