@@ -52,7 +52,7 @@ from threadloom.models import (
 from threadloom.sessions import SessionAdapter, SessionManager, SessionStore, Turn
 from threadloom.shared import SharedState
 from threadloom.stores.registry import CLASSES, load, open_store
-from threadloom.streams import SessionStream, Shown, Shows
+from threadloom.streams import SessionChange, SessionStream, Shown, Shows
 
 if TYPE_CHECKING:
     from threadloom.stores.file import FileStore
@@ -104,6 +104,7 @@ __all__ = [
     # what adapters of other frameworks stand on
     "SessionAdapter",
     "SessionStream",
+    "SessionChange",
     "StreamPage",
     "Shown",
     "Shows",
