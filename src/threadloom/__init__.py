@@ -31,7 +31,7 @@ from threadloom.errors import (
     UntrustedType,
 )
 from threadloom.history import StoreChatMessageHistory
-from threadloom.keys import compose_id, inner_id, split_id
+from threadloom.keys import compose_id, inner_id, is_storable, split_id
 from threadloom.models import (
     CheckReport,
     KindStats,
@@ -112,6 +112,7 @@ __all__ = [
     "compose_id",
     "split_id",
     "inner_id",
+    "is_storable",
     "blocks",
     # errors
     "ThreadloomError",
