@@ -31,7 +31,7 @@ from threadloom.errors import (
     UntrustedType,
 )
 from threadloom.history import StoreChatMessageHistory
-from threadloom.keys import compose_id, inner_id, split_id
+from threadloom.keys import compose_id, inner_id, is_storable, split_id
 from threadloom.models import (
     CheckReport,
     KindStats,
@@ -52,7 +52,7 @@ from threadloom.models import (
 from threadloom.sessions import SessionAdapter, SessionManager, SessionStore, Turn
 from threadloom.shared import SharedState
 from threadloom.stores.registry import CLASSES, load, open_store
-from threadloom.streams import SessionStream, Shown, Shows
+from threadloom.streams import SessionChange, SessionStream, Shown, Shows
 
 if TYPE_CHECKING:
     from threadloom.stores.file import FileStore
@@ -104,6 +104,7 @@ __all__ = [
     # what adapters of other frameworks stand on
     "SessionAdapter",
     "SessionStream",
+    "SessionChange",
     "StreamPage",
     "Shown",
     "Shows",
@@ -111,6 +112,7 @@ __all__ = [
     "compose_id",
     "split_id",
     "inner_id",
+    "is_storable",
     "blocks",
     # errors
     "ThreadloomError",

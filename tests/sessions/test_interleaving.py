@@ -12,6 +12,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from engines import KINDS, open_kind
 from threadloom import (
+    SessionChange,
     SessionConflict,
     SessionDeleted,
     SessionManager,
@@ -300,3 +301,52 @@ def test_a_deletion_of_no_session_spares_one_that_begins(store: Between) -> None
     assert info is not None
     assert (info.message_count, len(sessions.messages(ID))) == (0, 0)
     assert list(sessions.checkpointer().list({"configurable": {"thread_id": ID}})) == []
+
+
+@pytest.mark.parametrize("before", ["nothing", "a session", "a stream"])
+def test_a_stream_is_not_written_to_another_session_than_was_looked_at(
+    store: Between, before: str
+) -> None:
+    inner = SessionManager(store.inner)
+    for batch in range(1, 20):
+        sessions = SessionManager(store)
+        sessions.delete_session(ID)
+        if before == "a session":
+            sessions.create_session(id=ID)
+        if before == "a stream":
+            sessions.stream(ID).append([], note="there")
+        seen = sessions.get_session(ID)
+        version = 0 if seen is None else seen.version
+        store.at = batch
+        store.action = lambda: inner.update_session(ID, owner="ben", create=True)
+        stream = sessions.stream(ID, owner="ana")
+        try:
+            stream.append(["x"], session_version=version)
+        except SessionConflict:
+            assert inner.stream(ID).read().items == ()
+        else:
+            assert inner.stream(ID).read().items == ("x",)
+            assert batch > 2
+            if store.action is not None:
+                return
+    raise AssertionError("it never came to an end")
+
+
+def test_what_a_stream_changes_of_its_session_undoes_nothing(store: Between) -> None:
+    inner = SessionManager(store.inner)
+    for batch in range(1, 20):
+        sessions = SessionManager(store)
+        sessions.delete_session(ID)
+        sessions.create_session(id=ID, tags=["old"])
+        sessions.stream(ID).append(["first"])
+        store.at, store.action = batch, lambda: inner.tag_session(ID, "new")
+        change = SessionChange(untag=["old"], tags=["mine"], metadata={"k": 1})
+        sessions.stream(ID).append(["x"], session=change)
+        if store.action is not None:
+            assert batch > 2
+            return
+        info = inner.get_session(ID)
+        assert info is not None
+        assert (set(info.tags), info.metadata) == ({"new", "mine"}, {"k": 1})
+        assert inner.stream(ID).read().items == ("first", "x")
+    raise AssertionError("it never came to an end")

@@ -17,6 +17,7 @@ from threadloom import (
     CheckpointNotFound,
     InvalidKey,
     SerializationError,
+    SessionChange,
     SessionConflict,
     SessionManager,
     SessionNotFound,
@@ -185,6 +186,52 @@ async def test_a_revision_is_checked(do: Do, sessions: SessionManager) -> None:
         with pytest.raises(SessionConflict):
             await change()
         assert (await do("read")).revision == third.revision, name
+
+
+async def test_the_version_of_the_session_is_checked(do: Do, sessions: SessionManager) -> None:
+    """Whoever has looked at the session's record is sure to write to what was seen."""
+    first = await do("append", [say("one")], session_version=0)
+    with pytest.raises(SessionConflict, match="expected at version 0") as refused:
+        await do("append", [say("two")], session_version=0)
+    assert first.session is not None
+    assert (refused.value.expected, refused.value.found) == (0, first.session.version)
+    renamed = sessions.rename_session("x", "another name")
+    with pytest.raises(SessionConflict):
+        await do("append", [say("two")], session_version=first.session.version)
+    await do("append", [say("two")], session_version=renamed.version)
+    assert conversation(sessions) == ["one", "two"]
+
+
+async def test_the_session_changes_with_the_items(do: Do, sessions: SessionManager) -> None:
+    change = SessionChange(name="Oslo", tags=["a", "b"], metadata={"m": [1]})
+    page = await do("append", [say("1")], session=change)
+    info = page.session
+    assert info is not None
+    assert (info.name, info.tags, info.metadata) == ("Oslo", ("a", "b"), {"n": 1, "m": [1]})
+    assert info == sessions.get_session("x")
+    assert [match.session.id for match in sessions.search_sessions("Oslo")] == ["x"]
+    change = SessionChange(untag=["a", "none"], tags=["c", "b"], metadata={"m": None})
+    page = await do("append", [], session=change)
+    info = page.session
+    assert info is not None
+    assert (info.name, info.tags, info.metadata) == ("Oslo", ("b", "c"), {"n": 1, "m": None})
+    await do("append", [say("2")], session=SessionChange(name=""))
+    assert sessions.search_sessions("Oslo") == []
+    assert conversation(sessions) == ["1", "2"]
+    before = await do("read")
+    with pytest.raises(SessionConflict):  # all or nothing
+        await do("append", [say("3")], expect=0, session=SessionChange(name="Lima"))
+    for wrong in (SessionChange(name="\0"), SessionChange(tags=[""])):
+        with pytest.raises(InvalidKey):
+            await do("append", [say("3")], session=wrong)
+    with pytest.raises(SerializationError):
+        await do("append", [say("3")], session=SessionChange(metadata={"x": object()}))
+    assert await do("read") == before
+
+
+async def test_an_id_that_cannot_be_stored_is_not_found(do: Do) -> None:
+    await do("append", [say("1")], ids=["a"])
+    assert await do("find", ["a\0", "\ud800", "a", ""]) == {"a": 0}
 
 
 async def test_pop(do: Do, sessions: SessionManager) -> None:
@@ -686,6 +733,20 @@ def test_results_get_the_names_of_their_tools(
     stream.append([think()])
     assert sessions.messages("x")[-1].name == "f"
     stream.append([call("far"), *(say(str(n)) for n in range(100)), results("far")])
+    assert sessions.messages("x")[-1].name == "f"
+
+
+def test_a_call_that_is_removed_names_no_result(
+    stream: SessionStream, sessions: SessionManager
+) -> None:
+    """A result in the place of its call is shown as if the call had never been."""
+    for before in ([call("1")], [say("hi"), call("1")], [call("1"), say("hi")]):
+        stream.replace(before)
+        stream.replace([results("1")])
+        (message,) = sessions.messages("x")
+        assert message.name is None
+    stream.replace([call("1"), say("hi")])
+    stream.replace([call("1"), results("1")])
     assert sessions.messages("x")[-1].name == "f"
 
 

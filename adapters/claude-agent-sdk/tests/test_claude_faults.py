@@ -16,7 +16,15 @@ from typing import Any
 import pytest
 
 from claude_transcripts import KEY, says
-from threadloom import SessionConflict, SessionManager, SessionStream, compose_id
+from threadloom import (
+    SessionConflict,
+    SessionManager,
+    SessionStream,
+    StoreUnavailable,
+    compose_id,
+    open_store,
+)
+from threadloom.testing import FaultyStore
 from threadloom_claude_agent_sdk import ThreadloomSessionStore
 
 ID = compose_id(*KEY.values())
@@ -152,6 +160,65 @@ async def test_one_entry_from_many_is_there_once(store: ThreadloomSessionStore, 
     entries: Any = [{"type": "user", "uuid": str(n), "message": {"content": "x"}} for n in range(5)]
     await asyncio.gather(*(one.append(key, entries) for one in (store, other) for _ in range(4)))
     assert await store.load(key) == entries
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["not written", "answer lost"])
+@pytest.mark.parametrize("exists", [False, True], ids=["new", "there before"])
+async def test_title_tag_and_project_are_stored_with_the_entries_or_not_at_all(
+    url: str, exists: bool, after: bool
+) -> None:
+    """Whichever batch fails: the SDK gives the entries once more, and nothing is missing."""
+    said: Any = {"type": "user", "uuid": "1", "message": {"content": "hi"}}
+    titled: Any = {"type": "custom-title", "uuid": "2", "customTitle": "Trip"}
+    tagged: Any = {"type": "tag", "uuid": "3", "tag": "fun"}
+    faulty = FaultyStore(open_store(url))
+    with faulty, SessionManager(faulty) as sessions:
+        store = ThreadloomSessionStore(sessions)
+        for batch in range(1, 20):
+            key: Any = {**KEY, "session_id": f"s{batch}"}
+            id = compose_id(*key.values())
+            if exists:
+                sessions.create_session(id=id, tags=["mine"])
+            faulty.fail_next(batch, after=after)
+            failed = False
+            try:
+                await store.append(key, [said, titled, tagged])
+            except StoreUnavailable:
+                failed = True
+                info = sessions.get_session(id)
+                stored = await store.load(key)
+                assert (stored is None) == (info is None or info.name == "")
+                await store.append(key, [said, titled, tagged])
+            faulty.disarm()
+            info = sessions.get_session(id)
+            assert info is not None
+            assert await store.load(key) == [said, titled, tagged]
+            assert (info.name, info.tags) == ("Trip", ("mine", "fun") if exists else ("fun",))
+            listed = await store.list_sessions(key["project_key"])
+            assert key["session_id"] in {one["session_id"] for one in listed}
+            if not failed:
+                assert batch > 3
+                return
+    raise AssertionError("it never came to an end")
+
+
+@of_both
+@pytest.mark.parametrize("uuid", ["a\0", "\ud800"], ids=["NUL", "a surrogate"])
+async def test_an_id_that_cannot_be_stored_counts_as_none(
+    store: ThreadloomSessionStore, key: Any, uuid: str
+) -> None:
+    entries: Any = [
+        {"type": "user", "uuid": "1", "message": {"content": "one"}},
+        {"type": "user", "uuid": uuid, "parentUuid": "1", "message": {"content": "two"}},
+        {"type": "user", "uuid": "3", "parentUuid": uuid, "message": {"content": "three"}},
+    ]
+    await store.append(key, entries)
+    assert await store.load(key) == entries
+    if key is KEY:
+        messages = store.sessions.messages(ID)
+        assert says(messages) == ["human: one", "human: two", "human: three"]
+        assert store.sessions.check().problems == ()
+        assert len(await store.list_session_summaries(KEY["project_key"])) == 1
 
 
 async def test_an_append_is_tried_again_only_if_somebody_was_faster(

@@ -6,17 +6,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.adk.errors import StaleSessionError
 from google.adk.errors.already_exists_error import AlreadyExistsError
+from google.adk.events.event import Event
+from google.adk.events.event_actions import EventActions
 from google.adk.sessions.session import Session
 from google.genai import types
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 
 from adk_fakes import APP, USER, ask, call, result, runner, text
 from threadloom import CheckpointNotFound, InvalidKey, SessionManager, StoreClosed
-from threadloom_google_adk import ThreadloomSessionService
+from threadloom_google_adk import ThreadloomSessionService, shows
+from threadloom_google_adk.service import EVENTS
 
 ID = f"{APP}/{USER}/s"
 
@@ -34,6 +38,11 @@ async def got(service: ThreadloomSessionService, id: str = "s") -> Session:
     session = await service.get_session(app_name=APP, user_id=USER, session_id=id)
     assert session is not None
     return session
+
+
+def events_of(service: ThreadloomSessionService) -> list[Any]:
+    """What is stored of the session's events."""
+    return list(service.sessions.stream(ID, EVENTS).read().items)
 
 
 async def ids(service: ThreadloomSessionService) -> list[str]:
@@ -185,6 +194,35 @@ async def test_a_rewind_of_adks_own(service: ThreadloomSessionService) -> None:
 
     service.sessions.rewind_session(ID, messages=2)
     assert (await got(service)).events == events[:2]
+
+
+async def test_a_rewind_that_is_undone_and_done_again(service: ThreadloomSessionService) -> None:
+    """A rewind is an event like others, and another one may take it back."""
+    session = await service.create_session(app_name=APP, user_id=USER, session_id="s")
+
+    async def after(*given: Event) -> list[str]:
+        for one in given:
+            await service.append_event(session, one)
+        shown = [message.text for message in service.sessions.messages(ID)]
+        assert service.sessions.check().problems == ()
+        # Who shows all events at once shows the same.
+        assert shown == [m.text for group in shows(events_of(service)) for m in group.messages]
+        return shown
+
+    def back(to: str, own: str) -> Event:
+        return Event(
+            author="user",
+            invocation_id=own,
+            actions=EventActions(rewind_before_invocation_id=to),
+        )
+
+    said = [text(f"{part}{n}", invocation_id=f"i{n}") for n in (1, 2) for part in "qa"]
+    assert await after(*said) == ["q1", "a1", "q2", "a2"]
+    assert await after(back("i2", "r1")) == ["q1", "a1"]
+    assert await after(back("r1", "r2")) == ["q1", "a1", "q2", "a2"]
+    assert await after(back("r2", "r3")) == ["q1", "a1"]
+    assert await after(text("q3", invocation_id="i3")) == ["q1", "a1", "q3"]
+    assert await after(back("i3", "r4")) == ["q1", "a1"]
 
 
 async def test_it_is_deleted_whole(service: ThreadloomSessionService) -> None:

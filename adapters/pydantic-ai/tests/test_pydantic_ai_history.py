@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic_ai.messages import ModelMessage, ModelRequest
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelRequest,
+    ModelResponse,
+    TextPart,
+    ToolCallPart,
+    ToolReturnPart,
+)
 
 from pydantic_ai_fakes import make_agent, nothing, says, user
 from threadloom import InvalidKey, MissingAdapter, SerializationError, SessionManager
@@ -87,6 +94,41 @@ async def test_what_is_no_list_of_messages(sessions: SessionManager) -> None:
         with pytest.raises(SerializationError):
             await history.aappend([bad])  # type: ignore[list-item]
     assert history.load() == before
+
+
+def calls(args: Any) -> ModelMessage:
+    return ModelResponse([ToolCallPart("f", args, "1")])
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        calls({"\ud800": 1}),
+        calls({"x": {"\ud800": 1}}),
+        calls({"x": [{"\ud800": 1}]}),
+        ModelRequest([ToolReturnPart("f", {"\ud800": 1}, "1")]),
+        ModelResponse([TextPart("x")], metadata={"\ud800": 1}),
+    ],
+    ids=["arguments", "deep in them", "deeper", "a result", "metadata"],
+)
+async def test_a_surrogate_as_a_key_is_refused(
+    sessions: SessionManager, call: Any, bad: ModelMessage
+) -> None:
+    """Pydantic would fail on it, or store other characters in its place."""
+    history = ThreadloomMessageHistory("trip", sessions)
+    before = [user("1")]
+    await call(history, "append", before)
+    for name in ("append", "replace"):
+        with pytest.raises(SerializationError):
+            await call(history, name, [user("2"), bad])
+    assert await call(history, "load") == before
+
+
+async def test_what_looks_like_a_surrogate_is_stored(sessions: SessionManager, call: Any) -> None:
+    history = ThreadloomMessageHistory("trip", sessions)
+    messages = [calls({"\ufffd": ["\ufffd", {"\ufffd": 1}]})]
+    await call(history, "append", messages)
+    assert await call(history, "load") == messages
 
 
 def test_what_cannot_be(sessions: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:

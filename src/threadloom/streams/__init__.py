@@ -2,5 +2,6 @@
 
 from threadloom.streams.shown import Shown, Shows
 from threadloom.streams.stream import SessionStream
+from threadloom.streams.writing import SessionChange
 
-__all__ = ["SessionStream", "Shown", "Shows"]
+__all__ = ["SessionChange", "SessionStream", "Shown", "Shows"]

@@ -6,7 +6,7 @@ and what is new, so the call may lie before that: then the chat history has it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
@@ -19,13 +19,19 @@ from threadloom.streams.site import Site
 _PAGE = 32
 
 
-def name_results(site: Site, pairs: Iterable[tuple[BaseMessage, BaseMessage | None]]) -> Plan[None]:
+def name_results(
+    site: Site,
+    pairs: Iterable[tuple[BaseMessage, BaseMessage | None]],
+    rewritten: Container[str] = (),
+) -> Plan[None]:
     """Give results of tools the names of their tools, on the messages themselves.
 
     Args:
         site: the stream.
         pairs: messages in order, each with the one in whose place it is put. Of a result that
             stands there already the name is known, or nobody knows it.
+        rewritten: the keys of stored messages that the same write removes or replaces, whose
+            calls are calls no more.
     """
     names: dict[str, str] = {}
     wanted: list[ToolMessage] = []
@@ -41,7 +47,7 @@ def name_results(site: Site, pairs: Iterable[tuple[BaseMessage, BaseMessage | No
     while any(message.tool_call_id not in names for message in wanted):
         (records,) = yield [Scan(site.paths.memory, FIRST, end, reverse=True, limit=_PAGE)]
         for record in records:
-            if record.body().get("type") == "ai":
+            if record.body().get("type") == "ai" and record.key not in rewritten:
                 names = _names(read_message(site.values, record)) | names
         if len(records) < _PAGE:
             break

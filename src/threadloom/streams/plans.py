@@ -43,12 +43,14 @@ def append(
             before the new ones; None for those of which it does.
 
     Raises:
-        SessionConflict: the stream is not at the expected revision, or other content is stored
-            under one of the ids.
+        SessionConflict: the stream or the session is not where it is expected, or other content
+            is stored under one of the ids.
         SessionNotFound: the session does not exist and may not begin by itself.
-        SerializationError: an item, the note or a state cannot be stored.
+        SerializationError: an item, the note, a state or metadata cannot be stored.
     """
     named = _named(items, ids)
+    if beside.session is not None:
+        beside = beside._replace(session=beside.session.checked())
     _check_line(line or ())
     if line is not None and site.shows is None:
         raise InvalidKey(
@@ -61,11 +63,17 @@ def append(
             site,
             beside.expect,
             [Get(site.namespace, item_key(id)) for id, _ in named if id is not None],
+            session_version=beside.session_version,
         )
         known = {place.key: str(place.body()["at"]) for place in places if place is not None}
         yield from _check_same(site, named, known)
         fresh = [pair for pair in named if pair[0] is None or item_key(pair[0]) not in known]
-        if not fresh and beside == Beside(beside.expect) and line is None and seen.counter.version:
+        if (
+            not fresh
+            and beside == beside.only_expecting()
+            and line is None
+            and seen.counter.version
+        ):
             return Written(page_of(site, seen.session, seen.counter, seen.state, []))
         tail = seen.counter.tail
         branches = tail.numbers is not None

@@ -10,7 +10,7 @@ from threadloom.errors import InvalidKey, SessionConflict
 from threadloom.history.records import FIRST, LAST
 from threadloom.history.state import STATE, read_state
 from threadloom.history.storing import position
-from threadloom.keys import NEXT_POSITION, STREAMS, item_key
+from threadloom.keys import NEXT_POSITION, STREAMS, is_storable, item_key
 from threadloom.models import StreamPage
 from threadloom.ops import Get, Op, Record, Scan
 from threadloom.plans import Plan
@@ -60,6 +60,7 @@ def read_many(
 
 def find(site: Site, ids: Sequence[str]) -> Plan[dict[str, int]]:
     """The positions of items, by their ids; without those that are not there."""
+    ids = [id for id in ids if is_storable(id)]  # others cannot be there
     session, *places = yield [
         Get(site.paths.sessions, site.paths.id, blob=False),
         *(Get(site.namespace, item_key(id)) for id in ids),
@@ -94,16 +95,20 @@ class Seen(NamedTuple):
         return [] if self.session is None else list(self.session.body().get(STREAMS) or ())
 
 
-def look(site: Site, expect: int | None, more: Sequence[Op]) -> Plan[tuple[Seen, list[Any]]]:
+def look(
+    site: Site, expect: int | None, more: Sequence[Op], *, session_version: int | None = None
+) -> Plan[tuple[Seen, list[Any]]]:
     """Read how a stream stands, and more.
 
     Args:
         site: the stream.
         expect: the revision that it has to be at; None for any.
         more: further reads, whose results are returned with it.
+        session_version: the version that the session has to be at, 0 where there must be none;
+            None for any.
 
     Raises:
-        SessionConflict: it is not at the expected revision.
+        SessionConflict: the stream or the session is not where it is expected.
     """
     paths = site.paths
     session, counter, history, state, *found = yield [
@@ -117,6 +122,14 @@ def look(site: Site, expect: int | None, more: Sequence[Op]) -> Plan[tuple[Seen,
         counter = history = state = None
         found = [[] if isinstance(op, Scan) else None for op in more]
     seen = Seen(session, Counter.read(counter), history, state)
+    version = 0 if session is None else session.version
+    if session_version is not None and session_version != version:
+        raise SessionConflict(
+            f"session {paths.id!r} was expected at version {session_version}, but it is at "
+            f"{version}: read it again",
+            expected=session_version,
+            found=version,
+        )
     if expect is not None and expect != seen.counter.version:
         raise SessionConflict(
             f"the stream {site.name!r} of session {paths.id!r} was expected at revision "

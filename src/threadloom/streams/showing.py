@@ -143,7 +143,9 @@ def show(
     stand = [record for _, _, record in pairs if record is not None]
     read = {record.key: read_message(values, record) for record in (*stand, *removed)}
     yield from name_results(
-        site, [(m, None if record is None else read[record.key]) for _, m, record in pairs]
+        site,
+        [(m, None if record is None else read[record.key]) for _, m, record in pairs],
+        rewritten=read.keys(),
     )
     in_graph = yield from graph_ids(site.cache, values, paths, session, [*new, *read.values()])
     for gone in removed:

@@ -10,7 +10,7 @@ from threadloom.plans import Plan, arun, run
 from threadloom.store import Store
 from threadloom.streams import plans, reading
 from threadloom.streams.site import Site
-from threadloom.streams.writing import KEEP, Beside
+from threadloom.streams.writing import KEEP, Beside, SessionChange
 
 Scopes = Mapping[tuple[str, ...], Mapping[str, Any]]
 
@@ -47,7 +47,10 @@ class SessionStream:
         return await arun(reading.read(self._site, limit=limit, before=before), self._store)
 
     def find(self, ids: Sequence[str]) -> dict[str, int]:
-        """The positions of items by the ids that they were added with."""
+        """The positions of items by the ids that they were added with.
+
+        An id that no item has, or could have, is left out.
+        """
         return run(reading.find(self._site, ids), self._store)
 
     async def afind(self, ids: Sequence[str]) -> dict[str, int]:
@@ -64,6 +67,8 @@ class SessionStream:
         note: Any = KEEP,
         state: Mapping[str, Any] | None = None,
         shared: Scopes | None = None,
+        session: SessionChange | None = None,
+        session_version: int | None = None,
     ) -> StreamPage:
         """Add items at the end, all or none; the session begins here if it does not exist.
 
@@ -80,18 +85,23 @@ class SessionStream:
             state: fields of the session's state to set.
             shared: fields of shared states to set, by their scopes (see
                 `SessionManager.shared_state`).
+            session: what changes of the session's own record: name, tags, metadata.
+            session_version: the `SessionInfo.version` that the session has to be at; 0 where it
+                must not be there yet.
 
         Returns what was added, and the stream's new revision. Where the engine can write only
         one session at once (see `Capabilities.atomic_everywhere`), shared states are written
         first.
 
         Raises:
-            SessionConflict: the stream is at another revision, or has another item with one of
-                the ids.
+            SessionConflict: the stream is at another revision or the session at another version,
+                or the stream has another item with one of the ids.
             SessionNotFound: the session does not exist and may not begin by itself.
-            SerializationError: an item, the note or a state cannot be stored.
+            SerializationError: an item, the note, a state or metadata cannot be stored.
+            InvalidKey: an id, a line, a name or a tag is none.
         """
-        return run(self._append(items, ids, line, expect, note, state, shared), self._store)
+        beside = Beside(expect, note, state, shared, session, session_version)
+        return run(self._append(items, ids, line, beside), self._store)
 
     async def aappend(
         self,
@@ -103,22 +113,20 @@ class SessionStream:
         note: Any = KEEP,
         state: Mapping[str, Any] | None = None,
         shared: Scopes | None = None,
+        session: SessionChange | None = None,
+        session_version: int | None = None,
     ) -> StreamPage:
         """`append`, from an event loop."""
-        plan = self._append(items, ids, line, expect, note, state, shared)
-        return await arun(plan, self._store)
+        beside = Beside(expect, note, state, shared, session, session_version)
+        return await arun(self._append(items, ids, line, beside), self._store)
 
     def _append(
         self,
         items: Sequence[Any],
         ids: Sequence[str | None] | None,
         line: Sequence[int] | None,
-        expect: int | None,
-        note: Any,
-        state: Mapping[str, Any] | None,
-        shared: Scopes | None,
+        beside: Beside,
     ) -> Plan[StreamPage]:
-        beside = Beside(expect, note, state, shared)
         written = yield from plans.append(self._site, items, ids, beside, line=line)
         return written.page
 
@@ -134,7 +142,7 @@ class SessionStream:
     ) -> StreamPage:
         """Make the stream hold these items and no others; a beginning that is the same stays.
 
-        Arguments and errors are those of `append`.
+        Arguments and errors are as with `append`.
         """
         return run(self._replace(items, ids, Beside(expect, note, state, shared)), self._store)
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from threadloom import index, shared
+from threadloom.documents import check_json
 from threadloom.errors import InvalidKey
 from threadloom.history.state import STATE, read_state, write_state
-from threadloom.keys import STREAMS
+from threadloom.keys import STREAMS, check_text
 from threadloom.models import StreamPage
 from threadloom.ops import PRESENT, Get, Op, Record
 from threadloom.plans import Plan
@@ -23,6 +24,48 @@ from threadloom.streams.layout import (
 from threadloom.streams.reading import Seen, items_from, page_of, tail_and_items
 from threadloom.streams.showing import Showing, groups_down_to, show
 from threadloom.streams.site import Site
+
+
+class SessionChange(NamedTuple):
+    """What a write to a stream changes of the session that the stream belongs to.
+
+    Attributes:
+        name: its new name; None for the one that it has.
+        untag: tags that are taken away.
+        tags: tags that are put behind those that are left.
+        metadata: fields that are merged into its metadata.
+    """
+
+    name: str | None = None
+    untag: Sequence[str] = ()
+    tags: Sequence[str] = ()
+    metadata: Mapping[str, Any] = {}
+
+    def checked(self) -> SessionChange:
+        """The same, if it can be stored.
+
+        Raises:
+            InvalidKey: the name or a tag cannot be.
+            SerializationError: the metadata is not JSON.
+        """
+        if self.name is not None:
+            check_text(self.name, "a name")
+        for tag in self.tags:
+            if not check_text(tag, "a tag"):
+                raise InvalidKey("a tag must not be empty")
+        return self._replace(metadata=check_json(self.metadata, "metadata"))
+
+    def fields(self, doc: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of the session's document that become others."""
+        fields: dict[str, Any] = {}
+        if self.name is not None:
+            fields["name"] = self.name
+        if self.untag or self.tags:
+            left = [tag for tag in doc.get("tags") or () if tag not in self.untag]
+            fields["tags"] = list(dict.fromkeys([*left, *self.tags]))
+        if self.metadata:
+            fields["metadata"] = {**(doc.get("metadata") or {}), **self.metadata}
+        return {name: value for name, value in fields.items() if value != doc.get(name)}
 
 
 class Keep:
@@ -43,12 +86,21 @@ class Beside(NamedTuple):
         note: what is kept with the stream from now on.
         state: fields of the session's state to set.
         shared: fields of shared states to set, by their scopes.
+        session: what changes of the session's record.
+        session_version: the version that the session has to be at, 0 where there must be none;
+            None for any.
     """
 
     expect: int | None = None
     note: Any = KEEP
     state: Mapping[str, Any] | None = None
     shared: Mapping[tuple[str, ...], Mapping[str, Any]] | None = None
+    session: SessionChange | None = None
+    session_version: int | None = None
+
+    def only_expecting(self) -> Beside:
+        """The same without all that it changes."""
+        return Beside(self.expect, session_version=self.session_version)
 
 
 NOTHING: Final = Beside()
@@ -145,12 +197,12 @@ def write(
     if beside.state:
         ops.append(write_state(values, paths, _merged(site, seen, beside.state)))
         expect = None if seen.session is None else seen.session.version
-    fields = _fields(site, seen)
+    fields = _fields(site, seen, beside.session)
     if seen.session is None:
         (remains,) = yield [index.remains(paths)]
         fields |= index.after(remains)
-    elif STREAMS in fields:
-        expect = seen.session.version
+    elif beside.session_version is not None or not _FIRST_GIVEN.issuperset(fields):
+        expect = seen.session.version  # what it becomes was made of what it is
     touched = index.touch(
         paths,
         seen.session,
@@ -177,13 +229,18 @@ def write(
     return Written(page, [read_item(values, record) for record in gone])
 
 
-def _fields(site: Site, seen: Seen) -> dict[str, Any]:
-    """What the session's record says of its streams, where it does not say so yet."""
+_FIRST_GIVEN: Final = frozenset({"framework", "agent_name", "owner"})
+"""Fields that a session gets from the first write to one of its streams."""
+
+
+def _fields(site: Site, seen: Seen, change: SessionChange | None) -> dict[str, Any]:
+    """What becomes of the session's record; of its streams only what it does not say yet."""
+    change = change or SessionChange()
     if seen.session is None:
-        return {**site.begins, STREAMS: [site.label]}
+        return {**site.begins, STREAMS: [site.label], **change.fields(site.begins)}
     doc = seen.session.body()
-    fields: dict[str, Any] = {}
-    for name in ("framework", "agent_name", "owner"):
+    fields = change.fields(doc)
+    for name in _FIRST_GIVEN:
         if doc.get(name) is None and site.begins.get(name) is not None:
             fields[name] = site.begins[name]
     if site.label not in seen.streams:

@@ -21,6 +21,7 @@ from langgraph.store.base import BaseStore
 from threadloom import (
     InvalidKey,
     SessionAdapter,
+    SessionChange,
     SessionConflict,
     SessionInfo,
     SessionManager,
@@ -28,6 +29,7 @@ from threadloom import (
     StreamPage,
     compose_id,
     inner_id,
+    is_storable,
 )
 from threadloom_claude_agent_sdk.branching import conversation, last_link, turns_back
 from threadloom_claude_agent_sdk.showing import shows
@@ -116,6 +118,10 @@ class ThreadloomSessionStore(SessionAdapter, SessionStore):
 
     async def append(self, key: SessionKey, entries: list[SessionStoreEntry]) -> None:
         """Add entries at the end, all or none; one whose ``uuid`` is stored already is left out.
+
+        One without a ``uuid``, such as a title, is added each time that it is given; a ``uuid``
+        with NUL or a lone surrogate in it counts as none. Title, tag and project of the session
+        change together with the entries that say so.
 
         Only where an entry behind the first goes back to an earlier point of the conversation are
         they added in several steps.
@@ -250,32 +256,32 @@ class ThreadloomSessionStore(SessionAdapter, SessionStore):
             stays = conversation([*whole.items, *part])
             line = [whole.positions[at] for at in stays if at < stored]
         after = digest.after(key, part)
-        written = await stream.aappend(
+        await stream.aappend(
             part,
             ids=[_uuid(entry) for entry in part],
             expect=page.revision,
             note=after._asdict(),
             line=line,
+            session=_change(key, page.session, digest, after),
         )
-        await self._name(written.session, digest, after)
-        if written.session is not None and _PROJECT not in written.session.metadata:
-            # It was there before, and listings of its project have to find it.
-            await self.sessions.aupdate_session(
-                written.session, metadata={_PROJECT: key["project_key"]}
-            )
         return fresh[len(part) :]
 
-    async def _name(self, session: SessionInfo | None, before: _Digest, now: _Digest) -> None:
-        """Give the session the title and the tag that were just given to the transcript."""
-        if session is None:
-            return
-        if now.title and now.title not in (before.title, session.name):
-            await self.sessions.arename_session(session, now.title)
-        old, new = before.titles.get("tag"), now.titles.get("tag")
-        if old and old != new:
-            await self.sessions.auntag_session(session, old)
-        if new and old != new:
-            await self.sessions.atag_session(session, new)
+
+def _change(
+    key: SessionKey, session: SessionInfo | None, before: _Digest, now: _Digest
+) -> SessionChange:
+    """What the session gets with the entries: the title and the tag that they give it.
+
+    And its project, where it was there before: listings of the project have to find it.
+    """
+    old, new = before.titles.get("tag"), now.titles.get("tag")
+    is_listed = session is not None and _PROJECT in session.metadata
+    return SessionChange(
+        name=now.title if now.title and now.title != before.title else None,
+        untag=[old] if old and old != new else [],
+        tags=[new] if new and old != new else [],
+        metadata={} if is_listed else {_PROJECT: key["project_key"]},
+    )
 
 
 async def _new(stream: SessionStream, entries: Sequence[Any]) -> list[Any]:
@@ -323,8 +329,9 @@ def _mtime(page: StreamPage) -> int:
 
 
 def _uuid(entry: Any) -> str | None:
+    """The id that an entry is stored under; None where it has none, or none that can be."""
     uuid = entry.get("uuid")
-    return uuid if isinstance(uuid, str) and uuid else None
+    return uuid if isinstance(uuid, str) and uuid and is_storable(uuid) else None
 
 
 def _printable(text: Any) -> str:

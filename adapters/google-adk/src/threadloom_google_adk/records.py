@@ -11,24 +11,67 @@ from google.adk.events.event import Event
 from google.adk.sessions.state import State
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
+from threadloom import SerializationError
+
 logger = logging.getLogger(__name__)
 
 
 def record_of(event: Event) -> dict[str, Any]:
-    """An event as JSON, in the form of ADK's HTTP API, without what is not to be stored."""
-    # By other names some schemes of credentials are not recognised when they are read.
-    record = event.model_dump(mode="json", exclude_none=True, by_alias=True)
-    delta = record["actions"]["stateDelta"]
-    record["actions"]["stateDelta"] = {
-        key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)
-    }
+    """An event as JSON, in the form of ADK's HTTP API, without what is not to be stored.
+
+    Raises:
+        SerializationError: it cannot be written as JSON, or what is written could not be read.
+    """
+    try:
+        # By other names some schemes of credentials are not recognised when they are read.
+        record = event.model_dump(mode="json", exclude_none=True, by_alias=True)
+        delta = record["actions"]["stateDelta"]
+        record["actions"]["stateDelta"] = {
+            key: value for key, value in delta.items() if not key.startswith(State.TEMP_PREFIX)
+        }
+        text = _json(record)
+        if "\ufffd" in text:  # pydantic may have put it there, see below
+            _check_names(event.model_dump())
+        # One event that cannot be read would take the whole session along.
+        Event.model_validate_json(text.encode())
+    except ValueError as error:  # which all errors of pydantic and of Unicode are
+        raise SerializationError(
+            f"the event {event.id!r:.80} cannot be stored: {error!s:.300}"
+        ) from error
     return record
 
 
 def read_event(record: Any) -> Event:
-    """The event that `record_of` made a record of."""
+    """The event that `record_of` made a record of.
+
+    A lone surrogate, which only earlier versions have stored, is read as U+FFFD.
+    """
+    text = _json(record)
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        data = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
     # As JSON, because only then bytes are read from their base64.
-    return Event.model_validate_json(json.dumps(record))
+    return Event.model_validate_json(data)
+
+
+def _json(record: Any) -> str:
+    return json.dumps(record, ensure_ascii=False)
+
+
+def _check_names(value: Any) -> None:
+    """Refuse lone surrogates in the keys of dicts, in some of which pydantic writes U+FFFD.
+
+    Raises:
+        UnicodeEncodeError: there is one.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            str(key).encode()
+            _check_names(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            _check_names(item)
 
 
 class Delta(NamedTuple):
@@ -40,7 +83,11 @@ class Delta(NamedTuple):
 
     @classmethod
     def of(cls, state: Mapping[str, Any] | None) -> Delta:
-        """Part a state by its prefixes; what begins with ``temp:`` is left out."""
+        """Part a state by its prefixes; what begins with ``temp:`` is left out.
+
+        Raises:
+            SerializationError: a value has no form as JSON.
+        """
         delta = cls({}, {}, {})
         for key, value in (state or {}).items():
             if key.startswith(State.APP_PREFIX):
@@ -64,9 +111,18 @@ class Delta(NamedTuple):
 
 
 def _jsonable(key: str, value: Any) -> Any:
-    """A value of a state as JSON; what has no such form is described, as ADK does it."""
+    """A value of a state as JSON; objects without such a form are described, as ADK does it.
+
+    Raises:
+        SerializationError: there is no text for it either, as for bytes that are not UTF-8.
+    """
     try:
-        return to_jsonable_python(value)
-    except PydanticSerializationError:
-        logger.warning("The state %r has parts that are not JSON; their text is stored.", key)
-        return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")
+        try:
+            return to_jsonable_python(value)
+        except PydanticSerializationError:
+            logger.warning("The state %r has parts that are not JSON; their text is stored.", key)
+            return to_jsonable_python(value, serialize_unknown=True, bytes_mode="base64")
+    except ValueError as error:
+        raise SerializationError(
+            f"the state {key!r:.80} cannot be stored: {error!s:.300}"
+        ) from error

@@ -32,7 +32,7 @@ from threadloom import (
     inner_id,
 )
 from threadloom_google_adk.records import Delta, read_event, record_of
-from threadloom_google_adk.showing import first_of, rewinds, shows
+from threadloom_google_adk.showing import first_of, live, rewinds, shows
 
 FRAMEWORK: Final = "google-adk"
 """What `SessionInfo.framework` says of sessions that began here."""
@@ -91,17 +91,14 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
             session_id: its id, without the blanks around it; a new UUID by default.
 
         Raises:
-            AlreadyExistsError: there is such a session.
+            AlreadyExistsError: there is such a session, or one with the id that it would have
+                belongs to another framework, application or user.
             InvalidKey: the names cannot be stored.
             SerializationError: the state cannot be stored.
+            SessionConflict: another program changed the session 100 times meanwhile.
         """
         id = (session_id or "").strip() or str(uuid4())
         place = compose_id(app_name, user_id, id)
-        there = await self.sessions.aget_session(place)
-        if there is not None and there.framework not in (None, FRAMEWORK):
-            raise AlreadyExistsError(f"Session with id {id} belongs to {there.framework} already.")
-        if (await self._find(app_name, user_id, id, limit=0)).page.session is not None:
-            raise AlreadyExistsError(f"Session with id {id} already exists.")
         stream = self._stream(place, app_name, user_id)
         delta = Delta.of(state)
         now = platform_time.get_time()
@@ -111,18 +108,22 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
             "state": delta.session,
             "shared": _shared(app_name, user_id, delta),
         }
-        try:
+        tries = 0
+        while True:
+            tries += 1
+            version = await self._check_free(place, app_name, user_id, id)
             try:
-                page = await stream.aappend([], **begins)
+                page = await stream.aappend([], session_version=version, **begins)
+                break
             except SessionNotFound:  # the manager's sessions do not begin by themselves
+                if tries == _TRIES:
+                    raise
                 await self.sessions.acreate_session(
                     id=place, agent_name=app_name, owner=user_id, if_exists="return"
                 )
-                page = await stream.aappend([], **begins)
-        except SessionConflict as error:
-            if error.expected is None:
-                raise
-            raise AlreadyExistsError(f"Session with id {id} already exists.") from error
+            except SessionConflict as error:  # whose it is now has to be looked at
+                if error.expected is None or tries == _TRIES:
+                    raise
         app, user = await self._shared_states(app_name, user_id)
         return _session(app_name, user_id, id, page, app, user)
 
@@ -164,6 +165,9 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
         """The sessions of an application, or of one of its users, without their events.
 
         Those that were changed least recently come first.
+
+        Raises:
+            InvalidKey: a name cannot be stored.
         """
         found = await self.sessions.alist_sessions(
             framework=FRAMEWORK, agent_name=app_name, owner=user_id
@@ -190,7 +194,11 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
             await self.sessions.adelete_session(found.page.session)
 
     async def get_user_state(self, *, app_name: str, user_id: str) -> dict[str, Any]:
-        """The state that all sessions of a user share, without the prefix ``user:``."""
+        """The state that all sessions of a user share, without the prefix ``user:``.
+
+        Raises:
+            InvalidKey: a name cannot be stored.
+        """
         _, user = await self._shared_states(app_name, user_id)
         return dict(user)
 
@@ -209,7 +217,9 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
             SessionNotFoundError: there is no such session any more.
             SessionConflict: another event with the same id is stored, or the turn that this
                 belongs to is over.
-            SerializationError: the event or the state cannot be stored.
+            SerializationError: the event or the state cannot be stored: they are not JSON, are
+                nested too deeply, or hold lone surrogates.
+            InvalidKey: the event's id, or the name of a state that sessions share, cannot be.
         """
         if event.partial:
             return event
@@ -246,12 +256,28 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
         """Close the store, if it was opened here, by its URL."""
         await self.aclose()
 
+    async def _check_free(self, place: str, app: str, user: str, id: str) -> int:
+        """Whether a session may begin at a place; the version of what is there, 0 for nothing.
+
+        Raises:
+            AlreadyExistsError: it may not.
+        """
+        there = await self.sessions.aget_session(place)
+        if there is not None:
+            if there.framework not in (None, FRAMEWORK):
+                raise AlreadyExistsError(f"Session with id {id} belongs to {there.framework}.")
+            if there.agent_name not in (None, app) or there.owner not in (None, user):
+                raise AlreadyExistsError(f"Session with id {id} belongs to another app or user.")
+        if (await self._find(app, user, id, limit=0)).page.session is not None:
+            raise AlreadyExistsError(f"Session with id {id} already exists.")
+        return 0 if there is None else there.version
+
     async def _find(self, app: str, user: str, id: str, *, limit: int | None) -> Found:
         """The session with an id of ADK's."""
         try:
             place = compose_id(app, user, id)
         except InvalidKey:  # there cannot be one
-            return Found(self._stream("none", app, user), StreamPage())
+            return Found(self.sessions.stream("none", EVENTS), StreamPage())
         # A fork of Threadloom's has an id that is not made of the three names.
         for candidate in (place, id):
             stream = self._stream(candidate, app, user)
@@ -273,6 +299,7 @@ class ThreadloomSessionService(SessionAdapter, BaseSessionService):
         return found[scopes[0]], found[scopes[1]]
 
 
+_TRIES = 100
 _STALE = "The stored session has changed since this one was read: get it again."
 
 
@@ -364,4 +391,7 @@ async def _line(stream: SessionStream, page: StreamPage, record: Fields) -> list
     if whole.revision != page.revision:
         raise StaleSessionError(_STALE)
     first = first_of(invocation, whole.items)
-    return None if first is None else list(whole.positions[:first])
+    if first is None:
+        return None
+    # Of the events before it, those that an earlier rewind took back stay away.
+    return [whole.positions[at] for at in live(whole.items[:first])]

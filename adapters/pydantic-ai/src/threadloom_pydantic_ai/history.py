@@ -70,7 +70,8 @@ class ThreadloomMessageHistory(SessionAdapter):
 
         Raises:
             InvalidKey: what is given is no list, such as a result itself.
-            SerializationError: one is no message, or holds what cannot be written as JSON.
+            SerializationError: one is no message, or holds what cannot be written as JSON, such as
+                a lone surrogate in the key of a dict.
         """
         self._stream.append(dump_messages(messages))
 
