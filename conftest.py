@@ -33,7 +33,7 @@ _common: dict[str, Any] = {
     "suppress_health_check": [HealthCheck.too_slow],
 }
 settings.register_profile("dev", max_examples=50, **_common)
-settings.register_profile("ci", max_examples=50, print_blob=True, **_common)
+settings.register_profile("ci", max_examples=100, print_blob=True, **_common)
 settings.register_profile("soak", max_examples=2_000, print_blob=True, **_common)
 settings.load_profile("soak" if SOAK else "ci" if IN_CI else "dev")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from threadloom import blocks
 from threadloom._version import __version__
 from threadloom.checkpoint import StoreCheckpointer
+from threadloom.documents import check_field_names
 from threadloom.errors import (
     CheckpointNotFound,
     CorruptRecord,
@@ -113,6 +114,7 @@ __all__ = [
     "split_id",
     "inner_id",
     "is_storable",
+    "check_field_names",
     "blocks",
     # errors
     "ThreadloomError",

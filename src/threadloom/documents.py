@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from threadloom.errors import CorruptRecord, SerializationError
+from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
 
 _OPTIONS = (
     orjson.OPT_PASSTHROUGH_DATACLASS
@@ -100,6 +100,29 @@ def check_json(value: Any, path: str = "document", *, depth: int = 0) -> Any:
 
 _AS_NOUGHTS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_DIGITS = b"0" * 19
+
+
+def check_field_names(value: Any) -> None:
+    """Make sure that no name of a field, at any depth, has a lone surrogate in it.
+
+    Some serializers (pydantic's) write U+FFFD in its place without a word, so this looks at what
+    they are given.
+
+    Raises:
+        InvalidKey: there is one.
+    """
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            try:
+                str(key).encode()
+            except UnicodeEncodeError as error:
+                raise InvalidKey(
+                    f"a field's name has a lone surrogate in it: {key!r:.80}"
+                ) from error
+            check_field_names(item)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            check_field_names(item)
 
 
 def _has_long_digits(data: bytes | str) -> bool:

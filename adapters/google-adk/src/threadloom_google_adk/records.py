@@ -11,7 +11,7 @@ from google.adk.events.event import Event
 from google.adk.sessions.state import State
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from threadloom import SerializationError
+from threadloom import SerializationError, check_field_names
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ def record_of(event: Event) -> dict[str, Any]:
         }
         text = _json(record)
         if "\ufffd" in text:  # pydantic may have put it there, see below
-            _check_names(event.model_dump())
+            check_field_names(event.model_dump())
         # One event that cannot be read would take the whole session along.
         Event.model_validate_json(text.encode())
     except ValueError as error:  # which all errors of pydantic and of Unicode are
@@ -57,21 +57,6 @@ def read_event(record: Any) -> Event:
 
 def _json(record: Any) -> str:
     return json.dumps(record, ensure_ascii=False)
-
-
-def _check_names(value: Any) -> None:
-    """Refuse lone surrogates in the keys of dicts, in some of which pydantic writes U+FFFD.
-
-    Raises:
-        UnicodeEncodeError: there is one.
-    """
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            str(key).encode()
-            _check_names(item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            _check_names(item)
 
 
 class Delta(NamedTuple):

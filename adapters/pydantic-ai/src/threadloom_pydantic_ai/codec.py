@@ -15,7 +15,7 @@ from pydantic_ai.conversation_store import ConversationEntry, ConversationRecord
 from pydantic_ai.messages import ModelMessage, ModelMessagesTypeAdapter
 from pydantic_core import ValidationError
 
-from threadloom import CorruptRecord, InvalidKey, SerializationError
+from threadloom import CorruptRecord, InvalidKey, SerializationError, check_field_names
 
 # As a list, because an adapter of a dataclass alone takes no settings.
 _RECORDS = TypeAdapter(
@@ -84,25 +84,10 @@ def _dump(adapter: TypeAdapter[list[Any]], values: list[Any], what: str) -> list
         # What is not of the declared types is only warned of otherwise, and could not be read.
         dumped: list[Any] = adapter.dump_python(values, mode="json", warnings="error")
         if "\ufffd" in json.dumps(dumped, ensure_ascii=False):  # pydantic may have put it there
-            _check_names(adapter.dump_python(values))
+            check_field_names(adapter.dump_python(values))
     except ValueError as error:  # which errors of Unicode and of pydantic are
         raise SerializationError(f"{what} cannot be stored as JSON: {error}") from error
     return dumped
-
-
-def _check_names(value: Any) -> None:
-    """Refuse lone surrogates in the keys of dicts, in some of which pydantic writes U+FFFD.
-
-    Raises:
-        UnicodeEncodeError: there is one.
-    """
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            str(key).encode()
-            _check_names(item)
-    elif isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            _check_names(item)
 
 
 def _load(adapter: TypeAdapter[list[Any]], items: Sequence[Any], what: str) -> list[Any]:
