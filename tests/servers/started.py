@@ -90,7 +90,7 @@ class Started:
         self._log = log
         self._stop_by = stop_by
         with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
