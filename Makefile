@@ -25,6 +25,12 @@ ENDS     := newest oldest
 ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 READY    := $(ENDS:%=$(VENV)-%/.ready)
 
+# Adapters of engines. Their drivers are in the way of nobody, so they are in .venv as well, where
+# the suites below, which take an engine as a parameter, are run on them.
+ENGINES  := $(patsubst %/,%,$(dir $(wildcard adapters/postgres/pyproject.toml adapters/redis/pyproject.toml)))
+ON_THEM  := THREADLOOM_TEST_ENGINES=postgres,redis
+SUITES   := tests/conformance tests/failures tests/graphs tests/sessions tests/stateful
+
 .PHONY: help demo test soak check bench format clean
 
 help: ## print this list
@@ -40,12 +46,15 @@ demo: $(VENV)/.core ## one session across two processes, told step by step (unde
 
 test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of their ranges
 	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) $(ARGS)
 	$(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
+	$(ON_THEM) $(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
 	$(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m "soak or grid" --timeout 3600 $(ARGS)
-	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m soak --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) -m "soak or grid" --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m "soak or grid" --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")
 	$(BIN)/python -m benchmarks $(or $(ARGS),all --write docs/benchmarks.md)
@@ -72,9 +81,9 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	@touch $@
 
 # All that tests, linter and type checker need on top of it.
-$(VENV)/.dev: $(VENV)/.core
+$(VENV)/.dev: $(VENV)/.core $(ENGINES:=/pyproject.toml)
 	@echo "Installing the development tools into $(VENV) …"
-	@$(call install,$(VENV),--editable ".[dev]" --constraint constraints.txt)
+	@$(call install,$(VENV),--editable ".[dev]" $(ENGINES:%=--editable ./%) --constraint constraints.txt)
 	@touch $@
 
 # All adapters with the frameworks that they are for, at one end of their ranges.

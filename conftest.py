@@ -21,6 +21,8 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, settings
 
+from kinds import NAMED
+
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
@@ -49,14 +51,20 @@ def rounds(request: pytest.FixtureRequest) -> int:
     return full if SOAK else max(1, full // 10)
 
 
+# ── Workers ────────────────────────────────────────────────────────────────────────────────────────
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: while a test waits for a lock or a process, another one works."""
+    return (os.cpu_count() or 1) + 1
+
+
 # ── Grids ─────────────────────────────────────────────────────────────────────────────────────
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave all but one in `every` of the tests out that are marked as a grid, but under soak.
 
-    Which ones follows from their names, so every run and every worker takes the same.
+    Which ones follows from their names, so every run and every worker takes the same. Where
+    engines are named (see `tests/kinds.py`), whatever has none of them as a parameter is left out.
     """
-    if SOAK:
-        return
     left = [item for item in items if not _is_taken(item)]
     if left:
         config.hook.pytest_deselected(items=left)
@@ -65,7 +73,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _is_taken(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("grid")
-    return marker is None or crc32(item.name.encode()) % marker.kwargs["every"] == 0
+    in_part = SOAK or marker is None or crc32(item.name.encode()) % marker.kwargs["every"] == 0
+    return in_part and (not NAMED or _takes_one_of(item, NAMED))
+
+
+def _takes_one_of(item: pytest.Item, engines: Iterable[str]) -> bool:
+    call = getattr(item, "callspec", None)
+    values = [] if call is None else [v for v in call.params.values() if isinstance(v, str)]
+    return not set(values).isdisjoint(engines)
 
 
 # ── Threads ───────────────────────────────────────────────────────────────────────────────────
