@@ -51,7 +51,7 @@ def rounds(request: pytest.FixtureRequest) -> int:
     return full if SOAK else max(1, full // 10)
 
 
-# ── Workers ────────────────────────────────────────────────────────────────────────────────────────
+# ── Workers ───────────────────────────────────────────────────────────────────────────────────
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than processors: while a test waits for a lock or a process, another one works."""
