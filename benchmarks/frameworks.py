@@ -1,6 +1,7 @@
 """Other frameworks' own stores beside our adapters: `python -m benchmarks.frameworks`.
 
-Needs the frameworks: run it with `.venv-newest/bin/python`, as `make test` sets it up. A conversation of 1,000 turns of 2 × 400 characters is appended turn by turn the way the framework's
+Needs the frameworks: run it with `.venv-newest/bin/python`, as `make test` sets it up. A
+conversation of 1,000 turns of 2 × 400 characters is appended turn by turn the way the framework's
 runner does it, then its newest 20 items are read. Both stores keep one SQLite file; Agent
 Framework's keeps a file of lines. Every turn is durable when it returns, on both sides.
 """
@@ -175,7 +176,8 @@ async def _timed(call: Awaitable[Any]) -> float:
 
 async def _table() -> list[str]:
     lines = [
-        f"| store | first {EDGE} turns | last {EDGE} | newest {NEWEST} | {TURNS:,} turns | stored |",
+        f"| store | first {EDGE} turns | last {EDGE} | newest {NEWEST} "
+        f"| {TURNS:,} turns | stored |",
         "|---|---|---|---|---|---|",
     ]
     for framework, (name, theirs, ours, read) in PAIRS.items():
