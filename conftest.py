@@ -2,6 +2,7 @@
 
 - A test that leaves a thread behind which would keep the process from exiting fails.
 - Under CI a skipped test is a failed test.
+- `THREADLOOM_TEST_ENGINES=postgres,redis` leaves the tests that have one of those as a parameter.
 - Under `make soak` (`THREADLOOM_SOAK=1`) counts are full, otherwise a tenth, and large grids of
   parameters are whole, otherwise a part.
 """
@@ -21,9 +22,8 @@ from zlib import crc32
 import pytest
 from hypothesis import HealthCheck, settings
 
-from kinds import NAMED
-
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
+NAMED = set(filter(None, os.environ.get("THREADLOOM_TEST_ENGINES", "").split(",")))
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # ── Hypothesis ────────────────────────────────────────────────────────────────────────────────
@@ -77,7 +77,7 @@ def _is_taken(item: pytest.Item) -> bool:
     return in_part and (not NAMED or _takes_one_of(item, NAMED))
 
 
-def _takes_one_of(item: pytest.Item, engines: Iterable[str]) -> bool:
+def _takes_one_of(item: pytest.Item, engines: set[str]) -> bool:
     call = getattr(item, "callspec", None)
     values = [] if call is None else [v for v in call.params.values() if isinstance(v, str)]
     return not set(values).isdisjoint(engines)

@@ -138,3 +138,21 @@ def test_rounds_need_the_mark(tmp_path: Path) -> None:
     code, output = run_pytest(tmp_path, "def test_it(rounds): pass")
     assert code == 1, output
     assert "needs @pytest.mark.soak" in output
+
+
+@pytest.mark.parametrize(("engines", "expected"), [("", 6), ("redis", 2), ("postgres,redis", 4)])
+def test_engines_that_are_named_leave_their_tests(
+    tmp_path: Path, engines: str, expected: int
+) -> None:
+    sample = (
+        "import pytest\n"
+        "@pytest.fixture(params=['memory', 'postgres', 'redis'])\n"
+        "def url(request): return request.param\n"
+        "def test_one(url): pass\n"
+        "@pytest.mark.parametrize('store', ['postgres', 'redis'])\n"
+        "def test_another(store): pass\n"
+        "def test_none(): pass\n"
+    )
+    code, output = run_pytest(tmp_path, sample, THREADLOOM_TEST_ENGINES=engines)
+    assert code == 0, output
+    assert re.findall(r"(\d+) passed", output) == [str(expected)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from threadloom import SessionManager
-from threadloom.migrate import MigrationReport, migrate_sqlite
+from threadloom.migrate import MigrationReport, migrate_langgraph
 
 from . import threads
 
@@ -32,7 +32,7 @@ def migrated(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Migr
     """The database brought over; nobody may write to the result."""
     path = tmp_path_factory.mktemp("threadloom") / "sessions.db"
     before = hashlib.sha256(made.read_bytes()).hexdigest()
-    report = migrate_sqlite(made, f"sqlite:///{path}")
+    report = migrate_langgraph(made, f"sqlite:///{path}")
     assert hashlib.sha256(made.read_bytes()).hexdigest() == before
     assert [file.name for file in made.parent.iterdir()] == [made.name]
     return report, path

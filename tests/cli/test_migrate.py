@@ -26,7 +26,7 @@ from threadloom import (
     StoreUnavailable,
     open_store,
 )
-from threadloom.migrate import MigrationReport, Progress, migrate_sqlite
+from threadloom.migrate import MigrationReport, Progress, migrate_langgraph
 from threadloom.migrate.sampling import estimate, sample
 from threadloom.migrate.source import LangGraphFile
 
@@ -156,7 +156,7 @@ def test_arrays_survive(tmp_path: Path, new: Path) -> None:
     with langgraph(path) as saver:
         threads.holds(array)().compile(checkpointer=saver).invoke({"count": 0}, config("a"))
     with SessionManager(url(new)) as sessions:
-        assert migrate_sqlite(path, sessions).complete
+        assert migrate_langgraph(path, sessions).complete
         found = sessions.checkpointer().get_tuple(config("a"))
         assert found is not None
         assert (found.checkpoint["channel_values"]["value"] == array).all()
@@ -164,7 +164,7 @@ def test_arrays_survive(tmp_path: Path, new: Path) -> None:
 
 def test_a_tenant_gets_them(old: Path, new: Path) -> None:
     with open_store(url(new)) as store:
-        report = migrate_sqlite(old, store, threads=["sync"], tenant="acme")
+        report = migrate_langgraph(old, store, threads=["sync"], tenant="acme")
         assert outcomes(report) == {"sync": "migrated"}
         assert SessionManager(store).count_sessions() == 0
         same(old, SessionManager(store, tenant="acme"), "sync")
@@ -172,17 +172,17 @@ def test_a_tenant_gets_them(old: Path, new: Path) -> None:
 
 def test_a_manager_serves_as_target(old: Path) -> None:
     with SessionManager("memory://") as sessions:
-        assert migrate_sqlite(old, sessions, threads=["forked", "own"]).complete
+        assert migrate_langgraph(old, sessions, threads=["forked", "own"]).complete
         same(old, sessions, "forked")
         same(old, sessions, "own")
         with pytest.raises(InvalidKey, match="tenant"):
-            migrate_sqlite(old, sessions, tenant="acme")
+            migrate_langgraph(old, sessions, tenant="acme")
 
 
 def test_progress_ends_at_all_of_it(old: Path) -> None:
     steps: list[Progress] = []
     with SessionManager("memory://") as sessions:
-        migrate_sqlite(old, sessions, threads=["sync", "own"], progress=steps.append)
+        migrate_langgraph(old, sessions, threads=["sync", "own"], progress=steps.append)
     assert [step.bytes_done for step in steps] == sorted(step.bytes_done for step in steps)
     assert steps[-1].bytes_done == steps[-1].bytes
     assert (steps[-1].threads_done, steps[-1].threads) == (2, 2)
@@ -190,27 +190,27 @@ def test_progress_ends_at_all_of_it(old: Path) -> None:
 
 def test_wrong_arguments(old: Path, tmp_path: Path) -> None:
     with pytest.raises(SessionNotFound, match="no thread 'nobody'"):
-        migrate_sqlite(old, "memory://", threads=["nobody"])
+        migrate_langgraph(old, "memory://", threads=["nobody"])
     with pytest.raises(InvalidKey, match="list of ids"):
-        migrate_sqlite(old, "memory://", threads="sync")
+        migrate_langgraph(old, "memory://", threads="sync")
     with pytest.raises(InvalidKey, match="without a store"):
-        migrate_sqlite(old, None)
+        migrate_langgraph(old, None)
     with pytest.raises(StoreUnavailable, match="does not exist"):
-        migrate_sqlite(tmp_path / "nothing.db", "memory://")
+        migrate_langgraph(tmp_path / "nothing.db", "memory://")
 
 
 # ── Again ─────────────────────────────────────────────────────────────────────────────────────
 def test_a_second_time_skips_everything(old: Path, migrated: Any, tmp_path: Path) -> None:
     path = tmp_path / "again.db"
     shutil.copyfile(migrated[1], path)
-    report = migrate_sqlite(old, url(path))
+    report = migrate_langgraph(old, url(path))
     assert set(outcomes(report).values()) == {"skipped"}
     assert report.complete
 
 
 def test_what_went_on_in_the_source_is_brought_up_to_date(small: Path, new: Path) -> None:
     moved = {"sync", "interrupted", "inherited", "often", "fan"}
-    assert migrate_sqlite(small, url(new)).complete
+    assert migrate_langgraph(small, url(new)).complete
     with langgraph(small) as saver:
         threads.turns(threads.chat().compile(checkpointer=saver), "sync", 2)
         threads.often().compile(checkpointer=saver).invoke({"log": ["w"]}, config("often"))
@@ -218,10 +218,10 @@ def test_what_went_on_in_the_source_is_brought_up_to_date(small: Path, new: Path
             graph = ALL[name][0]().compile(checkpointer=saver)
             graph.invoke(Command(resume="yes"), config(name))
         threads.turns(threads.chat().compile(checkpointer=saver), "newcomer", 1)
-    report = migrate_sqlite(small, url(new))
+    report = migrate_langgraph(small, url(new))
     assert {id for id, outcome in outcomes(report).items() if outcome == "updated"} == moved
     assert outcomes(report)["newcomer"] == "migrated"
-    assert set(outcomes(migrate_sqlite(small, url(new))).values()) == {"skipped"}
+    assert set(outcomes(migrate_langgraph(small, url(new))).values()) == {"skipped"}
     with SessionManager(url(new)) as sessions:
         for name in SMALL:
             same(small, sessions, name)
@@ -230,12 +230,12 @@ def test_what_went_on_in_the_source_is_brought_up_to_date(small: Path, new: Path
 
 def test_writes_that_came_later_to_an_older_checkpoint_come_over(small: Path) -> None:
     with langgraph(small) as saver, SessionManager("memory://") as sessions:
-        assert migrate_sqlite(small, sessions, threads=["sync"]).complete
+        assert migrate_langgraph(small, sessions, threads=["sync"]).complete
         older = sorted(stored(saver, "sync"))[2][1]
         at = config("sync", checkpoint_ns="", checkpoint_id=older)
         saver.put_writes(at, [("messages", "late")], "another task")
         saver.put_writes(at, [("__resume__", ["yes"])], "another task")
-        assert outcomes(migrate_sqlite(small, sessions, threads=["sync"])) == {"sync": "updated"}
+        assert outcomes(migrate_langgraph(small, sessions, threads=["sync"])) == {"sync": "updated"}
         same(small, sessions, "sync")
 
 
@@ -265,10 +265,10 @@ def test_cut_short_at_any_step_it_completes(
         with SessionManager("memory://") as sessions:
             left = step
             try:
-                migrate_sqlite(small, sessions, threads=[thread])
+                migrate_langgraph(small, sessions, threads=[thread])
             except Interrupted:
                 left = 0
-                assert outcomes(migrate_sqlite(small, sessions, threads=[thread])) == {
+                assert outcomes(migrate_langgraph(small, sessions, threads=[thread])) == {
                     thread: "migrated"
                 }
                 same(small, sessions, thread)
@@ -280,7 +280,7 @@ def test_cut_short_at_any_step_it_completes(
 KILLED = """
 import os, signal, sys
 from threadloom import StoreCheckpointer
-from threadloom.migrate import migrate_sqlite
+from threadloom.migrate import migrate_langgraph
 import cli.shapes
 
 left = int(sys.argv[3])
@@ -293,7 +293,7 @@ for name in ("put", "put_writes"):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(StoreCheckpointer, name, counted)
-print(migrate_sqlite(sys.argv[1], "sqlite:///" + sys.argv[2]).complete)
+print(migrate_langgraph(sys.argv[1], "sqlite:///" + sys.argv[2]).complete)
 """
 TESTS = Path(__file__).parents[1]
 
@@ -334,7 +334,7 @@ def test_killed_in_the_middle_and_moved_on_since(small: Path, new: Path) -> None
         for name in SMALL:
             if ALL[name][0] is threads.chat:
                 threads.turns(graph, name, 1)
-    assert migrate_sqlite(small, url(new)).complete
+    assert migrate_langgraph(small, url(new)).complete
     with SessionManager(url(new)) as sessions:
         for name in SMALL:
             same(small, sessions, name)
@@ -364,7 +364,7 @@ def test_a_session_with_other_content_is_left_alone(small: Path, new: Path) -> N
         sessions.memory("forked").add_user_message("hello")
         sessions.create_session(id="exit", name="Prepared")
         before = {id: stored(sessions.checkpointer(), id) for id in ("sync", "forked")}
-        report = migrate_sqlite(small, sessions)
+        report = migrate_langgraph(small, sessions)
         found = outcomes(report)
         assert {id for id, outcome in found.items() if outcome == "refused"} == {"sync", "forked"}
         assert not report.complete
@@ -379,12 +379,12 @@ def test_a_session_with_other_content_is_left_alone(small: Path, new: Path) -> N
 
 def test_a_session_that_went_on_in_both_places_is_left_alone(old: Path) -> None:
     with SessionManager("memory://") as sessions:
-        assert migrate_sqlite(old, sessions, threads=["sync"]).complete
+        assert migrate_langgraph(old, sessions, threads=["sync"]).complete
         threads.turns(threads.chat().compile(checkpointer=sessions.checkpointer()), "sync", 1)
-        assert outcomes(migrate_sqlite(old, sessions, threads=["sync"])) == {"sync": "skipped"}
+        assert outcomes(migrate_langgraph(old, sessions, threads=["sync"])) == {"sync": "skipped"}
         with langgraph(old) as saver:
             threads.turns(threads.chat().compile(checkpointer=saver), "sync", 1)
-        report = migrate_sqlite(old, sessions, threads=["sync"])
+        report = migrate_langgraph(old, sessions, threads=["sync"])
         assert outcomes(report) == {"sync": "refused"}
         assert "went on in the target" in report.threads[0].reason
 
@@ -413,7 +413,7 @@ def test_a_parent_whose_id_sorts_behind_its_childs(tmp_path: Path) -> None:
         put(saver, "3", "5", "b", "2")
         put(saver, "4", "3", "c", "3")
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(path, sessions)
+        report = migrate_langgraph(path, sessions)
         assert outcomes(report) == {"odd": "migrated"}
         assert "clock was set back" in report.threads[0].notes[0]
         same(path, sessions, "odd")
@@ -429,7 +429,7 @@ def test_links_that_lead_nowhere_are_cut(tmp_path: Path) -> None:
         put(saver, "3", "4", "b", "2")
         put(saver, "4", "3", "c", "3")
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(path, sessions)
+        report = migrate_langgraph(path, sessions)
         assert outcomes(report) == {"odd": "migrated"}
         assert "were cut, history ends there: 2" in report.threads[0].notes[0]
         found = stored(sessions.checkpointer(), "odd")
@@ -447,7 +447,7 @@ def test_two_values_under_one_version_are_refused(tmp_path: Path) -> None:
         put(saver, "3", "1", "other", "2")
         threads.turns(threads.chat().compile(checkpointer=saver), "even", 1)
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(path, sessions)
+        report = migrate_langgraph(path, sessions)
         assert outcomes(report) == {"even": "migrated", "odd": "failed"}
         assert "channel 'word'" in report.threads[1].reason
 
@@ -459,7 +459,7 @@ def test_equal_values_under_one_version_are_no_trouble(tmp_path: Path) -> None:
         put(saver, "2", "1", "b", "2")
         put(saver, "3", "1", "b", "2")
     with SessionManager("memory://") as sessions:
-        assert migrate_sqlite(path, sessions).complete
+        assert migrate_langgraph(path, sessions).complete
         same(path, sessions, "odd")
 
 
@@ -467,7 +467,7 @@ def test_writes_without_their_checkpoint_are_left_out_and_said_so(old: Path) -> 
     with langgraph(old) as saver:
         saver.put_writes(config("sync", checkpoint_ns="", checkpoint_id="never"), [("a", 1)], "t")
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(old, sessions, threads=["sync"])
+        report = migrate_langgraph(old, sessions, threads=["sync"])
         assert report.threads[0].notes == (
             "pending writes of checkpoints that never came were left out: 1",
         )
@@ -483,7 +483,7 @@ def test_writes_keep_their_numbers(tmp_path: Path) -> None:
         saver.put_writes(at, writes, "task", "path")
         saver.put_writes(at, [("c", 3)], "another", "before")
         with SessionManager("memory://") as sessions:
-            assert migrate_sqlite(path, sessions).complete
+            assert migrate_langgraph(path, sessions).complete
             same(path, sessions, "odd")
             # What is stored already is not stored again under another number.
             sessions.checkpointer().put_writes(at, writes, "task", "path")
@@ -496,7 +496,7 @@ def test_a_database_from_before_task_paths(small: Path) -> None:
         connection.commit()
     before = hashlib.sha256(small.read_bytes()).hexdigest()
     with SessionManager("memory://") as sessions:
-        assert migrate_sqlite(small, sessions).complete
+        assert migrate_langgraph(small, sessions).complete
         assert hashlib.sha256(small.read_bytes()).hexdigest() == before
         same(small, sessions, "fan")
 
@@ -508,7 +508,7 @@ def test_a_live_process_is_no_trouble(old: Path) -> None:
         assert log.stat().st_size > 0
         before = (old.read_bytes(), log.read_bytes())
         with SessionManager("memory://") as sessions:
-            assert migrate_sqlite(old, sessions, threads=["live"]).complete
+            assert migrate_langgraph(old, sessions, threads=["live"]).complete
             assert len(stored(sessions.checkpointer(), "live")) == len(stored(saver, "live"))
         assert (old.read_bytes(), log.read_bytes()) == before
 
@@ -519,7 +519,7 @@ def test_a_damaged_state_fails_alone(old: Path) -> None:
         connection.execute("UPDATE checkpoints SET metadata = '{' WHERE thread_id = 'exit'")
         connection.commit()
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(old, sessions, threads=["sync", "exit", "own"])
+        report = migrate_langgraph(old, sessions, threads=["sync", "exit", "own"])
         assert outcomes(report) == {"sync": "failed", "exit": "failed", "own": "migrated"}
         assert all("damaged" in thread.reason for thread in report.threads[:2])
         assert sessions.get_session("sync") is None
@@ -528,15 +528,15 @@ def test_a_damaged_state_fails_alone(old: Path) -> None:
 # ── Dry runs ──────────────────────────────────────────────────────────────────────────────────
 def test_a_dry_run_stores_nothing_and_estimates_well(small: Path, new: Path) -> None:
     before = hashlib.sha256(small.read_bytes()).hexdigest()
-    report = migrate_sqlite(small, None, dry_run=True)
+    report = migrate_langgraph(small, None, dry_run=True)
     assert set(outcomes(report).values()) == {"migrated"}
     assert report.sampled is None
     assert hashlib.sha256(small.read_bytes()).hexdigest() == before
-    assert migrate_sqlite(small, url(new)).complete
+    assert migrate_langgraph(small, url(new)).complete
     assert report.bytes_after == pytest.approx(new.stat().st_size, rel=0.1)
     with SessionManager("memory://") as sessions:
         threads.turns(threads.chat().compile(checkpointer=sessions.checkpointer()), "sync", 1)
-        report = migrate_sqlite(small, sessions, dry_run=True)
+        report = migrate_langgraph(small, sessions, dry_run=True)
         assert outcomes(report)["sync"] == "refused"
         assert sessions.count_sessions() == 1
 

@@ -22,7 +22,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from threadloom import SessionManager
-from threadloom.migrate import migrate_sqlite
+from threadloom.migrate import migrate_langgraph
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.ordering import put_order
 from threadloom.migrate.reports import Unavailable
@@ -134,7 +134,7 @@ def test_pickles_and_foreign_serializers_fail_alone(tmp_path: Path) -> None:
         threads.turns(threads.chat().compile(checkpointer=secret), "secret", 1)
     assert pickle.dumps(Trap(trap))
     with SessionManager("memory://") as sessions:
-        report = migrate_sqlite(path, sessions)
+        report = migrate_langgraph(path, sessions)
         found = {thread.id: thread for thread in report.threads}
         assert {id: thread.outcome for id, thread in found.items()} == {
             "pickled": "failed",
@@ -256,7 +256,7 @@ def test_parents_come_first(
 def test_the_time_in_an_id() -> None:
     from langgraph.checkpoint.base.id import uuid6
 
-    from threadloom.migrate.source import made_at
+    from threadloom.migrate.base import made_at
 
     found = made_at(str(uuid6()))
     assert found is not None

@@ -9,7 +9,8 @@ from threadloom.cli import output
 from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
-from threadloom.migrate.source import LangGraphFile, ThreadSummary
+from threadloom.migrate.base import ThreadSummary
+from threadloom.migrate.source import LangGraphFile
 from threadloom.models import SessionInfo
 from threadloom.sessions import SessionManager
 

@@ -13,7 +13,7 @@ from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place, import_modules
 from threadloom.errors import ThreadloomError
-from threadloom.migrate import MigrationReport, migrate_sqlite
+from threadloom.migrate import MigrationReport, migrate_langgraph
 from threadloom.migrate.source import holds_checkpoints
 from threadloom.stores.registry import check_url
 
@@ -43,7 +43,7 @@ def migrate(
     label = "Trying out" if dry_run else "Migrating"
     check_url(new.url)
     with output.progress(label, quiet=as_json) as show:
-        report = migrate_sqlite(
+        report = migrate_langgraph(
             path,
             None if dry_run and not _exists(new) else new.url,
             threads=threads,

@@ -261,7 +261,7 @@ def _missing(module: str, name: str, why: str) -> str:
     if module == "__main__":
         return (
             f"the class {name} was defined in the program that ran ({module}). Call "
-            "threadloom.migrate.migrate_sqlite there, after the class"
+            "threadloom.migrate.migrate_langgraph there, after the class"
         )
     return f"the class {module}.{name} {why}: --import {module}"
 

@@ -38,9 +38,10 @@ class MigrationReport(BaseModel):
     """What became of a migration.
 
     Attributes:
-        source: the file that was read.
+        source: what was read.
         dry_run: whether nothing was to be stored.
         threads: what became of each thread.
+        items: how many items of long-term memory were written, or with `dry_run` are there.
         bytes_before: the size of the source.
         bytes_after: with `dry_run`, about what the threads would take up in an SQLite store; None
             where nothing could be tried.
@@ -52,6 +53,7 @@ class MigrationReport(BaseModel):
     source: str
     dry_run: bool = False
     threads: tuple[ThreadReport, ...] = ()
+    items: int = 0
     bytes_before: int = 0
     bytes_after: int | None = None
     sampled: int | None = None

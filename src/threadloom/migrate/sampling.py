@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from threadloom.migrate.base import Source, ThreadSummary
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.reports import Progress, ThreadReport
-from threadloom.migrate.source import LangGraphFile, ThreadSummary
 from threadloom.migrate.transfer import SetClock, Target, Transfer
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import open_store
@@ -34,7 +34,7 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    source: LangGraphFile,
+    source: Source,
     threads: list[ThreadSummary],
     *,
     largest: int = LARGEST_TRIAL,

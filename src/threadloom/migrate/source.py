@@ -8,14 +8,17 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple
-from uuid import UUID
 
-from threadloom.closing import Closing
 from threadloom.errors import CorruptRecord, StoreUnavailable
-from threadloom.migrate.ordering import Order, put_order
+from threadloom.migrate.base import (
+    Outline,
+    Source,
+    StoredCheckpoint,
+    StoredWrite,
+    ThreadSummary,
+)
+from threadloom.migrate.ordering import put_order
 
 _CHECKPOINTS = frozenset(
     {
@@ -31,73 +34,9 @@ _CHECKPOINTS = frozenset(
 _WRITES = frozenset(
     {"thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx", "channel", "type", "value"}
 )
-_GREGORIAN = datetime(1582, 10, 15, tzinfo=UTC)
-"""Where the time in a version 6 UUID begins, in steps of 100 nanoseconds (RFC 9562)."""
 
 
-class ThreadSummary(NamedTuple):
-    """One thread, as far as it can be told without reading its states."""
-
-    id: str
-    namespaces: int
-    checkpoints: int
-    writes: int
-    bytes: int
-    first_id: str
-    last_id: str
-    last_step: int | None
-
-    @property
-    def first_at(self) -> datetime | None:
-        return made_at(self.first_id)
-
-    @property
-    def last_at(self) -> datetime | None:
-        return made_at(self.last_id)
-
-
-class Outline(NamedTuple):
-    """What is to be stored of one thread, without the states themselves.
-
-    Attributes:
-        orders: the checkpoints of each namespace, the root's first.
-        sizes: bytes of each checkpoint, by namespace and id.
-        writes: how many pending writes belong to a checkpoint that is there.
-        loose: how many belong to one that is not; no reader ever sees those.
-        digest: changes with what is stored.
-    """
-
-    orders: dict[str, Order]
-    sizes: dict[tuple[str, str], int]
-    writes: int
-    loose: int
-    digest: str
-
-    @property
-    def checkpoints(self) -> int:
-        return len(self.sizes)
-
-
-class StoredCheckpoint(NamedTuple):
-    """One row of the table of checkpoints, its state still encoded."""
-
-    kind: str
-    blob: bytes
-    metadata: dict[str, Any]
-
-
-class StoredWrite(NamedTuple):
-    """One row of the table of pending writes, its value still encoded."""
-
-    task_id: str
-    task_path: str
-    number: int
-    channel: str
-    kind: str
-    blob: bytes
-
-
-class LangGraphFile(Closing):
+class LangGraphFile(Source):
     """Reads a database that LangGraph's SQLite savers have written; never changes it.
 
     A log that a live process is writing is read along. Without one the file is opened as
@@ -110,8 +49,11 @@ class LangGraphFile(Closing):
         StoreUnavailable: there is no such file, it cannot be read, or it is something else.
     """
 
+    kind = "langgraph-sqlite"
+
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.name = str(self.path)
         check_file(self.path)
         self._seen = _state(self.path)
         self._immutable = not _has_log(self.path)
@@ -337,18 +279,6 @@ def unreadable(path: Path, error: sqlite3.Error) -> StoreUnavailable | CorruptRe
     return StoreUnavailable(f"{path} cannot be read: {error}{hint}")
 
 
-def made_at(checkpoint_id: str) -> datetime | None:
-    """When LangGraph made a checkpoint id, a version 6 UUID; None for an id of another kind."""
-    try:
-        id = UUID(checkpoint_id)
-    except ValueError:
-        return None
-    if id.version != 6:
-        return None
-    ticks = (id.time_low << 28) | (id.time_mid << 12) | (id.time_hi_version & 0x0FFF)
-    return _GREGORIAN + timedelta(microseconds=ticks // 10)
-
-
 def _connect(path: Path, *, immutable: bool) -> sqlite3.Connection:
     uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
     try:
@@ -377,11 +307,6 @@ def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
 
 __all__ = [
     "LangGraphFile",
-    "Outline",
-    "StoredCheckpoint",
-    "StoredWrite",
-    "ThreadSummary",
     "check_file",
     "holds_checkpoints",
-    "made_at",
 ]

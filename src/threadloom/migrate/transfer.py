@@ -11,10 +11,10 @@ from langgraph.checkpoint.base import WRITES_IDX_MAP
 
 from threadloom.checkpoint import StoreCheckpointer
 from threadloom.errors import ThreadloomError
+from threadloom.migrate.base import Outline, Source, StoredWrite, made_at
 from threadloom.migrate.decoding import Decoder, Raw
 from threadloom.migrate.ordering import Order
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
-from threadloom.migrate.source import LangGraphFile, Outline, StoredWrite, made_at
 from threadloom.models import SessionInfo
 from threadloom.sessions import SessionManager
 
@@ -34,9 +34,9 @@ class SetClock:
     def __call__(self) -> datetime:
         return self._at or datetime.now(UTC)
 
-    def show(self, state: State) -> None:
-        """Be at the time of a checkpoint, if it says when it was made."""
-        self._at = _time_of(state) or self._at
+    def show(self, at: datetime | None) -> None:
+        """Be at a time; where it is not known, stay where it is."""
+        self._at = at or self._at
 
 
 class Target(NamedTuple):
@@ -141,7 +141,7 @@ class Transfer:
         decoder: builds their values.
     """
 
-    def __init__(self, source: LangGraphFile, target: Target, decoder: Decoder) -> None:
+    def __init__(self, source: Source, target: Target, decoder: Decoder) -> None:
         self._source = source
         self._target = target
         self._decoder = decoder
@@ -170,8 +170,8 @@ class Transfer:
         if progress.outcome == "skipped":
             return ThreadReport(id=id, outcome="skipped", bytes=size)
         mark: dict[str, Any] = {
-            "source": "langgraph-sqlite",
-            "file": self._source.path.name,
+            "source": self._source.kind,
+            "file": self._source.name.rpartition("/")[2],
             "complete": False,
             "update": progress.outcome == "updated",
             "digest": outline.digest if progress.whole_order else None,
@@ -236,7 +236,7 @@ class _Walk:
 
     def __init__(
         self,
-        source: LangGraphFile,
+        source: Source,
         target: Target,
         decoder: Decoder,
         thread: str,
@@ -263,7 +263,7 @@ class _Walk:
         """
         state = self._read(id)
         if self._target.clock is not None:
-            self._target.clock.show(state)
+            self._target.clock.show(_time_of(state))
         if odd := state.values.keys() - state.versions.keys():
             raise Unavailable(f"checkpoint {id}: channel {min(odd)!r} has a value but no version")
         self._before, self._last = self._last, (id, state)
@@ -335,6 +335,8 @@ class _Walk:
         if not isinstance(body, dict) or body.get("id") != id:
             raise Unavailable(f"checkpoint {id} is damaged")
         values = body.pop("channel_values", None) or {}
+        for channel, (kind, blob) in row.apart.items():
+            values[channel] = self._decoder.parse(kind, blob)
         body = self._decoder.build(body, {}, {})
         body.setdefault("channel_versions", {})
         if not isinstance(values, dict) or not isinstance(body["channel_versions"], dict):

@@ -1,24 +1,27 @@
-"""`migrate_sqlite`: the threads of LangGraph's SQLite savers, as sessions."""
+"""`migrate_langgraph`: threads of LangGraph's savers as sessions, and items of its stores."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from contextlib import ExitStack, nullcontext
 
 from threadloom.errors import InvalidKey, SessionNotFound
+from threadloom.itemstore import ItemStore
+from threadloom.migrate.base import Source, ThreadSummary
 from threadloom.migrate.decoding import Decoder
+from threadloom.migrate.memory import bring_items
 from threadloom.migrate.reports import MigrationReport, Progress, Refused, ThreadReport
 from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
-from threadloom.migrate.source import LangGraphFile, ThreadSummary
+from threadloom.migrate.sources import open_source
 from threadloom.migrate.transfer import SetClock, Target, Transfer, look
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 from threadloom.stores.registry import open_store
 
 
-def migrate_sqlite(
-    old_path: str | os.PathLike[str],
+def migrate_langgraph(
+    old: str | os.PathLike[str] | Source,
     store_or_manager: str | Store | SessionManager | None,
     *,
     threads: Iterable[str] | None = None,
@@ -26,24 +29,28 @@ def migrate_sqlite(
     dry_run: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> MigrationReport:
-    """Bring the threads of a `SqliteSaver` or `AsyncSqliteSaver` over into sessions.
+    """Bring the threads of LangGraph's savers over into sessions, and the items of its stores.
 
+    Sources are the file of a `SqliteSaver` or `AsyncSqliteSaver`, and what adapters bring: with
+    ``threadloom[postgres]`` the database of a `PostgresSaver` and of LangGraph's `PostgresStore`.
     The source is opened for reading only. Every checkpoint of every namespace comes over with
     its id, parent, metadata, channel versions and pending writes, so that an interrupted run
     goes on in the target. Threads that are complete in the target are skipped, and one that was
     cut short, or that went on in the source since, is completed: call it again at any time.
-    A session's `metadata["migrated_from"]` says what it came from.
+    A session's `metadata["migrated_from"]` says what it came from. Items come over with their
+    times and with what is left of their lives; one that is in the target and younger stays.
 
     Values whose classes LangGraph does not know are built only if their module is imported and
     they are data classes (pydantic, dataclass, enum, named tuple): import what the application
     stores before. A thread that has others fails, and the rest goes on.
 
     Args:
-        old_path: the file that LangGraph wrote.
+        old: the file that LangGraph wrote, the URL of a database, or a source that is open; that
+            stays open.
         store_or_manager: where to: a URL, a store, or a manager. The times of sessions are
             those of the source, except through a manager, which has a clock of its own. With
             `dry_run` it may be None.
-        threads: only these.
+        threads: only these, and no items.
         tenant: whose sessions they become; a manager has its own.
         dry_run: store nothing there, but say what would become of each thread, and how much
             an SQLite store would need: threads are brought over into a temporary file, or some
@@ -52,28 +59,29 @@ def migrate_sqlite(
 
     Raises:
         StoreUnavailable: the source or the target cannot be used.
+        MissingAdapter: nothing that is installed reads such a source; says what to install.
         SessionNotFound: the source has no such thread.
         InvalidKey: the arguments make no sense.
     """
-    with LangGraphFile(Path(old_path)) as source:
+    with nullcontext(old) if isinstance(old, Source) else open_source(old) as source:
         wanted = _chosen(source, threads)
         if store_or_manager is None and not dry_run:
             raise InvalidKey("only a dry run goes without a store")
-        target, owned = _target(store_or_manager, tenant)
-        try:
+        with ExitStack() as stack:
+            target = _target(store_or_manager, tenant, stack)
             if dry_run:
-                return _try(source, wanted, target, progress)
+                items = source.count_items() if threads is None else 0
+                return _try(source, wanted, target, progress).model_copy(update={"items": items})
             assert target is not None
             reports = _run(Transfer(source, target, Decoder()), wanted, progress)
-        finally:
-            if owned is not None:
-                owned.close()
+            memory = _memory(store_or_manager, tenant, target, stack)
+            items = bring_items(source, *memory) if threads is None else 0
         return MigrationReport(
-            source=str(source.path), threads=tuple(reports), bytes_before=source.bytes
+            source=source.name, threads=tuple(reports), items=items, bytes_before=source.bytes
         )
 
 
-def _chosen(source: LangGraphFile, threads: Iterable[str] | None) -> list[ThreadSummary]:
+def _chosen(source: Source, threads: Iterable[str] | None) -> list[ThreadSummary]:
     if isinstance(threads, str):
         raise InvalidKey(f"threads is a list of ids, not the text {threads!r}")
     found = source.threads()
@@ -83,30 +91,41 @@ def _chosen(source: LangGraphFile, threads: Iterable[str] | None) -> list[Thread
     wanted = list(dict.fromkeys(threads))
     for id in wanted:
         if id not in by_id:
-            raise SessionNotFound(f"{source.path} has no thread {id!r}")
+            raise SessionNotFound(f"{source.name} has no thread {id!r}")
     return [by_id[id] for id in wanted]
 
 
 def _target(
-    given: str | Store | SessionManager | None, tenant: str | None
-) -> tuple[Target | None, Store | None]:
-    """Where threads go, and the store to close afterwards."""
+    given: str | Store | SessionManager | None, tenant: str | None, stack: ExitStack
+) -> Target | None:
+    """Where threads go; what was opened for it is closed with the stack."""
     if given is None:
-        return None, None
+        return None
     if isinstance(given, SessionManager):
         if tenant is not None:
             raise InvalidKey("a manager has its tenant already")
-        return Target(given, given.checkpointer(), None), None
-    store = open_store(given) if isinstance(given, str) else given
+        return Target(given, given.checkpointer(), None)
+    store = stack.enter_context(open_store(given)) if isinstance(given, str) else given
     clock = SetClock()
-    try:
-        manager = SessionManager(store, tenant=tenant, clock=clock)
-    except BaseException:
-        if isinstance(given, str):
-            store.close()
-        raise
-    target = Target(manager, manager.checkpointer(), clock)
-    return target, store if isinstance(given, str) else None
+    manager = SessionManager(store, tenant=tenant, clock=clock)
+    return Target(manager, manager.checkpointer(), clock)
+
+
+def _memory(
+    given: str | Store | SessionManager | None,
+    tenant: str | None,
+    target: Target,
+    stack: ExitStack,
+) -> tuple[ItemStore, SetClock | None]:
+    """Where items go, and the clock that tells their times, if it can be set.
+
+    A URL is opened once more for them: the times of items are those of the store's own clock.
+    """
+    if not isinstance(given, str) or given.startswith("memory:"):
+        return target.manager.store, None
+    clock = SetClock()
+    store = stack.enter_context(open_store(given, clock=clock))
+    return SessionManager(store, tenant=tenant).store, clock
 
 
 def _run(
@@ -134,7 +153,7 @@ def _run(
 
 
 def _try(
-    source: LangGraphFile,
+    source: Source,
     threads: list[ThreadSummary],
     target: Target | None,
     progress: Callable[[Progress], None] | None,
@@ -153,7 +172,7 @@ def _try(
             )
     found = estimate(source, threads, largest=LARGEST_TRIAL, progress=progress)
     return MigrationReport(
-        source=str(source.path),
+        source=source.name,
         dry_run=True,
         threads=tuple(_would_be(thread, standing.get(thread.id), found) for thread in threads),
         bytes_before=source.bytes,
@@ -182,4 +201,4 @@ def _would_be(
     )
 
 
-__all__ = ["migrate_sqlite"]
+__all__ = ["migrate_langgraph"]
