@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -36,13 +37,11 @@ def test_a_store_of_ones_own_passes_the_contract(tmp_path: Path) -> None:
     store = blocks(page, tests=False).partition("from langchain_core")[0]
     (tmp_path / "own_store.py").write_text(store, encoding="utf-8")
     (tmp_path / "test_own_store.py").write_text(blocks(page, tests=True), encoding="utf-8")
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n",
-        encoding="utf-8",
-    )
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "."],
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "."],
         cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
         capture_output=True,
         encoding="utf-8",
         timeout=110,
