@@ -15,8 +15,10 @@ from threadloom.cli.places import Place, import_modules
 from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_langgraph
 from threadloom.migrate.source import holds_checkpoints
+from threadloom.migrate.sources import has_source
 from threadloom.stores.registry import check_url
 
+_THERE = {False: "written", True: "there"}
 _THREADS = (
     Column("thread"),
     Column("outcome"),
@@ -37,14 +39,14 @@ def migrate(
     as_json: bool,
 ) -> int:
     """Bring LangGraph's threads over and print what became of them; returns the exit code."""
-    path = _source(old)
-    _check_target(path, new)
+    source = _source(old)
+    _check_target(old.path, new)
     import_modules(imports)
     label = "Trying out" if dry_run else "Migrating"
     check_url(new.url)
     with output.progress(label, quiet=as_json) as show:
         report = migrate_langgraph(
-            path,
+            source,
             None if dry_run and not _exists(new) else new.url,
             threads=threads,
             tenant=tenant,
@@ -76,6 +78,8 @@ def _print(report: MigrationReport, old: Place, new: Place, after: int | None) -
         output.fact(f"Dry run, nothing was stored: {before} would become about {size}{basis}")
     else:
         output.line(f"{old.shown} {before} → {new.shown} {size}")
+    if report.items:
+        output.fact(f"Items of long-term memory {_THERE[report.dry_run]}: {report.items:,}")
     for thread in report.threads:
         for note in thread.notes:
             output.remark(f"thread {thread.id}: {note}")
@@ -84,8 +88,10 @@ def _print(report: MigrationReport, old: Place, new: Place, after: int | None) -
             output.remark(f"threadloom: thread {thread.id} {thread.outcome}: {thread.reason}")
 
 
-def _source(old: Place) -> Path:
+def _source(old: Place) -> Path | str:
     if old.path is None:
+        if old.folder is None and has_source(old.url.partition("://")[0].lower()):
+            return old.url
         raise Fault(f"{old.shown} is no file: migrate reads what LangGraph's SqliteSaver wrote")
     if not holds_checkpoints(old.path):
         with suppress(ThreadloomError), closing(old.open()):
@@ -97,11 +103,11 @@ def _source(old: Place) -> Path:
     return old.path
 
 
-def _check_target(source: Path, new: Place) -> None:
+def _check_target(source: Path | None, new: Place) -> None:
     """Refuse a target that could not be used before anything is read."""
     if new.path is None:
         return
-    if new.path.exists() and new.path.samefile(source):
+    if source is not None and new.path.exists() and new.path.samefile(source):
         raise Fault("OLD and NEW are the same file: migrate into a new one", code=USAGE)
     if not new.path.parent.is_dir():
         raise Fault(f"the folder {new.path.parent} does not exist: make it first")

@@ -5,7 +5,7 @@
   the SQLite savers, which is never changed. Adapters bring others.
 * `ordering` - which checkpoint comes after which.
 * `decoding` - stored values as objects, of classes that may be built here only.
-* `transfer` - one thread; `memory` - items.
+* `transfer` - one thread; `walking` - one of its namespaces; `memory` - items.
 * `sampling` - what a migration would take up.
 """
 

@@ -116,10 +116,13 @@ class Source(Closing):
     Attributes:
         name: how reports name it; without a password.
         kind: what a session's ``migrated_from`` calls it.
+        sends_are_writes: whether, in checkpoints of LangGraph's formats before 4, what tasks sent
+            is to be read from the pending writes of the checkpoint before.
     """
 
     name: str
     kind: str
+    sends_are_writes: bool = False
 
     @property
     @abstractmethod

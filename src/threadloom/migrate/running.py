@@ -14,7 +14,8 @@ from threadloom.migrate.memory import bring_items
 from threadloom.migrate.reports import MigrationReport, Progress, Refused, ThreadReport
 from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
 from threadloom.migrate.sources import open_source
-from threadloom.migrate.transfer import SetClock, Target, Transfer, look
+from threadloom.migrate.transfer import Transfer, look
+from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 from threadloom.stores.registry import open_store

@@ -11,7 +11,8 @@ from urllib.parse import quote
 from threadloom.migrate.base import Source, ThreadSummary
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.reports import Progress, ThreadReport
-from threadloom.migrate.transfer import SetClock, Target, Transfer
+from threadloom.migrate.transfer import Transfer
+from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import open_store
 
