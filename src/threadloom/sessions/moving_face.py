@@ -97,6 +97,7 @@ class MovingFace(Face):
         path: str | os.PathLike[str],
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """Bring in what `export_sessions` wrote, each session all or nothing.
@@ -108,6 +109,7 @@ class MovingFace(Face):
             path: the file.
             if_exists: what happens to a session whose id is taken: ``"skip"``, ``"raise"``, or
                 ``"replace"`` what is there.
+            dry_run: change nothing; the report says what would be brought in.
             progress: told after each session.
 
         Raises:
@@ -117,7 +119,7 @@ class MovingFace(Face):
         """
         report = _Report(None, progress)
         for moved in _lines(Path(path)):
-            written = self._run(moving.write(self._scope, moved, if_exists))
+            written = self._run(moving.write(self._scope, moved, if_exists, dry_run=dry_run))
             report.count(moved.id, written=written)
         return report.made()
 
@@ -126,13 +128,14 @@ class MovingFace(Face):
         path: str | os.PathLike[str],
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """`import_sessions`, from an event loop."""
         report = _Report(None, progress)
         lines = await asyncio.to_thread(_lines, Path(path))
         while (found := await asyncio.to_thread(next, lines, None)) is not None:
-            written = await self._arun(moving.write(self._scope, found, if_exists))
+            written = await self._arun(moving.write(self._scope, found, if_exists, dry_run=dry_run))
             report.count(found.id, written=written)
         return report.made()
 
@@ -142,6 +145,7 @@ class MovingFace(Face):
         ids: Iterable[SessionRef] | None = None,
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """Copy sessions to another store, each all or nothing.
@@ -151,7 +155,7 @@ class MovingFace(Face):
         Args:
             to: a store or its URL, where they belong to the same tenant; or a manager.
             ids: which sessions; all by default.
-            if_exists: as in `import_sessions`.
+            if_exists, dry_run: as in `import_sessions`.
             progress: told after each session.
 
         Raises:
@@ -167,7 +171,7 @@ class MovingFace(Face):
                 if moved is None and ids is not None:
                     raise SessionNotFound(f"there is no session {id!r}")
                 written = moved is not None and other._run(
-                    moving.write(other._scope, moved, if_exists)
+                    moving.write(other._scope, moved, if_exists, dry_run=dry_run)
                 )
                 report.count(id, written=written)
         finally:
@@ -181,6 +185,7 @@ class MovingFace(Face):
         ids: Iterable[SessionRef] | None = None,
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """`copy_sessions`, from an event loop."""
@@ -193,7 +198,7 @@ class MovingFace(Face):
                 if moved is None and ids is not None:
                     raise SessionNotFound(f"there is no session {id!r}")
                 written = moved is not None and await other._arun(
-                    moving.write(other._scope, moved, if_exists)
+                    moving.write(other._scope, moved, if_exists, dry_run=dry_run)
                 )
                 report.count(id, written=written)
         finally:
