@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from threadloom import Keyring
 from threadloom.cli import output
 from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.output import Column, Size
@@ -43,10 +44,11 @@ def list_sessions(
     limit: int | None,
     order_by: OrderBy,
     as_json: bool,
+    keys: Keyring | None = None,
 ) -> None:
     """Print the sessions of a store."""
-    with place.open(tenant) as sessions:
-        found = _pages(sessions, order_by, limit, filters)
+    with place.open(tenant, keys) as sessions:
+        found = pages(sessions, order_by, limit, filters)
         if as_json:
             content = [session.model_dump(mode="json") for session in found]
             output.document({"store": place.shown, "format": "threadloom", "sessions": content})
@@ -54,9 +56,10 @@ def list_sessions(
         output.table(_SESSIONS, (_session_row(session) for session in found))
 
 
-def _pages(
+def pages(
     sessions: SessionManager, order_by: OrderBy, limit: int | None, filters: dict[str, Any]
 ) -> Iterator[SessionInfo]:
+    """Sessions in order, read page by page."""
     left, cursor = limit, None
     while left is None or left > 0:
         size = _PAGE if left is None else min(left, _PAGE)
@@ -139,4 +142,4 @@ def _thread_document(thread: ThreadSummary) -> dict[str, Any]:
     }
 
 
-__all__ = ["OrderBy", "list_sessions", "list_threads"]
+__all__ = ["OrderBy", "list_sessions", "list_threads", "pages"]

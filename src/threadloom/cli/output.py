@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.filesize import decimal
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -33,6 +35,7 @@ _STYLES = {
     "refused": "yellow",
     "migrated": "green",
     "updated": "green",
+    "deleted": "red",
 }
 
 
@@ -56,8 +59,12 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
     """Print rows: as a table on a terminal, otherwise separated by tabs and without headings."""
     if not sys.stdout.isatty():
         for row in rows:
-            sys.stdout.write("\t".join(_visible(_text(cell, people=False)) for cell in row) + "\n")
+            sys.stdout.write("\t".join(visible(_text(cell, people=False)) for cell in row) + "\n")
         return
+    Console().print(_table(columns, rows))
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         shown.add_column(
@@ -67,13 +74,19 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
         )
     for row in rows:
         shown.add_row(*(_cell(cell) for cell in row))
-    Console().print(shown)
+    return shown
+
+
+def rows_for_people(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table on stderr, where a question about it follows; on a terminal only."""
+    if sys.stderr.isatty():
+        Console(stderr=True).print(_table(columns, rows))
 
 
 def line(text: str) -> None:
     """Print one line about a result; on a terminal only, for pipes it would be in the way."""
     if sys.stdout.isatty():
-        Console(highlight=False).print(Text(_visible(text)))
+        Console(highlight=False).print(Text(visible(text)))
 
 
 def fact(text: str) -> None:
@@ -96,7 +109,85 @@ def counted(number: int, noun: str) -> str:
 
 def remark(text: str) -> None:
     """Print one line on stderr."""
-    sys.stderr.write(_visible(text) + "\n")
+    sys.stderr.write(visible(text) + "\n")
+
+
+class Line(NamedTuple):
+    """A piece of text that may have several lines.
+
+    Attributes:
+        text: what it says.
+        style: how it looks on a terminal.
+        indent: by how many columns.
+    """
+
+    text: str
+    style: str = ""
+    indent: int = 0
+
+
+def lines(content: Iterable[Line]) -> None:
+    """Print pieces of text: wrapped and coloured on a terminal, otherwise as they are."""
+    console = Console(highlight=False) if sys.stdout.isatty() else None
+    for piece in content:
+        shown = [visible(part) for part in piece.text.split("\n")]
+        if console is None:
+            sys.stdout.writelines(" " * piece.indent + part + "\n" for part in shown)
+            continue
+        text = Text("\n".join(shown), style=piece.style)
+        console.print(Padding(text, (0, 0, 0, piece.indent), expand=False), overflow="fold")
+
+
+def stream(before: dict[str, Any], name: str, items: Iterable[Any]) -> None:
+    """Print one JSON document whose last member is a long list, item by item.
+
+    Args:
+        before: its other members.
+        name: the name of the list.
+        items: what is in it; read as it is printed.
+    """
+    head = "".join(f"  {json.dumps(key)}: {_encoded(item)},\n" for key, item in before.items())
+    sys.stdout.write(f"{{\n{head}  {json.dumps(name)}: [")
+    mark = "\n"
+    for item in items:
+        sys.stdout.write(f"{mark}    {_encoded(item)}")
+        mark = ",\n"
+    sys.stdout.write("]\n}\n" if mark == "\n" else "\n  ]\n}\n")
+
+
+def _encoded(item: Any) -> str:
+    return json.dumps(item, ensure_ascii=False, default=_plain)
+
+
+@contextmanager
+def counting(
+    label: str, *, quiet: bool = False
+) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A progress bar for work on sessions: how many, how many a second, until when."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        _EndColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+
+        def show(done: int, total: int, id: str) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield show
+
+
+class _RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if not task.speed else f"{task.speed:,.0f}/s", style="progress.data.speed")
 
 
 @contextmanager
@@ -137,13 +228,17 @@ class _EndColumn(ProgressColumn):
 
 
 def _cell(value: Any) -> Text:
-    text = _visible(_text(value, people=True))
+    if isinstance(value, Text):
+        return value
+    text = visible(_text(value, people=True))
     return Text(text, style=_STYLES.get(text, "") if isinstance(value, str) else "")
 
 
 def _text(value: Any, *, people: bool) -> str:
     if value is None:
         return "–" if people else ""
+    if isinstance(value, Text):
+        return value.plain
     if isinstance(value, Size):
         return decimal(value) if people else str(int(value))
     if isinstance(value, datetime):
@@ -153,7 +248,7 @@ def _text(value: Any, *, people: bool) -> str:
     return str(value)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Text without what would steer a terminal or break a line."""
     return "".join(
         char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
@@ -169,13 +264,19 @@ def _plain(value: Any) -> str:
 
 __all__ = [
     "Column",
+    "Line",
     "Size",
     "counted",
+    "counting",
     "document",
     "fact",
     "in_words",
     "line",
+    "lines",
     "progress",
     "remark",
+    "rows_for_people",
+    "stream",
     "table",
+    "visible",
 ]
