@@ -47,7 +47,10 @@ def fork(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Copy a session, whole or up to a point; prints the id of the copy."""
+    """Copy a session, whole or up to a point.
+
+    Prints the id of the copy.
+    """
     from threadloom.cli import changing, keys, places
 
     changing.fork(
@@ -104,7 +107,7 @@ def tag(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Add tags to a session; prints all that it has."""
+    """Add tags to a session, and print all that it has."""
     from threadloom.cli import changing, keys, places
 
     changing.tag(
@@ -127,7 +130,7 @@ def untag(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Take tags of a session away; prints those that are left."""
+    """Take tags of a session away, and print the others."""
     from threadloom.cli import changing, keys, places
 
     changing.tag(

@@ -39,7 +39,10 @@ def prune(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Remove old checkpoints; what a session is now stays exactly as it is."""
+    """Remove old checkpoints.
+
+    What a session is now stays exactly as it is.
+    """
     from threadloom.cli import keeping, keys, places
 
     keeping.prune(
@@ -67,7 +70,10 @@ def check(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> int:
-    """Look for damage; the exit code is 1 where some is left."""
+    """Look for damage, and mend it.
+
+    The exit code is 1 where some is left.
+    """
     from threadloom.cli import keeping, keys, places
 
     return keeping.check(
@@ -90,9 +96,10 @@ def export(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Write sessions to a file of JSON Lines, a session a line, nothing left out.
+    """Write sessions to a file of JSON Lines.
 
-    A file that is there is gone on with: only sessions that have changed are written again.
+    A session a line, nothing left out. A file that is there is gone on with: only sessions that
+    have changed are written again.
     """
     from threadloom.cli import keys, moving, places
 
@@ -117,7 +124,10 @@ def import_(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Bring in what was exported; the store is made if it is missing."""
+    """Bring in what was exported.
+
+    The store is made if it is missing.
+    """
     from threadloom.cli import keys, moving, places
 
     moving.import_(
@@ -152,7 +162,10 @@ def copy(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Copy sessions to another store, of whatever kind. Run it again to go on after a break."""
+    """Copy sessions to another store.
+
+    Of whatever kind. Run it again to go on after a break.
+    """
     from threadloom.cli import keys, moving, places
 
     moving.copy(
@@ -188,7 +201,7 @@ def migrate(
     tenant: Tenant = None,
     json: Json = False,
 ) -> int:
-    """Bring the threads of LangGraph's SqliteSaver over into a store.
+    """Bring threads of LangGraph's SqliteSaver over.
 
     OLD is only read. Run it again to go on after a break, or to bring over what is new.
     """

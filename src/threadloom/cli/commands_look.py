@@ -42,7 +42,10 @@ def list_(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """List sessions, or the threads in a database of LangGraph's SqliteSaver."""
+    """List sessions.
+
+    Of a database of LangGraph's SqliteSaver its threads.
+    """
     from threadloom.cli import keys, listing, places
 
     place = places.place(store)
@@ -80,7 +83,10 @@ def show(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Show a session: what is known of it, its newest messages, what its graph waits for."""
+    """Show a session as a chat.
+
+    What is known of it, its newest messages, and what its graph waits for.
+    """
     from threadloom.cli import keys, looking, places
 
     looking.show(
@@ -110,7 +116,10 @@ def messages(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Print a conversation, oldest first; a long one is printed as it is read."""
+    """Print a conversation, oldest first.
+
+    A long one is printed as it is read.
+    """
     from threadloom.cli import keys, looking, places
 
     looking.messages(
@@ -130,7 +139,10 @@ def messages(
 def tree(
     store: Store, id: Id, tenant: Tenant = None, key_file: KeyFile = None, json: Json = False
 ) -> None:
-    """Draw the checkpoints of a session: branches, the head, what waits, what failed."""
+    """Draw the checkpoints of a session.
+
+    Branches, the head, what waits and what failed.
+    """
     from threadloom.cli import keys, looking, places
 
     looking.tree(places.place(store), id, tenant=tenant, keys=keys.keyring(key_file), as_json=json)
@@ -154,7 +166,10 @@ def diff(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Show what has changed from checkpoint A to B: channels, and messages in them."""
+    """Show what has changed from checkpoint A to B.
+
+    Channel by channel, and message by message.
+    """
     from threadloom.cli import keys, looking, places
 
     looking.diff(
@@ -183,7 +198,10 @@ def search(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Find sessions by words in their names and messages, best first."""
+    """Find sessions by words, best first.
+
+    In names and messages; a session with any of the words is found.
+    """
     from threadloom.cli import keys, looking, places
 
     looking.search(
@@ -206,7 +224,10 @@ def stats(
     key_file: KeyFile = None,
     json: Json = False,
 ) -> None:
-    """Show what sessions take up; for LangGraph's database also what they would take up here."""
+    """Show what sessions take up.
+
+    For LangGraph's database also what they would take up here.
+    """
     from threadloom.cli import keys, places, statistics
 
     place = places.place(store)

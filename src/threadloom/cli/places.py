@@ -59,9 +59,7 @@ class Place(NamedTuple):
             return SessionManager(self.url, tenant=tenant, encryption=keys, create=False)
         except StoreUnavailable as error:
             if keys is None and "is encrypted" in str(error):
-                raise Fault(
-                    f"{self.shown} is encrypted: give its keys by --key-file FILE"
-                ) from error
+                raise Fault(f"{self.shown} is encrypted: --key-file FILE gives its keys") from error
             raise
 
     def sessions(self, tenant: str | None = None, keys: Keyring | None = None) -> SessionManager:

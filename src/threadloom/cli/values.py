@@ -23,7 +23,7 @@ def plain(value: Any, _depth: int = 0) -> Any:
     Bytes become ``{"bytes": base64}``, what this process has no class for ``{"type": …, "value":
     …}``, numbers that JSON lacks and everything else their text.
     """
-    if value is None or isinstance(value, (bool, int, str)) and type(value) in (bool, int, str):
+    if value is None or type(value) in (bool, int, str):
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else str(value)
