@@ -19,10 +19,10 @@ from threadloom.sessions import SessionManager
 _DOOMED = (
     Column("id"),
     Column("name"),
-    Column("owner"),
-    Column("status"),
+    Column("owner", rank=3),
+    Column("status", rank=1),
     Column("messages", right=True),
-    Column("updated"),
+    Column("updated", rank=2),
 )
 
 

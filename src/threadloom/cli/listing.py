@@ -20,19 +20,19 @@ _PAGE = 500
 _SESSIONS = (
     Column("id"),
     Column("name"),
-    Column("owner"),
-    Column("tags"),
-    Column("status"),
-    Column("messages", right=True),
-    Column("turns", right=True),
-    Column("updated"),
+    Column("owner", rank=4),
+    Column("tags", rank=5),
+    Column("status", rank=1),
+    Column("messages", right=True, rank=2),
+    Column("turns", right=True, rank=6),
+    Column("updated", rank=3),
 )
 _THREADS = (
     Column("thread"),
     Column("checkpoints", right=True),
     Column("bytes", right=True),
-    Column("step", right=True),
-    Column("updated"),
+    Column("step", right=True, rank=2),
+    Column("updated", rank=1),
 )
 
 
@@ -50,10 +50,10 @@ def list_sessions(
     with place.open(tenant, keys) as sessions:
         found = pages(sessions, order_by, limit, filters)
         if as_json:
-            content = [session.model_dump(mode="json") for session in found]
-            output.document({"store": place.shown, "format": "threadloom", "sessions": content})
+            content = (session.model_dump(mode="json") for session in found)
+            output.stream({"store": place.shown, "format": "threadloom"}, "sessions", content)
             return
-        output.table(_SESSIONS, (_session_row(session) for session in found))
+        output.table(_SESSIONS, map(_session_row, found), none="No sessions")
 
 
 def pages(

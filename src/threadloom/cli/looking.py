@@ -29,9 +29,9 @@ from threadloom.text import tokens
 
 _MATCHES = (
     Column("id"),
-    Column("name"),
-    Column("score", right=True),
-    Column("updated"),
+    Column("name", rank=1),
+    Column("score", right=True, rank=3),
+    Column("updated", rank=2),
     Column("found"),
 )
 LAST = 20
@@ -247,9 +247,8 @@ def search(
         matches = [match.model_dump(mode="json") for match in found]
         output.document({"store": place.shown, "query": words, "matches": matches})
         return
-    output.table(_MATCHES, (_match(match, words) for match in found))
-    if not found:
-        output.line(f"Nothing found for {words!r}")
+    rows = (_match(match, words) for match in found)
+    output.table(_MATCHES, rows, none=f"Nothing found for {words!r}")
 
 
 def _match(match: SessionMatch, words: str) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.filesize import decimal
 from rich.padding import Padding
@@ -37,6 +38,7 @@ _STYLES = {
     "updated": "green",
     "deleted": "red",
 }
+_GAP = 2
 
 
 class Size(int):
@@ -44,10 +46,18 @@ class Size(int):
 
 
 class Column(NamedTuple):
-    """One column of a table."""
+    """One column of a table.
+
+    Attributes:
+        title: what stands above it.
+        right: whether it stands to the right.
+        rank: where a terminal is too narrow for all columns, those of the highest rank go first;
+            those of rank 0 stay.
+    """
 
     title: str
     right: bool = False
+    rank: int = 0
 
 
 def document(content: Any) -> None:
@@ -55,16 +65,41 @@ def document(content: Any) -> None:
     sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows: as a table on a terminal, otherwise separated by tabs and without headings."""
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:
+    """Print rows: as a table on a terminal, otherwise separated by tabs and without headings.
+
+    Args:
+        columns: what is in a row.
+        rows: printed as they come, where there is no terminal.
+        none: what a terminal shows where there are no rows.
+    """
     if not sys.stdout.isatty():
         for row in rows:
             sys.stdout.write("\t".join(visible(_text(cell, people=False)) for cell in row) + "\n")
         return
-    Console().print(_table(columns, rows))
+    _show_table(Console(), columns, rows)
 
 
-def _table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Table:
+def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    if not cells:
+        return False
+    widths = [
+        max(cell_len(column.title), *(row[at].cell_len for row in cells), 0)
+        for at, column in enumerate(columns)
+    ]
+    places = list(range(len(columns)))
+    while sum(widths[at] + _GAP for at in places) - _GAP > console.width:
+        least = max(places, key=lambda at: columns[at].rank)
+        if not columns[least].rank:
+            break
+        places.remove(least)
+    chosen = [columns[at] for at in places]
+    console.print(_table(chosen, ([row[at] for at in places] for row in cells)))
+    return True
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         shown.add_column(
@@ -73,14 +108,14 @@ def _table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> Table:
             overflow="fold",
         )
     for row in rows:
-        shown.add_row(*(_cell(cell) for cell in row))
+        shown.add_row(*row)
     return shown
 
 
 def rows_for_people(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
     """Print a table on stderr, where a question about it follows; on a terminal only."""
     if sys.stderr.isatty():
-        Console(stderr=True).print(_table(columns, rows))
+        _show_table(Console(stderr=True), columns, rows)
 
 
 def line(text: str) -> None:
@@ -133,6 +168,9 @@ def lines(content: Iterable[Line]) -> None:
         shown = [visible(part) for part in piece.text.split("\n")]
         if console is None:
             sys.stdout.writelines(" " * piece.indent + part + "\n" for part in shown)
+            continue
+        if not piece.text:
+            console.print()
             continue
         text = Text("\n".join(shown), style=piece.style)
         console.print(Padding(text, (0, 0, 0, piece.indent), expand=False), overflow="fold")
