@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from threadloom import blocks
 from threadloom._version import __version__
 from threadloom.checkpoint import StoreCheckpointer
+from threadloom.checkpoint.differences import ChannelChange, CheckpointDiff, MessageChange
+from threadloom.checkpoint.tree import CheckpointNode, CheckpointTree
 from threadloom.documents import check_field_names
 from threadloom.errors import (
     CheckpointNotFound,
@@ -50,6 +52,7 @@ from threadloom.models import (
     StreamPage,
     TimestampedMessage,
 )
+from threadloom.serde import Opaque
 from threadloom.sessions import SessionAdapter, SessionManager, SessionStore, Turn
 from threadloom.shared import SharedState
 from threadloom.stores.registry import CLASSES, load, open_store
@@ -102,6 +105,12 @@ __all__ = [
     "StorageStats",
     "KindStats",
     "TimestampedMessage",
+    "CheckpointTree",
+    "CheckpointNode",
+    "CheckpointDiff",
+    "ChannelChange",
+    "MessageChange",
+    "Opaque",
     # what adapters of other frameworks stand on
     "SessionAdapter",
     "SessionStream",

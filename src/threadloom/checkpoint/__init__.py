@@ -9,6 +9,7 @@
 * `conversation`, `shown`, `head_messages` - the messages at the head: counts, search, reading.
 * `namespaces`, `trail`, `graph_state`, `travel`, `adding` - graph state read whole or backwards,
   forks and rewinds, edits from outside.
+* `tree`, `growth`, `differences`, `plain_reading` - for those who look, types left opaque.
 * `life` - whether a late write belongs to a life that has ended.
 """
 

@@ -11,6 +11,7 @@ from threadloom.checkpoint import layout
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.channels import MISSING, read_value
 from threadloom.checkpoint.elements import elements_of, fetch
+from threadloom.checkpoint.foreign import as_shown
 from threadloom.checkpoint.header import Header, ListRef, decode_header
 from threadloom.checkpoint.layout import Head, Place, Stored
 from threadloom.errors import CorruptRecord, UnsupportedByStore
@@ -41,7 +42,7 @@ def head_messages(
         paths: the session's places.
         channel: the channel of the conversation.
         checkpoint_id: another checkpoint than the head.
-        opaque: do not rebuild types of the application; enough for ids and counts.
+        opaque: do not rebuild types of the application; enough to look, for ids and counts.
 
     Raises:
         UnsupportedByStore: the channel is a delta channel, which only its graph can rebuild.
@@ -70,7 +71,7 @@ def head_messages(
             return [], head.growth
         value = yield from read_value(values, place, header, channel, opaque=opaque)
         if value is not MISSING:
-            return messages_in(value), head.growth
+            return messages_in(as_shown(value) if opaque else value), head.growth
         if checkpoint_id is not None:
             return [], head.growth  # gone meanwhile; who asks has an expectation of the head
     raise CorruptRecord(f"session {paths.id!r}: the value of channel {channel!r} is missing")

@@ -78,8 +78,13 @@ def _told(error: Exception) -> tuple[int, str]:
         command = context.command_path if context else "threadloom"
         message = str(told()).replace("Value error, ", "").rstrip(".")
         return USAGE, f"{message}. See: {command} --help"
-    if isinstance(error, (ThreadloomError, OSError)):
+    if isinstance(error, ThreadloomError):
         return FAILED, str(error) or type(error).__name__
+    if isinstance(error, OSError):
+        if error.filename is None or error.strerror is None:
+            return FAILED, str(error) or type(error).__name__
+        why = error.strerror[:1].lower() + error.strerror[1:]
+        return FAILED, f"{error.filename}: {why}. Check the path and its rights"
     raise error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Literal
 
+from threadloom import Keyring
 from threadloom.cli import output
 from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.output import Column, Size
@@ -20,19 +21,19 @@ _PAGE = 500
 _SESSIONS = (
     Column("id"),
     Column("name"),
-    Column("owner"),
-    Column("tags"),
-    Column("status"),
-    Column("messages", right=True),
-    Column("turns", right=True),
-    Column("updated"),
+    Column("owner", rank=4),
+    Column("tags", rank=5),
+    Column("status", rank=1),
+    Column("messages", right=True, rank=2),
+    Column("turns", right=True, rank=6),
+    Column("updated", rank=3),
 )
 _THREADS = (
     Column("thread"),
     Column("checkpoints", right=True),
     Column("bytes", right=True),
-    Column("step", right=True),
-    Column("updated"),
+    Column("step", right=True, rank=2),
+    Column("updated", rank=1),
 )
 
 
@@ -44,20 +45,22 @@ def list_sessions(
     limit: int | None,
     order_by: OrderBy,
     as_json: bool,
+    keys: Keyring | None = None,
 ) -> None:
     """Print the sessions of a store."""
-    with place.open(tenant) as sessions:
-        found = _pages(sessions, order_by, limit, filters)
+    with place.open(tenant, keys) as sessions:
+        found = pages(sessions, order_by, limit, filters)
         if as_json:
-            content = [session.model_dump(mode="json") for session in found]
-            output.document({"store": place.shown, "format": "threadloom", "sessions": content})
+            content = (session.model_dump(mode="json") for session in found)
+            output.stream({"store": place.shown, "format": "threadloom"}, "sessions", content)
             return
-        output.table(_SESSIONS, (_session_row(session) for session in found))
+        output.table(_SESSIONS, map(_session_row, found), none="No sessions")
 
 
-def _pages(
+def pages(
     sessions: SessionManager, order_by: OrderBy, limit: int | None, filters: dict[str, Any]
 ) -> Iterator[SessionInfo]:
+    """Sessions in order, read page by page."""
     left, cursor = limit, None
     while left is None or left > 0:
         size = _PAGE if left is None else min(left, _PAGE)
@@ -140,4 +143,4 @@ def _thread_document(thread: ThreadSummary) -> dict[str, Any]:
     }
 
 
-__all__ = ["OrderBy", "list_sessions", "list_threads"]
+__all__ = ["OrderBy", "list_sessions", "list_threads", "pages"]

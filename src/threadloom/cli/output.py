@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.filesize import decimal
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     ProgressColumn,
     Task,
@@ -33,7 +36,9 @@ _STYLES = {
     "refused": "yellow",
     "migrated": "green",
     "updated": "green",
+    "deleted": "red",
 }
+_GAP = 2
 
 
 class Size(int):
@@ -41,10 +46,18 @@ class Size(int):
 
 
 class Column(NamedTuple):
-    """One column of a table."""
+    """One column of a table.
+
+    Attributes:
+        title: what stands above it.
+        right: whether it stands to the right.
+        rank: where a terminal is too narrow for all columns, those of the highest rank go first;
+            those of rank 0 stay.
+    """
 
     title: str
     right: bool = False
+    rank: int = 0
 
 
 def document(content: Any) -> None:
@@ -52,12 +65,41 @@ def document(content: Any) -> None:
     sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows: as a table on a terminal, otherwise separated by tabs and without headings."""
+def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:
+    """Print rows: as a table on a terminal, otherwise separated by tabs and without headings.
+
+    Args:
+        columns: what is in a row.
+        rows: printed as they come, where there is no terminal.
+        none: what a terminal shows where there are no rows.
+    """
     if not sys.stdout.isatty():
         for row in rows:
-            sys.stdout.write("\t".join(_visible(_text(cell, people=False)) for cell in row) + "\n")
+            sys.stdout.write("\t".join(visible(_text(cell, people=False)) for cell in row) + "\n")
         return
+    _show_table(Console(), columns, rows)
+
+
+def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+    cells = [[_cell(cell) for cell in row] for row in rows]
+    if not cells:
+        return False
+    widths = [
+        max(cell_len(column.title), *(row[at].cell_len for row in cells), 0)
+        for at, column in enumerate(columns)
+    ]
+    places = list(range(len(columns)))
+    while sum(widths[at] + _GAP for at in places) - _GAP > console.width:
+        least = max(places, key=lambda at: columns[at].rank)
+        if not columns[least].rank:
+            break
+        places.remove(least)
+    chosen = [columns[at] for at in places]
+    console.print(_table(chosen, ([row[at] for at in places] for row in cells)))
+    return True
+
+
+def _table(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> Table:
     shown = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         shown.add_column(
@@ -66,14 +108,20 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
             overflow="fold",
         )
     for row in rows:
-        shown.add_row(*(_cell(cell) for cell in row))
-    Console().print(shown)
+        shown.add_row(*row)
+    return shown
+
+
+def rows_for_people(columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+    """Print a table on stderr, where a question about it follows; on a terminal only."""
+    if sys.stderr.isatty():
+        _show_table(Console(stderr=True), columns, rows)
 
 
 def line(text: str) -> None:
     """Print one line about a result; on a terminal only, for pipes it would be in the way."""
     if sys.stdout.isatty():
-        Console(highlight=False).print(Text(_visible(text)))
+        Console(highlight=False).print(Text(visible(text)))
 
 
 def fact(text: str) -> None:
@@ -96,7 +144,88 @@ def counted(number: int, noun: str) -> str:
 
 def remark(text: str) -> None:
     """Print one line on stderr."""
-    sys.stderr.write(_visible(text) + "\n")
+    sys.stderr.write(visible(text) + "\n")
+
+
+class Line(NamedTuple):
+    """A piece of text that may have several lines.
+
+    Attributes:
+        text: what it says.
+        style: how it looks on a terminal.
+        indent: by how many columns.
+    """
+
+    text: str
+    style: str = ""
+    indent: int = 0
+
+
+def lines(content: Iterable[Line]) -> None:
+    """Print pieces of text: wrapped and coloured on a terminal, otherwise as they are."""
+    console = Console(highlight=False) if sys.stdout.isatty() else None
+    for piece in content:
+        shown = [visible(part) for part in piece.text.split("\n")]
+        if console is None:
+            sys.stdout.writelines(" " * piece.indent + part + "\n" for part in shown)
+            continue
+        if not piece.text:
+            console.print()
+            continue
+        text = Text("\n".join(shown), style=piece.style)
+        console.print(Padding(text, (0, 0, 0, piece.indent), expand=False), overflow="fold")
+
+
+def stream(before: dict[str, Any], name: str, items: Iterable[Any]) -> None:
+    """Print one JSON document whose last member is a long list, item by item.
+
+    Args:
+        before: its other members.
+        name: the name of the list.
+        items: what is in it; read as it is printed.
+    """
+    head = "".join(f"  {json.dumps(key)}: {_encoded(item)},\n" for key, item in before.items())
+    sys.stdout.write(f"{{\n{head}  {json.dumps(name)}: [")
+    mark = "\n"
+    for item in items:
+        sys.stdout.write(f"{mark}    {_encoded(item)}")
+        mark = ",\n"
+    sys.stdout.write("]\n}\n" if mark == "\n" else "\n  ]\n}\n")
+
+
+def _encoded(item: Any) -> str:
+    return json.dumps(item, ensure_ascii=False, default=_plain)
+
+
+@contextmanager
+def counting(
+    label: str, *, quiet: bool = False
+) -> Iterator[Callable[[int, int, str], None] | None]:
+    """A progress bar for work on sessions: how many, how many a second, until when."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        _EndColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(label, total=None)
+
+        def show(done: int, total: int, id: str) -> None:
+            bars.update(task, completed=done, total=total)
+
+        yield show
+
+
+class _RateColumn(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if not task.speed else f"{task.speed:,.0f}/s", style="progress.data.speed")
 
 
 @contextmanager
@@ -137,13 +266,17 @@ class _EndColumn(ProgressColumn):
 
 
 def _cell(value: Any) -> Text:
-    text = _visible(_text(value, people=True))
+    if isinstance(value, Text):
+        return value
+    text = visible(_text(value, people=True))
     return Text(text, style=_STYLES.get(text, "") if isinstance(value, str) else "")
 
 
 def _text(value: Any, *, people: bool) -> str:
     if value is None:
         return "–" if people else ""
+    if isinstance(value, Text):
+        return value.plain
     if isinstance(value, Size):
         return decimal(value) if people else str(int(value))
     if isinstance(value, datetime):
@@ -153,7 +286,7 @@ def _text(value: Any, *, people: bool) -> str:
     return str(value)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Text without what would steer a terminal or break a line."""
     return "".join(
         char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
@@ -169,13 +302,19 @@ def _plain(value: Any) -> str:
 
 __all__ = [
     "Column",
+    "Line",
     "Size",
     "counted",
+    "counting",
     "document",
     "fact",
     "in_words",
     "line",
+    "lines",
     "progress",
     "remark",
+    "rows_for_people",
+    "stream",
     "table",
+    "visible",
 ]

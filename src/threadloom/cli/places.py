@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from threadloom import Keyring
 from threadloom.cli.group import USAGE, Fault
 from threadloom.errors import StoreUnavailable
 from threadloom.migrate.source import check_file, holds_checkpoints
@@ -39,17 +40,60 @@ class Place(NamedTuple):
         """
         return self.path is not None and holds_checkpoints(self.path)
 
-    def open(self, tenant: str | None = None) -> SessionManager:
+    def open(self, tenant: str | None = None, keys: Keyring | None = None) -> SessionManager:
         """The sessions of a store that is there already.
+
+        Args:
+            tenant: whose.
+            keys: those of an encrypted store.
 
         Raises:
             StoreUnavailable: it cannot be opened.
+            Fault: it is a database of LangGraph's, or no store that keys are for.
         """
         if self.path is not None:
             check_file(self.path)
         if self.folder is not None and not _is_store(self.folder):
             raise StoreUnavailable(f"{self.folder} is no folder of sessions: check the path")
-        return SessionManager(self.url, tenant=tenant)
+        try:
+            return SessionManager(self.url, tenant=tenant, encryption=keys, create=False)
+        except StoreUnavailable as error:
+            if keys is None and "is encrypted" in str(error):
+                raise Fault(f"{self.shown} is encrypted: --key-file FILE gives its keys") from error
+            raise
+
+    def sessions(self, tenant: str | None = None, keys: Keyring | None = None) -> SessionManager:
+        """`open`, for what a database of LangGraph's savers cannot do.
+
+        Raises:
+            StoreUnavailable: it cannot be opened.
+            Fault: it is such a database.
+        """
+        if self.is_langgraph:
+            raise Fault(
+                f"{self.shown} is a database of LangGraph. To bring it over: "
+                f"threadloom migrate {self.shown} NEW"
+            )
+        return self.open(tenant, keys)
+
+    def is_there(self) -> bool:
+        """Whether there is something already; of what has no path that is not asked."""
+        if self.folder is not None:
+            return _is_store(self.folder)
+        return self.path is None or (self.path.is_file() and self.path.stat().st_size > 0)
+
+    def open_or_make(
+        self, tenant: str | None = None, keys: Keyring | None = None
+    ) -> SessionManager:
+        """`sessions`, for what brings something in: the store is made where it is not there.
+
+        Raises:
+            StoreUnavailable: it cannot be opened or made.
+            Fault: it is a database of LangGraph's.
+        """
+        if self.path is not None and self.is_there():
+            return self.sessions(tenant, keys)
+        return SessionManager(self.url, tenant=tenant, encryption=keys)
 
 
 def place(store: str, argument: str = "STORE") -> Place:

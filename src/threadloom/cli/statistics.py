@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from threadloom.cli import output
+from threadloom import Keyring
+from threadloom.cli import finding, output
 from threadloom.cli.group import Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
@@ -24,11 +25,18 @@ _THREADS = (
 )
 
 
-def store_statistics(place: Place, id: str | None, *, tenant: str | None, as_json: bool) -> None:
+def store_statistics(
+    place: Place,
+    id: str | None,
+    *,
+    tenant: str | None,
+    as_json: bool,
+    keys: Keyring | None = None,
+) -> None:
     """Print what a store, or one of its sessions, takes up."""
-    with place.open(tenant) as sessions:
-        if id is not None and sessions.get_session(id) is None:
-            raise SessionNotFound(f"{place.shown} has no session {id!r}")
+    with place.open(tenant, keys) as sessions:
+        if id is not None:
+            finding.session(sessions, place, id)
         found = sessions.stats(id)
     if as_json:
         content = found.model_dump(mode="json")

@@ -139,6 +139,7 @@ def load(
     *,
     limit: int | None = None,
     before: str | None = None,
+    opaque: bool = False,
 ) -> Plan[list[tuple[BaseMessage, int]]]:
     """The newest messages, oldest first, each with the time it was added (microseconds).
 
@@ -146,6 +147,7 @@ def load(
         limit: at most so many.
         before: only those that stand before the message with this id; an unknown id gives
             nothing.
+        opaque: leave types of the application as they are stored.
     """
     if limit is not None and limit <= 0:
         return []
@@ -163,7 +165,7 @@ def load(
         return []
     if limit is not None:
         records.reverse()
-    return [(read_message(values, record), time_of(record)) for record in records]
+    return [(read_message(values, record, opaque=opaque), time_of(record)) for record in records]
 
 
 def update_last(

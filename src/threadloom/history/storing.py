@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 
+from threadloom.checkpoint.foreign import as_shown
 from threadloom.errors import CorruptRecord, InvalidKey, SerializationError
 from threadloom.history.origins import OF, Origin
 from threadloom.keys import SessionPaths, is_storable, message_key, storable
@@ -27,15 +28,21 @@ def position(number: int) -> str:
     return f"{number:010d}"
 
 
-def read_message(values: Values, record: Record) -> BaseMessage:
+def read_message(values: Values, record: Record, *, opaque: bool = False) -> BaseMessage:
     """The message that a record holds.
+
+    Args:
+        values: how values are stored.
+        record: the record.
+        opaque: leave types of the application as they are stored.
 
     Raises:
         CorruptRecord: the record is damaged.
         UntrustedType: it holds a type that may not be rebuilt here.
     """
     doc = record.body()
-    message = values.loads(record.blob) if record.blob is not None else None
+    load = (lambda data: as_shown(values.loads_opaque(data))) if opaque else values.loads
+    message = load(record.blob) if record.blob is not None else None
     if not isinstance(message, BaseMessage) or (doc.get("content") and record.text is None):
         raise CorruptRecord(f"message {record.namespace}/{record.key} is damaged")
     if doc.get("content"):

@@ -4,6 +4,7 @@
 * `plans` - the index: create, get, list, count, delete, change.
 * `travel` - fork and rewind. `whole` - save and load. `turns`, `holding` - one turn at a time.
 * `conversation` - the messages of both doors. `searching` - by words.
+* `looking_face` - checkpoints as a tree, and what differs between two.
 * `retention` - what is old goes. `care` - where the bytes are.
 * `adapter` - what other frameworks' adapters have in common.
 """

@@ -32,7 +32,13 @@ class CareFace(Face):
         paths = None if id is None else self._paths(id)
         return care.stats(self._scope, paths, file_bytes=self._store.file_bytes())
 
-    def check(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
+    def check(
+        self,
+        id: SessionRef | None = None,
+        *,
+        fix: bool = False,
+        progress: checking.Progress | None = None,
+    ) -> CheckReport:
         """Look for damage, and mend what can be mended without guessing.
 
         Checkpoints that cannot be read or have lost something, heads and indexes that are not
@@ -46,6 +52,8 @@ class CareFace(Face):
             id: one session; all, and what lies between them, by default.
             fix: mend; otherwise nothing is changed. The store's own files are mended only where
                 all sessions are checked.
+            progress: told after each session: how many are done, how many there are, and which
+                it was.
 
         Raises:
             SessionNotFound: there is no such session.
@@ -53,24 +61,35 @@ class CareFace(Face):
         mended = self._store.mend() if fix and id is None else []
         damage = self._store.damage() if id is None else []
         try:
-            report = self._run(checking.check(self._scope, self._values, id, fix=fix))
+            report = self._run(self._check(id, fix, progress))
         except CorruptRecord:
             if not damage:
                 raise
             report = CheckReport()
         return checking.with_damage(report, damage, mended)
 
-    async def acheck(self, id: SessionRef | None = None, *, fix: bool = False) -> CheckReport:
+    async def acheck(
+        self,
+        id: SessionRef | None = None,
+        *,
+        fix: bool = False,
+        progress: checking.Progress | None = None,
+    ) -> CheckReport:
         """`check`, from an event loop."""
         mended = await asyncio.to_thread(self._store.mend) if fix and id is None else []
         damage = await asyncio.to_thread(self._store.damage) if id is None else []
         try:
-            report = await self._arun(checking.check(self._scope, self._values, id, fix=fix))
+            report = await self._arun(self._check(id, fix, progress))
         except CorruptRecord:
             if not damage:
                 raise
             report = CheckReport()
         return checking.with_damage(report, damage, mended)
+
+    def _check(
+        self, id: SessionRef | None, fix: bool, progress: checking.Progress | None
+    ) -> Plan[CheckReport]:
+        return checking.check(self._scope, self._values, id, fix=fix, progress=progress)
 
     def compact(self, id: SessionRef) -> None:
         """Remove what no checkpoint of a session needs any more.

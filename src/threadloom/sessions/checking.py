@@ -6,7 +6,7 @@ Nothing of the application's is decoded.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -61,11 +61,25 @@ from threadloom.sessions import plans
 from threadloom.streams import damage
 from threadloom.values import Values
 
+Progress = Callable[[int, int, str], None]
+
 
 def check(
-    scope: Scope, values: Values, chosen: SessionRef | None, *, fix: bool
+    scope: Scope,
+    values: Values,
+    chosen: SessionRef | None,
+    *,
+    fix: bool,
+    progress: Progress | None = None,
 ) -> Plan[CheckReport]:
     """Look for damage in one session, or in all and between them.
+
+    Args:
+        scope: the tenant's part of the store.
+        values: how values are stored.
+        chosen: one session, or None for all.
+        fix: mend what can be mended.
+        progress: told after each session: how many are done, how many there are, and which it was.
 
     Raises:
         SessionNotFound: there is no such session.
@@ -76,8 +90,10 @@ def check(
         problems += yield from _orphans(scope, fix=fix)
     else:
         ids = [scope.paths(chosen).id]
-    for id in ids:
+    for number, id in enumerate(ids, start=1):
         found = yield from _session(scope, values, scope.paths(id), fix=fix)
+        if progress is not None:
+            progress(number, len(ids), id)
         if found is None:
             if chosen is not None:
                 raise index.not_found(id)

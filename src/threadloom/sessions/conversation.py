@@ -29,6 +29,7 @@ def messages(
     before: str | None,
     source: Source,
     channel: str,
+    opaque: bool = False,
 ) -> Plan[list[BaseMessage]]:
     """The newest messages, oldest first, of the chat history, the graph, or both.
 
@@ -44,7 +45,7 @@ def messages(
     graph: list[BaseMessage] = []
     growth: Growth = ()
     if source != "history":
-        graph, growth = yield from head_messages(values, paths, channel)
+        graph, growth = yield from head_messages(values, paths, channel, opaque=opaque)
         if not graph and channel == MESSAGES and doc.get("graph_messages"):
             (again,) = yield [Get(paths.sessions, paths.id, blob=False)]
             if again is not None and again.version == session.version:
@@ -52,9 +53,9 @@ def messages(
     if source == "graph" or (graph and not doc.get("history_messages")):
         return _page(graph, limit, before)
     if not graph:
-        pairs = yield from history.load(values, paths, limit=limit, before=before)
+        pairs = yield from history.load(values, paths, limit=limit, before=before, opaque=opaque)
         return [message for message, _ in pairs]
-    pairs = yield from history.load(values, paths)
+    pairs = yield from history.load(values, paths, opaque=opaque)
     own = [(message_key(message.id or ""), at, message) for message, at in pairs]
     return _page(merged(graph, growth, own), limit, before)
 

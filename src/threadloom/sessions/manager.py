@@ -19,6 +19,7 @@ from threadloom.scope import OnConflict, Scope
 from threadloom.sessions.care_face import CareFace
 from threadloom.sessions.conversation_face import ConversationFace
 from threadloom.sessions.index_face import IndexFace
+from threadloom.sessions.looking_face import LookingFace
 from threadloom.sessions.moving_face import MovingFace
 from threadloom.sessions.retention_face import RetentionFace
 from threadloom.sessions.search_face import SearchFace
@@ -48,6 +49,7 @@ class SessionManager(
     RetentionFace,
     MovingFace,
     CareFace,
+    LookingFace,
     Closing,
 ):
     """The sessions of an application: their index, chat histories, checkpoints and store.
@@ -80,11 +82,12 @@ class SessionManager(
             `EncryptedStore`.
         on_operation: a hook that is told of every batch as
             ``on_operation(name, seconds, bytes, error)`` (see `TracedStore`).
+        create: whether the store that a URL names is made where it is not there.
 
     Raises:
         InvalidKey: the URL, the tenant, `index` or `ttl` makes no sense.
         MissingAdapter: the URL needs a package that is not installed.
-        StoreUnavailable: the store cannot be opened.
+        StoreUnavailable: the store cannot be opened, or is not there and `create` is false.
         SchemaTooNew: a newer Threadloom wrote the data.
     """
 
@@ -103,6 +106,7 @@ class SessionManager(
         ttl: TTLConfig | None = None,
         encryption: Keyring | None = None,
         on_operation: OnOperation | None = None,
+        create: bool = True,
     ) -> None:
         self._values = values_for(serde, allow, aliases)
         self._tenant = tenant
@@ -111,7 +115,7 @@ class SessionManager(
         settings = Settings.of(index, ttl)
         self._owned = isinstance(store, str)
         if isinstance(store, str):
-            self._store = open_store(store, clock=clock)
+            self._store = open_store(store, clock=clock, create=create)
         elif isinstance(store, BaseStore):
             self._store = as_store(store, clock=clock)
         else:

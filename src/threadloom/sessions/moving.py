@@ -173,8 +173,8 @@ def _resting(doc: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write(scope: Scope, moved: Moved, if_exists: IfExists) -> Plan[bool]:
-    """Write a session; whether it was written.
+def write(scope: Scope, moved: Moved, if_exists: IfExists, *, dry_run: bool = False) -> Plan[bool]:
+    """Write a session; whether it was written, or in a dry run whether it would be.
 
     Raises:
         SessionExists: there is one with this id, and `if_exists` is ``"raise"``.
@@ -200,6 +200,9 @@ def write(scope: Scope, moved: Moved, if_exists: IfExists) -> Plan[bool]:
                 raise SessionExists(f"session {paths.id!r} exists already")
             if if_exists == "skip":
                 return False
+        if dry_run:
+            return True
+        if session is not None:
             yield index.erase(paths, scope.now(), session.version)
             remains = None
         doc = {**moved.doc, **index.after(remains, _began(moved))}

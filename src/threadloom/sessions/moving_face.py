@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from langgraph.store.base import BaseStore
 
@@ -27,7 +27,7 @@ class MovingFace(Face):
 
     def export_sessions(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         ids: Iterable[SessionRef] | None = None,
         *,
         progress: Progress | None = None,
@@ -40,7 +40,7 @@ class MovingFace(Face):
         stored; a manager with a serializer of its own needs the same one to read them.
 
         Args:
-            path: the file.
+            path: the file; or an open one, which is written to and stays its owner's to close.
             ids: which sessions; all by default.
             progress: told after each session.
 
@@ -49,11 +49,8 @@ class MovingFace(Face):
             CorruptRecord: the file is there and is no such file, or damaged before its end.
         """
         chosen = self._run(plans.ids(self._scope)) if ids is None else _ids(ids)
-        done, whole = _look(Path(path))
         report = _Report(chosen, progress)
-        with Path(path).open("r+b" if whole else "wb") as file:
-            file.truncate(whole)
-            file.seek(whole)
+        with _Target(path) as (file, done):
             for id in chosen:
                 moved, paths = None, self._scope.paths(id)
                 if id not in done or not self._run(moving.is_at(paths, done[id])):
@@ -63,23 +60,19 @@ class MovingFace(Face):
                 if moved is not None:
                     _write(file, moved)
                 report.count(id, written=moved is not None)
-            os.fsync(file.fileno())
         return report.made()
 
     async def aexport_sessions(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | BinaryIO,
         ids: Iterable[SessionRef] | None = None,
         *,
         progress: Progress | None = None,
     ) -> MoveReport:
         """`export_sessions`, from an event loop."""
         chosen = await self._arun(plans.ids(self._scope)) if ids is None else _ids(ids)
-        done, whole = await asyncio.to_thread(_look, Path(path))
         report = _Report(chosen, progress)
-        with await asyncio.to_thread(Path(path).open, "r+b" if whole else "wb") as file:
-            file.truncate(whole)
-            file.seek(whole)
+        async with _Target(path) as (file, done):
             for id in chosen:
                 moved, paths = None, self._scope.paths(id)
                 if id not in done or not await self._arun(moving.is_at(paths, done[id])):
@@ -89,7 +82,6 @@ class MovingFace(Face):
                 if moved is not None:
                     await asyncio.to_thread(_write, file, moved)
                 report.count(id, written=moved is not None)
-            await asyncio.to_thread(os.fsync, file.fileno())
         return report.made()
 
     def import_sessions(
@@ -97,6 +89,7 @@ class MovingFace(Face):
         path: str | os.PathLike[str],
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """Bring in what `export_sessions` wrote, each session all or nothing.
@@ -108,6 +101,7 @@ class MovingFace(Face):
             path: the file.
             if_exists: what happens to a session whose id is taken: ``"skip"``, ``"raise"``, or
                 ``"replace"`` what is there.
+            dry_run: change nothing; the report says what would be brought in.
             progress: told after each session.
 
         Raises:
@@ -117,7 +111,7 @@ class MovingFace(Face):
         """
         report = _Report(None, progress)
         for moved in _lines(Path(path)):
-            written = self._run(moving.write(self._scope, moved, if_exists))
+            written = self._run(moving.write(self._scope, moved, if_exists, dry_run=dry_run))
             report.count(moved.id, written=written)
         return report.made()
 
@@ -126,13 +120,14 @@ class MovingFace(Face):
         path: str | os.PathLike[str],
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """`import_sessions`, from an event loop."""
         report = _Report(None, progress)
         lines = await asyncio.to_thread(_lines, Path(path))
         while (found := await asyncio.to_thread(next, lines, None)) is not None:
-            written = await self._arun(moving.write(self._scope, found, if_exists))
+            written = await self._arun(moving.write(self._scope, found, if_exists, dry_run=dry_run))
             report.count(found.id, written=written)
         return report.made()
 
@@ -142,6 +137,7 @@ class MovingFace(Face):
         ids: Iterable[SessionRef] | None = None,
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """Copy sessions to another store, each all or nothing.
@@ -151,7 +147,7 @@ class MovingFace(Face):
         Args:
             to: a store or its URL, where they belong to the same tenant; or a manager.
             ids: which sessions; all by default.
-            if_exists: as in `import_sessions`.
+            if_exists, dry_run: as in `import_sessions`.
             progress: told after each session.
 
         Raises:
@@ -167,7 +163,7 @@ class MovingFace(Face):
                 if moved is None and ids is not None:
                     raise SessionNotFound(f"there is no session {id!r}")
                 written = moved is not None and other._run(
-                    moving.write(other._scope, moved, if_exists)
+                    moving.write(other._scope, moved, if_exists, dry_run=dry_run)
                 )
                 report.count(id, written=written)
         finally:
@@ -181,6 +177,7 @@ class MovingFace(Face):
         ids: Iterable[SessionRef] | None = None,
         *,
         if_exists: IfExists = "skip",
+        dry_run: bool = False,
         progress: Progress | None = None,
     ) -> MoveReport:
         """`copy_sessions`, from an event loop."""
@@ -193,7 +190,7 @@ class MovingFace(Face):
                 if moved is None and ids is not None:
                     raise SessionNotFound(f"there is no session {id!r}")
                 written = moved is not None and await other._arun(
-                    moving.write(other._scope, moved, if_exists)
+                    moving.write(other._scope, moved, if_exists, dry_run=dry_run)
                 )
                 report.count(id, written=written)
         finally:
@@ -247,6 +244,38 @@ def _look(path: Path) -> tuple[dict[str, moving.Edition], int]:
         return {}, 0
     with path.open("rb") as file:
         return moving.whole_lines(file)
+
+
+class _Target:
+    """Where sessions are written to: a file that may have some already, or one that is open."""
+
+    def __init__(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        self._given = path
+        self._own: BinaryIO | None = None
+
+    def __enter__(self) -> tuple[BinaryIO, dict[str, moving.Edition]]:
+        if not isinstance(self._given, (str, os.PathLike)):
+            return self._given, {}
+        path = Path(self._given)
+        done, whole = _look(path)
+        self._own = path.open("r+b" if whole else "wb")
+        self._own.truncate(whole)
+        self._own.seek(whole)
+        return self._own, done
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if self._own is not None:
+            try:
+                if kind is None:
+                    os.fsync(self._own.fileno())
+            finally:
+                self._own.close()
+
+    async def __aenter__(self) -> tuple[BinaryIO, dict[str, moving.Edition]]:
+        return await asyncio.to_thread(self.__enter__)
+
+    async def __aexit__(self, *raised: Any) -> None:
+        await asyncio.to_thread(self.__exit__, *raised)
 
 
 def _write(file: BinaryIO, moved: Moved) -> None:

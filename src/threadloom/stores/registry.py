@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import importlib
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 from weakref import WeakSet
@@ -71,6 +73,7 @@ def open_store(
     clock: Clock | None = None,
     index: IndexConfig | None = None,
     ttl: TTLConfig | None = None,
+    create: bool = True,
 ) -> Store:
     """Open the store that a URL names.
 
@@ -85,27 +88,62 @@ def open_store(
         clock: handed to the store.
         index: for semantic search in its items, see `Store`.
         ttl: how long its items live, see `Store`.
+        create: whether a store that is not there is made; otherwise it is refused, and nothing is
+            left behind. Engines of other packages are asked where their openers take `create`.
 
     Raises:
         InvalidKey: the URL, one of its options, `index` or `ttl` makes no sense.
         MissingAdapter: nothing that is installed knows the scheme; says what to install.
-        StoreUnavailable: the engine cannot be opened.
+        StoreUnavailable: the engine cannot be opened, or the store is not there and `create` is
+            false.
         SchemaTooNew: a newer Threadloom wrote the data.
     """
     settings = Settings.of(index, ttl)  # before anything is opened
-    store = _opened(url, clock)
+    store = _opened(url, clock, create=create)
     store._configure(settings.over(store._settings))
     return store
 
 
-def _opened(url: str, clock: Clock | None) -> Store:
+def _opened(url: str, clock: Clock | None, *, create: bool) -> Store:
     scheme = _scheme(url)
     if scheme == "memory":
+        if not create:
+            raise StoreUnavailable("memory:// is always new: there is nothing in it to open")
         return load(_BUILT_IN[scheme])(clock=clock)  # type: ignore[no-any-return]
     if scheme in _WAITS:
         path, options = _path_options(url, scheme)
+        if not create:
+            _check_there(Path(path), is_folder=scheme == "file")
         return load(_BUILT_IN[scheme])(path, clock=clock, **options)  # type: ignore[no-any-return]
-    return _adapter(scheme).load()(url, clock=clock)  # type: ignore[no-any-return]
+    opener = _adapter(scheme).load()
+    if create or "create" not in signature(opener).parameters:
+        return opener(url, clock=clock)  # type: ignore[no-any-return]
+    return opener(url, clock=clock, create=False)  # type: ignore[no-any-return]
+
+
+def _check_there(path: Path, *, is_folder: bool) -> None:
+    """Refuse a path where no store is.
+
+    Raises:
+        StoreUnavailable: nothing is there, or nothing in it, or the other kind of thing.
+    """
+    try:
+        if not path.exists():
+            raise StoreUnavailable(f"{path} does not exist: check the path")
+        if path.is_dir() != is_folder:
+            raise StoreUnavailable(
+                f"{path} is no folder: sqlite:/// is for files"
+                if is_folder
+                else f"{path} is a folder: name a file in it"
+            )
+        if is_folder and not (path / "threadloom.json").is_file():
+            raise StoreUnavailable(f"{path} is no folder of sessions: check the path")
+        if not is_folder and not path.stat().st_size:
+            raise StoreUnavailable(f"{path} is empty: nothing was stored there yet")
+    except OSError as error:
+        if isinstance(error, StoreUnavailable):
+            raise
+        raise StoreUnavailable(f"{path} cannot be read: {error}") from error
 
 
 def wrapped(

@@ -1,0 +1,105 @@
+"""What differs between two checkpoints, as text and as JSON."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from threadloom import ChannelChange, CheckpointDiff, CheckpointNode, MessageChange
+from threadloom.cli import conversations
+from threadloom.cli.output import Line
+from threadloom.cli.values import plain, text
+
+_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+_MARKS = {"added": "+", "removed": "-", "changed": "~"}
+_INDENT = 2
+
+
+def is_internal(channel: str) -> bool:
+    """Whether a channel is LangGraph's own: what it branches by, and the input of a run."""
+    return channel.startswith(("branch:", "__"))
+
+
+def told(
+    diff: CheckpointDiff,
+    before: CheckpointNode | None,
+    after: CheckpointNode,
+    *,
+    everything: bool = False,
+) -> Iterator[Line]:
+    """The differences, channel by channel.
+
+    Args:
+        diff: what differs.
+        before, after: the two checkpoints.
+        everything: LangGraph's own channels as well.
+    """
+    yield Line("--- " + ("nothing" if before is None else _name(before)), "bold red")
+    yield Line("+++ " + _name(after), "bold green")
+    changes = [item for item in diff.channels if everything or not is_internal(item.channel)]
+    for change in changes:
+        yield from channel(change)
+    for name in diff.unknown:
+        if everything or not is_internal(name):
+            yield Line(f"{name}: has moved on; as a delta channel only its graph rebuilds it")
+    if not changes and not diff.unknown:
+        yield Line("No channel of the graph differs")
+
+
+def _name(node: CheckpointNode) -> str:
+    step = "" if node.step is None else f", step {node.step}"
+    space = f", namespace {node.namespace}" if node.namespace else ""
+    return f"{node.id}{step}{space}"
+
+
+def channel(change: ChannelChange) -> Iterator[Line]:
+    """What differs in one channel."""
+    if change.messages:
+        kinds = [item.kind for item in change.messages]
+        counts = [f"{kinds.count(kind)} {kind}" for kind in _MARKS if kind in kinds]
+        yield Line(f"{change.channel}: {', '.join(counts)}", "bold")
+        for item in change.messages:
+            yield from _message(item)
+        return
+    yield Line(f"{change.channel}: {change.kind}", "bold")
+    yield from _compared(text(change.before), text(change.after), change.kind)
+
+
+def _message(change: MessageChange) -> Iterator[Line]:
+    mark, style = _MARKS[change.kind], _STYLES[_MARKS[change.kind]]
+    some = change.after if change.before is None else change.before
+    yield Line(f"{mark} {conversations.title(some)} ({some.id})", style, _INDENT)
+    if change.kind != "changed":
+        _, _, content = conversations.row(some)
+        yield Line(content, style, 2 * _INDENT)
+        return
+    old, new = (conversations.row(item)[2] for item in (change.before, change.after))
+    if old == new:
+        old, new = text(plain(change.before)), text(plain(change.after))
+    yield from _compared(old, new, "changed", indent=2 * _INDENT)
+
+
+def _compared(before: str, after: str, kind: str, indent: int = _INDENT) -> Iterator[Line]:
+    old = [] if kind == "added" else before.split("\n")
+    new = [] if kind == "removed" else after.split("\n")
+    _, _, *found = difflib.unified_diff(old, new, n=1, lineterm="") if old != new else ("", "")
+    for number, line in enumerate(found):
+        if line.startswith("@@"):
+            if number:
+                yield Line("…", "dim", indent)
+            continue
+        yield Line(f"{line[0]} {line[1:]}", _STYLES.get(line[0], ""), indent)
+
+
+def document(diff: CheckpointDiff) -> dict[str, Any]:
+    """The differences as JSON."""
+    found = plain(diff)
+    assert isinstance(found, dict)
+    for shown, change in zip(found["channels"], diff.channels, strict=True):
+        for item, message in zip(shown["messages"], change.messages, strict=True):
+            item["id"] = message.id
+    return found
+
+
+__all__ = ["channel", "document", "is_internal", "told"]
