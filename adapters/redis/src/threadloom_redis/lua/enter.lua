@@ -54,6 +54,7 @@ while at < #ARGV do
     end
     if records == '0' then call('ZREM', KEYS[2], name) else call('ZADD', KEYS[2], 0, name) end
   end
-  if call('ZSCORE', KEYS[1], name) == told then call('ZREM', KEYS[1], name) end
+  local pending = call('ZSCORE', KEYS[1], name)
+  if pending and tonumber(pending) == tonumber(told) then call('ZREM', KEYS[1], name) end
 end
 return 1
