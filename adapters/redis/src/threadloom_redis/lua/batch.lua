@@ -30,7 +30,7 @@ end
 local before, after, order = {}, {}, {}
 local version = 0
 local function stamp()
-  if version == 0 then version = H.there and H.v + 1 or micros() end
+  if version == 0 then version = math.max(H.v + 1, micros()) end
   return num(version)
 end
 local function look(m)

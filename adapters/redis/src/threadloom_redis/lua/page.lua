@@ -30,4 +30,4 @@ if H.n > 0 and not (texts and H.k == 0) then
   end
 end
 -- Where to go on: in which range, behind which place; false where all has been read.
-return {'OK', num(H.there and H.v or micros()), left == 0 and {ranges, last} or false, found, num(H.v)}
+return {'OK', num(math.max(H.v, micros())), left == 0 and {ranges, last} or false, found, num(H.v)}
