@@ -40,9 +40,9 @@ def enter(
         old: the document that the index knows, if that is at hand.
     """
     created, updated = int(doc.get("created_at") or 0), int(doc.get("updated_at") or 0)
-    entries = set(_entries(doc))
+    entries = set(entries_of(doc))
     if old is not None:
-        stored = set(_entries(old))
+        stored = set(entries_of(old))
     else:
         stored = set(
             connection.execute(
@@ -67,7 +67,7 @@ def only_later(old: Mapping[str, Any], doc: Mapping[str, Any]) -> bool:
     return (
         old.get("created_at") == doc.get("created_at")
         and type(doc.get("updated_at")) is int
-        and set(_entries(old)) == set(_entries(doc))
+        and set(entries_of(old)) == set(entries_of(doc))
     )
 
 
@@ -94,7 +94,7 @@ def rows(
     """
     assert op.order_by is not None
     column = ORDERS[op.order_by]
-    field, value, bounds, rest = _split(op.filter or {}, op.order_by)
+    field, value, bounds, rest = split(op.filter or {}, op.order_by)
     where = ["i.ns = ?", "i.field = ?", "i.value = ?", alive]
     parameters: list[Any] = [number, field, value, now]
     for operator, bound in bounds:
@@ -127,11 +127,12 @@ def rows(
 
 def helps(filter: Mapping[str, Any]) -> bool:
     """Whether the index leaves out sessions that do not pass a filter."""
-    field, _, bounds, _ = _split(filter, ORDERED)
+    field, _, bounds, _ = split(filter, ORDERED)
     return bool(field or bounds)
 
 
-def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def entries_of(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What a session is found by: pairs of a field and its value; one of empty texts for all."""
     yield ("", "")
     for field in INDEXED_FIELDS:
         value = doc.get(field)
@@ -143,7 +144,7 @@ def _entries(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield ("tag", tag)
 
 
-def _split(
+def split(
     filter: Mapping[str, Any], order_by: str
 ) -> tuple[str, str, list[tuple[str, int]], dict[str, Any]]:
     """What the index answers (one field's value, bounds on the order) and what is left."""

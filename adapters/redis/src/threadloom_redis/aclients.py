@@ -1,0 +1,119 @@
+"""Redis as one event loop calls it, inside of `async with store`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import redis.asyncio
+from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.exceptions import NoScriptError
+
+from threadloom_redis.attempts import Attempts, Replies, Talk
+from threadloom_redis.clients import AT_ONCE, RAW
+from threadloom_redis.options import Address, Limits
+from threadloom_redis.scripts import Call
+
+
+class AsyncClient:
+    """Calls scripts on the loop that made it.
+
+    Args:
+        address: where Redis is.
+        limits: how long things may take.
+    """
+
+    def __init__(self, address: Address, limits: Limits) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._limits = limits
+        self._place = address.place
+        self._cluster = address.cluster
+        settings: dict[str, Any] = {
+            **address.settings,
+            "socket_timeout": limits.timeout,
+            "socket_connect_timeout": limits.connect_timeout,
+            "socket_keepalive": True,
+        }
+        self._client: Any
+        if address.cluster:
+            settings["max_connections"] = limits.max_connections
+            settings["retry"] = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2)
+            self._client = RedisCluster(**settings)
+        else:
+            self._client = redis.asyncio.Redis(**settings, retry=Retry(NoBackoff(), 0))
+        self._slots = asyncio.Semaphore(limits.max_connections)
+
+    async def run(self, talk: Talk[Any]) -> Any:
+        """Drive logic to its end; its result."""
+        try:
+            calls = next(talk)
+            while True:
+                try:
+                    replies = await self.call(calls)
+                except Exception as error:
+                    calls = talk.throw(error)
+                else:
+                    calls = talk.send(replies)
+        except StopIteration as stop:
+            return stop.value
+        finally:
+            talk.close()
+
+    async def call(self, calls: Sequence[Call]) -> Replies:
+        """Call scripts; replies in order.
+
+        Raises:
+            StoreUnavailable: Redis could not be reached, or refuses.
+        """
+        attempts = Attempts(calls, self._place, self._limits.retry_for)
+        while True:
+            pause = attempts.take(await self._once(attempts.due()))
+            if pause is None:
+                return attempts.replies
+            await asyncio.sleep(pause)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.aclose()
+
+    async def _once(self, calls: Sequence[Call]) -> list[Any]:
+        if len(calls) == 1 or self._cluster:
+            return list(await asyncio.gather(*map(self._single, calls)))
+        replies: list[Any] = []
+        for start in range(0, len(calls), AT_ONCE):
+            part = calls[start : start + AT_ONCE]
+            async with self._slots:
+                try:
+                    replies += await self._pipe(part)
+                except Exception as error:
+                    replies += [error] * len(part)
+        return replies
+
+    async def _single(self, call: Call) -> Any:
+        async with self._slots:
+            try:
+                try:
+                    return await self._client.execute_command(*call.by_hash, **RAW)
+                except NoScriptError:
+                    return await self._client.execute_command(*call.whole, **RAW)
+            except Exception as error:
+                return error
+
+    async def _pipe(self, calls: Sequence[Call]) -> list[Any]:
+        replies = await self._send(calls, whole=False)
+        missing = [at for at, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            again = await self._send([calls[at] for at in missing], whole=True)
+            for at, reply in zip(missing, again, strict=True):
+                replies[at] = reply
+        return replies
+
+    async def _send(self, calls: Sequence[Call], *, whole: bool) -> list[Any]:
+        async with self._client.pipeline(transaction=False) as pipe:
+            for call in calls:
+                pipe.execute_command(*(call.whole if whole else call.by_hash), **RAW)
+            replies: list[Any] = await pipe.execute(raise_on_error=False)
+        return replies

@@ -1,0 +1,243 @@
+"""The index over all partitions: which there are, and sessions by what listings ask for.
+
+It lies in one hash slot, the partitions in theirs, so it cannot change together with them. Who
+writes to a partition *tells* the index first: the partition's name goes into a list of what is
+pending, with a number that grows; and the partition remembers in its header that the index was told.
+As long as it does, further writes tell nothing. Who lists **settles** first what is pending: a script
+reads the session's record and takes the remark in the header away, and what it read is *entered* into
+the index. Both steps can be done again by anybody, whoever dies in between:
+
+* told, and died before the write: settling finds nothing new;
+* a writer who told the index and was overtaken by a lister finds its number settled already,
+  and tells it again;
+* settled, but not entered: it is pending still.
+
+What listings find is looked up in the partition itself, so what is gone is not shown. An index that was
+lost is made again from the keys there are (`Store.mend` does so on request).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from threadloom.documents import decode_doc
+from threadloom.ops import Doc, Namespace
+from threadloom.stores import listing
+from threadloom_redis import packing
+from threadloom_redis.attempts import Talk
+from threadloom_redis.batches import RETENTION
+from threadloom_redis.names import Names, Partition
+from threadloom_redis.scripts import COUNT, ENTER, KNOWN, LIST, MARK, SETTLE, Call
+
+logger = logging.getLogger("threadloom.stores")
+
+FORMAT = b"1"
+_AT_ONCE = 100
+"""Partitions that are settled together."""
+_PER_SCRIPT = 25
+"""Partitions that one script enters."""
+_BACKLOG = 1_000
+"""Pending partitions from which on writers help."""
+_LARGEST = 2**53
+
+
+class IndexLost(Exception):
+    """The index has to be made from the partitions first."""
+
+
+class Span(NamedTuple):
+    """A part of one ordered set of the index.
+
+    Attributes:
+        key: the set.
+        low: the least score, as Redis takes it (``-inf``, ``5``, ``(5``).
+        high: the greatest.
+        descending: the direction.
+    """
+
+    key: bytes
+    low: bytes = b"-inf"
+    high: bytes = b"+inf"
+    descending: bool = False
+
+
+Position = tuple[bytes, bytes]
+"""Score and member; both empty at the beginning."""
+START: Position = (b"", b"")
+
+
+class Index:
+    """The index of one prefix.
+
+    Args:
+        names: its keys.
+    """
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+
+    # Telling
+
+    def tell(self, partitions: Sequence[Partition], above: Sequence[int]) -> Talk[list[int]]:
+        """Say that partitions are about to change; the numbers under which that is known.
+
+        Args:
+            partitions: which.
+            above: for each a number that must be exceeded.
+        """
+        keys = (self._names.sequence, self._names.pending)
+        replies = yield [
+            Call(MARK, keys, [partition.name.encode(), b"%d" % number])
+            for partition, number in zip(partitions, above, strict=True)
+        ]
+        if replies and replies[-1][1] > _BACKLOG:
+            yield from self.settle_pending(_AT_ONCE)
+        return [int(number) for number, _ in replies]
+
+    def settle_pending(self, most: int | None = None) -> Talk[None]:
+        """Bring in what the index was told.
+
+        Args:
+            most: how many partitions; all if None.
+
+        Raises:
+            IndexLost: there is no index; not where `most` is given.
+        """
+        position = b"0"
+        done = 0
+        while most is None or done < most:
+            [reply] = yield [self._known(position)]
+            if reply[0] == b"LOST":
+                if most is None:
+                    raise IndexLost
+                return
+            told = reply[1]
+            if not told:
+                return
+            names = [told[at].decode() for at in range(0, len(told), 2)]
+            yield from self.settle(names, told[1::2])
+            done += len(names)
+            position = told[-1]
+
+    def settle(self, names: Sequence[str], told: Sequence[bytes] | None = None) -> Talk[None]:
+        """Bring in how some partitions stand.
+
+        Args:
+            names: of the partitions.
+            told: for each up to which number the index was told of it, if it was.
+        """
+        numbers = [b"0"] * len(names) if told is None else list(told)
+        for start in range(0, len(names), _AT_ONCE):
+            part = names[start : start + _AT_ONCE]
+            replies = yield [
+                self._settle(self._names.partition(name), number)
+                for name, number in zip(part, numbers[start : start + _AT_ONCE], strict=True)
+            ]
+            entries: list[list[bytes]] = []
+            for name, number, reply in zip(part, numbers[start:], replies, strict=False):
+                if reply[0] == b"OK":
+                    entries.append(_entry(name, number, reply))
+                else:
+                    logger.warning("a part of %.200r is missing in Redis; it is not listed", name)
+            yield [
+                self._enter(entries[low : low + _PER_SCRIPT])
+                for low in range(0, len(entries), _PER_SCRIPT)
+            ]
+
+    def count_as_whole(self) -> Talk[None]:
+        """Remember that there is an index, and that it knows everything."""
+        yield [self._known(b"0", FORMAT)]
+
+    # Asking
+
+    def page(self, span: Span, after: Position, count: int) -> Talk[list[tuple[bytes, bytes]]]:
+        """Members and scores of an ordered set."""
+        args = [span.low, span.high, b"1" if span.descending else b"0", b"%d" % count, *after]
+        [found] = yield [Call(LIST, (span.key,), args)]
+        return [(found[at], found[at + 1]) for at in range(0, len(found), 2)]
+
+    def count(self, namespace: Namespace, now: int) -> Talk[tuple[int, int]]:
+        """How many sessions a namespace has, and how many of them have expired."""
+        root = _root(namespace)
+        keys = (self._names.index + b"ids:" + root, self._names.index + b"expires:" + root)
+        [(every, expired)] = yield [Call(COUNT, keys, [b"%d" % now])]
+        return every, expired
+
+    def by_id(self, namespace: Namespace, *, descending: bool = False) -> Span:
+        """The ids of a namespace's sessions, in their order."""
+        return Span(self._names.index + b"ids:" + _root(namespace), descending=descending)
+
+    def by_time(
+        self, namespace: Namespace, filter: Mapping[str, Any], order_by: str, descending: bool
+    ) -> tuple[Span, dict[str, Any]]:
+        """The part of the index that a listing goes along, and the filter that it leaves open."""
+        field, value, bounds, rest = listing.split(filter, order_by)
+        low, high = float("-inf"), float("inf")
+        low_is_open = high_is_open = False
+        for operator, bound in bounds:
+            if operator in (">", ">=") and (bound, operator == ">") > (low, low_is_open):
+                low, low_is_open = bound, operator == ">"
+            if operator in ("<", "<=") and (bound, operator != "<") < (high, not high_is_open):
+                high, high_is_open = bound, operator == "<"
+        column = listing.ORDERS[order_by].encode()
+        key = b"%b%b:%b\x00%b" % (
+            *(self._names.index, column, _root(namespace)),
+            _named(field, value),
+        )
+        if any(abs(bound) >= _LARGEST for _, bound in bounds):
+            return Span(key, descending=descending), dict(filter)
+        return Span(key, _bound(low, low_is_open), _bound(high, high_is_open), descending), rest
+
+    def of_partitions(self) -> Span:
+        """The names of all partitions that hold records."""
+        return Span(self._names.partitions)
+
+    # Calls
+
+    def _known(self, position: bytes, format: bytes | None = None) -> Call:
+        args = [b"%d" % _AT_ONCE, position]
+        keys = (self._names.format, self._names.pending)
+        return Call(KNOWN, keys, args if format is None else [*args, format])
+
+    def _settle(self, partition: Partition, told: bytes) -> Call:
+        keys = (partition.records, partition.order)
+        return Call(SETTLE, keys, [told, partition.session, RETENTION])
+
+    def _enter(self, entries: Iterable[list[bytes]]) -> Call:
+        args = [self._names.index]
+        for entry in entries:
+            args += entry
+        keys = (self._names.pending, self._names.partitions, self._names.entered)
+        return Call(ENTER, keys, args)
+
+
+def _entry(name: str, told: bytes, reply: Sequence[Any]) -> list[bytes]:
+    """What a settled partition adds to the arguments of the script that enters it."""
+    _, version, records, session = reply
+    front = [name.encode(), told, version, records]
+    if session is None:
+        return [*front, b"0"]
+    id, raw = session
+    stored = packing.entry(raw)
+    doc: Doc = {} if stored.doc is None else decode_doc(stored.doc)
+    times = [b"%d" % int(doc.get(field) or 0) for field in listing.ORDERS]
+    entries = [_named(field, value) for field, value in sorted(set(listing.entries_of(doc)))]
+    root = name.rpartition("/")[0].encode()
+    expires = packing.number(stored.expires_at)
+    return [*front, b"1", root, id, *times, expires, b"%d" % len(entries), *entries]
+
+
+def _named(field: str, value: str) -> bytes:
+    return f"{field}\0{value}".encode("utf-8", "surrogatepass")
+
+
+def _root(namespace: Namespace) -> bytes:
+    return ".".join(namespace[:-1]).encode()
+
+
+def _bound(value: float, is_open: bool) -> bytes:
+    if value in (float("inf"), float("-inf")):
+        return b"+inf" if value > 0 else b"-inf"
+    return (b"(%d" if is_open else b"%d") % int(value)

@@ -1,0 +1,9 @@
+-- Tells the index that a partition is about to change. KEYS: sequence, pending.
+-- ARGV: the partition, above which number the answer must be.
+local t = redis.call('TIME')
+local last = tonumber(redis.call('GET', KEYS[1]) or '0')
+local number = math.max(last + 1, tonumber(t[1]) * 1000000 + tonumber(t[2]), tonumber(ARGV[2]) + 1)
+number = string.format('%.0f', number)
+redis.call('SET', KEYS[1], number)
+redis.call('ZADD', KEYS[2], number, ARGV[1])
+return {number, redis.call('ZCARD', KEYS[2])}

@@ -1,0 +1,261 @@
+"""`RedisStore`: the shell around the engine. Clients, event loops, threads, forks."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import redis.exceptions
+from langgraph.store.base import IndexConfig, TTLConfig
+from redis.cluster import RedisCluster
+
+from threadloom.clock import Clock
+from threadloom.errors import InvalidKey, StoreClosed
+from threadloom.ops import WRITES
+from threadloom.plans import Batch, Results
+from threadloom.store import Capabilities, Store
+from threadloom.stores import forking
+from threadloom.stores.waiting import settled
+from threadloom_redis.aclients import AsyncClient
+from threadloom_redis.attempts import Talk
+from threadloom_redis.clients import Client
+from threadloom_redis.engine import Engine
+from threadloom_redis.errors import translated
+from threadloom_redis.index import Index, IndexLost
+from threadloom_redis.names import Names
+from threadloom_redis.options import Limits, checked_prefix, parse
+
+logger = logging.getLogger("threadloom.stores")
+
+_READ_THREADS, _WRITE_THREADS = 8, 8
+
+
+class RedisStore(Store):
+    """Keeps everything in Redis or Valkey, one server or a Cluster, without modules.
+
+    Any number of processes on any number of machines may use one prefix. A batch within one session
+    is one script, whole or not at all; one over several sessions goes session by session. Connects
+    with the first call. Survives `os.fork`. What survives a crash of Redis is what Redis was told to
+    save; see the README.
+
+    Args:
+        redis: a URL (``redis://``, ``rediss://``, ``redis+cluster://``), or a client
+            (`redis.Redis`, `redis.cluster.RedisCluster`) that stays its owner's to close. How the
+            client decodes replies does not matter.
+        prefix: what keys begin with; ``threadloom`` by default. Stores with different prefixes
+            never see each other.
+        timeout: seconds that an answer may take.
+        connect_timeout: seconds that connecting may take. A client that was handed in has its own.
+        retry_for: seconds for which a call is tried again while Redis cannot be reached.
+        max_connections: connections at once.
+        wait_replicas: how many replicas must have a write before it returns.
+        clock: tells the time for times of records and their expiry; the system's by default.
+        index: for semantic search, see `Store`.
+        ttl: how long items live, see `Store`.
+
+    Raises:
+        InvalidKey: the URL, the client or an option cannot be used.
+    """
+
+    capabilities = Capabilities(
+        atomic_everywhere=False, full_text=False, durable=True, shared=True
+    )
+
+    def __init__(
+        self,
+        redis: str | redis.Redis | RedisCluster = "redis://localhost:6379/0",
+        *,
+        prefix: str | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+        retry_for: float | None = None,
+        max_connections: int | None = None,
+        wait_replicas: int | None = None,
+        clock: Clock | None = None,
+        index: IndexConfig | None = None,
+        ttl: TTLConfig | None = None,
+    ) -> None:
+        super().__init__(clock=clock, index=index, ttl=ttl)
+        given = {
+            "timeout": timeout,
+            "connect_timeout": connect_timeout,
+            "retry_for": retry_for,
+            "max_connections": max_connections,
+            "wait_replicas": wait_replicas,
+        }
+        own: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        self._address = None
+        if isinstance(redis, str):
+            self._address, limits, prefix = parse(redis, Limits(), prefix)
+            self._limits = replace(limits, **own)
+            self._client = Client(self._address, self._limits)
+        else:
+            self._limits = Limits(**own)
+            prefix = checked_prefix(prefix)
+            self._client = Client(None, self._limits, redis)
+        self.prefix = prefix
+        self._names = Names(prefix)
+        self._index = Index(self._names)
+        self._engine_of_redis = Engine(self._names, self._index)
+        self._native: AsyncClient | None = None
+        self._closed = False
+        self._looked = False
+        self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
+        self._threads_of = 0
+        self._threads_lock = threading.Lock()
+        self._remaking = threading.Lock()
+        forking.register(self)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._client.place!r}, prefix={self.prefix!r})"
+
+    def execute(self, ops: Batch, /) -> Results:
+        """Apply a batch; within one partition all or nothing. See `Store.execute`."""
+        self._check_open()
+        try:
+            return self._run(self._talk(ops))
+        except IndexLost:
+            self._remake_index()
+            return self._run(self._talk(ops))
+
+    async def aexecute(self, ops: Batch, /) -> Results:
+        """`execute` for event loops.
+
+        Inside of `async with` its loop talks to Redis itself, any other one through threads of
+        the store.
+        """
+        self._check_open()
+        native = self._native
+        if native is not None and native.loop is asyncio.get_running_loop():
+            task = asyncio.ensure_future(native.run(self._talk(ops)))
+            try:
+                return await settled(task)  # type: ignore[no-any-return]
+            except IndexLost:
+                await self._hop(ops, self._remake_index)
+            return await settled(asyncio.ensure_future(native.run(self._talk(ops))))  # type: ignore[no-any-return]
+        return await self._hop(ops, self.execute, ops)  # type: ignore[no-any-return]
+
+    def _talk(self, ops: Batch) -> Talk[Results]:
+        return self._engine_of_redis.apply(list(ops), self.now())
+
+    def _run(self, talk: Talk[Any]) -> Any:
+        if not self._looked:
+            self._looked = True
+            self._look_at_eviction()
+        return self._client.run(talk)
+
+    # Care
+
+    def _remake_index(self) -> None:
+        """Bring every partition in that there is."""
+        with self._remaking:
+            count = 0
+            for portion in self._scan(self._names.pattern):
+                found = {
+                    partition.name
+                    for key in portion
+                    if (partition := self._names.partition_of(key)) is not None
+                }
+                self._client.run(self._index.settle(sorted(found)))
+                count += len(found)
+            if count:
+                logger.info("the index of %r was made of %d partitions", self, count)
+            self._client.run(self._index.count_as_whole())
+
+    def _scan(self, pattern: bytes) -> Any:
+        try:
+            yield from self._client.scan(pattern)
+        except redis.exceptions.RedisError as error:
+            raise translated(error, self._client.place) from error
+
+    def _look_at_eviction(self) -> None:
+        """Warn of a server that throws keys away when its memory is full."""
+        try:
+            memory = self._client.command("INFO", "memory")
+        except (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, OSError):
+            return  # whoever calls is told, or may not ask
+        policy = memory.get("maxmemory_policy") if isinstance(memory, dict) else None
+        if policy not in (None, "noeviction"):
+            logger.warning(
+                "%r evicts keys when its memory is full (maxmemory-policy %s): sessions may go "
+                "missing; set it to noeviction",
+                *(self, policy),
+            )
+
+    # Life
+
+    async def aopen(self) -> None:
+        """Open connections that belong to the running event loop."""
+        self._check_open()
+        if self._address is not None and not self._limits.wait_replicas and self._native is None:
+            self._native = AsyncClient(self._address, self._limits)
+
+    def close(self) -> None:
+        """Wait for what is under way, then give back connections and threads."""
+        self._closed = True
+        with self._threads_lock:
+            threads, self._threads = self._threads, None
+        if threads is not None and self._threads_of == os.getpid():
+            for pool in threads:
+                pool.shutdown(wait=True)
+        self._client.close()
+
+    async def aclose(self) -> None:
+        """`close`, without blocking the loop."""
+        native, self._native = self._native, None
+        if native is not None and native.loop is asyncio.get_running_loop():
+            self._closed = True
+            await native.close()
+        await asyncio.to_thread(self.close)
+
+    def before_fork(self) -> None:
+        self._threads_lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        self._threads_lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._threads_lock = threading.Lock()
+        self._remaking = threading.Lock()
+        self._native = None
+        self._client.renew()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosed(f"{self!r} was closed")
+
+    async def _hop(self, ops: Batch, work: Callable[..., Any], *args: Any) -> Any:
+        """Work on one of the store's threads; reads never queue behind writes."""
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._pool(ops), work, *args)
+        except RuntimeError as error:  # closed by somebody else just now
+            raise StoreClosed(f"{self!r} was closed") from error
+        return await settled(future)
+
+    def _pool(self, ops: Batch) -> ThreadPoolExecutor:
+        with self._threads_lock:
+            self._check_open()
+            if self._threads is None or self._threads_of != os.getpid():
+                self._threads = (
+                    ThreadPoolExecutor(_READ_THREADS, "threadloom-redis-read"),
+                    ThreadPoolExecutor(_WRITE_THREADS, "threadloom-redis-write"),
+                )
+                self._threads_of = os.getpid()
+            return self._threads[any(isinstance(op, WRITES) for op in ops)]
+
+
+def open_url(url: str, *, clock: Clock | None = None) -> RedisStore:
+    """Open the store of a URL; what `open_store` calls.
+
+    Raises:
+        InvalidKey: the URL or one of its options makes no sense.
+    """
+    if not isinstance(url, str):
+        raise InvalidKey(f"not a URL: {url!r:.80}")
+    return RedisStore(url, clock=clock)
