@@ -15,4 +15,8 @@ def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
         return "memory://"
     if kind == "file":
         return f"file:///{folder}/{name}"
+    if kind == "postgres":
+        from servers import postgres  # a server is started only where one is asked for
+
+        return postgres.place(f"{folder}/{name}")
     return f"sqlite:///{folder}/{name}.db"
