@@ -16,6 +16,7 @@ import orjson
 from psycopg import pq
 
 from threadloom import keys
+from threadloom.errors import UnsupportedByStore
 from threadloom.filters import check_filter, matches
 from threadloom.ops import (
     Count,
@@ -74,7 +75,7 @@ class Reads:
             case Get() | Scan():
                 return self.points([op])
             case _:
-                raise TypeError(f"not an operation that reads: {op!r:.80}")
+                raise UnsupportedByStore(f"unknown operation {op!r:.80}")
 
     # Get and Scan
 
