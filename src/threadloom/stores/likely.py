@@ -1,8 +1,8 @@
-"""Filters as conditions that let SQLite leave out most documents which do not pass.
+"""Filters as conditions that let a database leave out most documents which do not pass.
 
-They let every document through that may pass, and `threadloom.filters` has the last word: SQLite
-compares some values otherwise. A document that is no JSON gets through as well, so that whoever
-reads it is told.
+They let every document through that may pass, and `threadloom.filters` has the last word:
+databases compare some values otherwise. For SQLite (`conditions`) a document that is no JSON gets
+through as well, so that whoever reads it is told.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ _LARGEST = 10**15
 _COLUMN = "CASE WHEN json_valid(r.doc) THEN {} = ? ELSE 1 END"
 
 
+Path = tuple[str, ...]
+"""The names of a field and of the fields that it is in, outermost first."""
+
+
 def conditions(filter: Mapping[str, Any] | None) -> tuple[list[str], list[Any]]:
     """Conditions on `r.doc` that a document meets if it passes a filter, and their parameters."""
     where: list[str] = []
     parameters: list[Any] = []
-    for path, wanted in islice(_leaves(filter or {}, _ROOT, literal=False), _MOST):
+    for names, wanted in leaves(filter):
+        path = ".".join((_ROOT, *names))
         if type(wanted) is bool:
             where.append(_COLUMN.format(f"json_type(r.doc, '{path}')"))
             parameters.append("true" if wanted else "false")
@@ -36,8 +41,16 @@ def conditions(filter: Mapping[str, Any] | None) -> tuple[list[str], list[Any]]:
     return where, parameters
 
 
-def _leaves(filter: Mapping[str, Any], path: str, *, literal: bool) -> Iterator[tuple[str, Any]]:
-    """What single fields must equal, as far as SQLite surely says so where they do.
+def leaves(filter: Mapping[str, Any] | None) -> Iterator[tuple[Path, Any]]:
+    """Fields, and what they must equal (a bool, an int or a str) where a document passes a filter.
+
+    Names are plain: ASCII letters, digits and ``_``.
+    """
+    return islice(_leaves(filter or {}, (), literal=False), _MOST)
+
+
+def _leaves(filter: Mapping[str, Any], path: Path, *, literal: bool) -> Iterator[tuple[Path, Any]]:
+    """What single fields must equal, as far as a database surely says so where they do.
 
     Args:
         filter: a filter, or a part of one.
@@ -45,13 +58,13 @@ def _leaves(filter: Mapping[str, Any], path: str, *, literal: bool) -> Iterator[
         literal: whether no name in it is an operator.
     """
     for name, wanted in filter.items():
-        is_operator = not literal and path != _ROOT
+        is_operator = not literal and path != ()
         if name == "$eq" and is_operator and _is_exact(wanted):
             yield path, wanted
         elif name == "$fields" and is_operator and isinstance(wanted, Mapping):
             yield from _leaves(wanted, path, literal=True)
         elif _PLAIN_NAME.fullmatch(name):
-            below = f"{path}.{name}"
+            below = (*path, name)
             if isinstance(wanted, Mapping):
                 yield from _leaves(wanted, below, literal=False)
             elif _is_exact(wanted):

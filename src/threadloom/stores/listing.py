@@ -1,13 +1,14 @@
-"""Sessions by what listings filter and order by: the table `idx` and queries over it.
+"""Sessions by what listings filter and order by: what of a filter an index of sessions answers.
 
-For engines that keep, or index, records in SQLite: `rec` has the records by `ns` and `key`.
+`split` is for any database. The rest is for engines that keep, or index, records in SQLite: the
+table `idx` and queries over it; `rec` has the records by `ns` and `key`.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from threadloom.filters import matches
 from threadloom.keys import INDEXED_FIELDS, ORDER_FIELDS
@@ -144,10 +145,24 @@ def entries_of(doc: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield ("tag", tag)
 
 
-def split(
-    filter: Mapping[str, Any], order_by: str
-) -> tuple[str, str, list[tuple[str, int]], dict[str, Any]]:
-    """What the index answers (one field's value, bounds on the order) and what is left."""
+class Split(NamedTuple):
+    """What of a filter an index of sessions answers, and what is left.
+
+    Attributes:
+        field: one field of `INDEXED_FIELDS`, or ``tag``; empty if there is none.
+        value: what it must be, or contain.
+        bounds: what the field that orders must be: operators of SQL and their operands.
+        rest: the filter that is left to apply.
+    """
+
+    field: str
+    value: str
+    bounds: list[tuple[str, int]]
+    rest: dict[str, Any]
+
+
+def split(filter: Mapping[str, Any], order_by: str) -> Split:
+    """What an index of sessions by single values answers of a filter, ordered by a field."""
     field, value = "", ""
     bounds: list[tuple[str, int]] = []
     rest: dict[str, Any] = {}
@@ -164,7 +179,7 @@ def split(
                 rest[name] = wanted  # the index has 0 where the field is missing
         else:
             rest[name] = wanted
-    return field, value, bounds, rest
+    return Split(field, value, bounds, rest)
 
 
 def _is_range(wanted: Any) -> bool:

@@ -1,0 +1,243 @@
+"""Operations that write, as one call of the schema's function `apply_1`."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from psycopg import pq
+
+from threadloom import keys
+from threadloom.documents import encode_doc
+from threadloom.ops import (
+    ABSENT,
+    PRESENT,
+    Check,
+    CopyTree,
+    Delete,
+    DropTree,
+    Expect,
+    Namespace,
+    Op,
+    Patch,
+    Put,
+    Renew,
+)
+from threadloom_postgres import documents
+from threadloom_postgres.places import number, part_of, short_key, space_of, tree_part
+from threadloom_postgres.wire import BOOL, BYTEA, INT2, INT8, TEXT, Statement, int8, int8_array
+
+KINDS: Final = (Put, Patch, Check, Delete, Renew, DropTree)
+"""What the function can do."""
+
+ISOLATION, EXPECTATION, ODD = "TL001", "TL002", "TL003"
+"""The function's errors; its text says what they mean."""
+
+_PUT, _KEEP, _PATCH, _CHECK, _DELETE, _RENEW, _DROP = (
+    struct.pack("!h", kind) for kind in range(1, 8)
+)
+_TRUE, _FALSE = b"\1", b"\0"
+_MOST_LOCKS = 256
+"""Partitions that a batch locks one by one; with more it has the schema to itself."""
+
+_NEVER = 0
+_ABSENT, _PRESENT = int8(-1), int8(-2)
+
+
+class _Row:
+    """One operation, as it stands in the arrays."""
+
+    __slots__ = (
+        *("blob", "doc", "expect", "expires", "key", "kind", "listing", "long_key", "odd_doc"),
+        *("odd_text", "part", "space", "text", "words"),
+    )
+
+    def __init__(self, kind: bytes, part: int | None, space: int, key: bytes) -> None:
+        self.kind = kind
+        self.part = None if part is None else int8(part)
+        self.space = int8(space)
+        self.key = key
+        self.listing = _FALSE
+        self.long_key: bytes | None = None
+        self.expect: bytes | None = None
+        self.doc: bytes | None = None
+        self.odd_doc: bytes | None = None
+        self.blob: bytes | None = None
+        self.text: bytes | None = None
+        self.odd_text: bytes | None = None
+        self.words: bytes | None = None
+        self.expires: bytes | None = None
+
+
+def locks(schema: str, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
+    """What a batch locks: the schema's own lock, and those of partitions in order.
+
+    None for the latter where the batch must have the schema to itself.
+    """
+    parts: set[int] = set()
+    whole = number(f"{schema}\0whole")
+    for op in ops:
+        if isinstance(op, (DropTree, CopyTree)):
+            trees = (op.namespace,) if isinstance(op, DropTree) else (op.source, op.target)
+            for tree in map(tree_part, trees):
+                if tree is None:
+                    return whole, None
+                parts.add(tree)
+        elif isinstance(op, (Put, Patch, Check, Delete, Renew)):
+            parts.add(part_of(op.namespace, op.key))
+    if len(parts) > _MOST_LOCKS:
+        return whole, None
+    salt = number(f"{schema}\0part")
+    return whole, sorted(part ^ salt for part in parts)
+
+
+def apply(
+    schema: str, quoted: str, ops: Sequence[Op], now: int, *, locked: bool = False
+) -> Statement:
+    """The statement that applies a batch.
+
+    Args:
+        schema: the schema's name.
+        quoted: the same, quoted.
+        ops: operations of `KINDS`.
+        now: the store's time, in microseconds since the epoch.
+        locked: whether the transaction has what it needs already.
+    """
+    rows = [_row(op) for op in ops]
+    whole, parts = (None, []) if locked else locks(schema, ops)
+    written = dict.fromkeys(op.namespace for op in ops if type(op) is Put)
+    return call(quoted, now, whole, parts, written, rows)
+
+
+def lock(schema: str, quoted: str, ops: Sequence[Op], now: int) -> Statement:
+    """The statement that locks what a batch touches, until the transaction ends."""
+    return call(quoted, now, *locks(schema, ops), (), ())
+
+
+def call(
+    quoted: str,
+    now: int,
+    whole: int | None,
+    parts: Sequence[int] | None,
+    written: Iterable[Namespace],
+    rows: Sequence[_Row],
+) -> Statement:
+    statement = Statement(writes=True)
+    spaces = [space_of(namespace) for namespace in written]
+    arguments = [
+        statement.number(now),
+        statement.add(None if whole is None else int8(whole), INT8),
+        statement.array(INT8, [])
+        if parts is None
+        else statement.whole_array(INT8, [int8(part) for part in parts]),
+        statement.array(INT8, [int8(space.part) for space in spaces]),
+        statement.array(INT8, [int8(space.space) for space in spaces]),
+        statement.array(BOOL, [_TRUE if space.wide else _FALSE for space in spaces]),
+        statement.array(TEXT, [space.name for space in spaces]),
+        statement.whole_array(INT2, [row.kind for row in rows]),
+        statement.array(BOOL, [row.listing for row in rows]),
+        statement.array(INT8, [row.part for row in rows]),
+        statement.array(INT8, [row.space for row in rows]),
+        statement.array(TEXT, [row.key for row in rows]),
+        statement.array(TEXT, [row.long_key for row in rows]),
+        statement.array(INT8, [row.expect for row in rows]),
+        statement.array(TEXT, [row.doc for row in rows]),
+        statement.array(BYTEA, [row.odd_doc for row in rows]),
+        statement.array(BYTEA, [row.blob for row in rows]),
+        statement.array(TEXT, [row.text for row in rows]),
+        statement.array(BYTEA, [row.odd_text for row in rows]),
+        statement.array(TEXT, [row.words for row in rows]),
+        statement.array(INT8, [row.expires for row in rows]),
+    ]
+    statement.sql = f"SELECT {quoted}.apply_1({', '.join(arguments)})"
+    return statement
+
+
+def results(result: pq.abc.PGresult, ops: Sequence[Op]) -> list[Any]:
+    """The operations' results."""
+    found: list[Any] = list(int8_array(result.get_value(0, 0) or b""))
+    for at, op in enumerate(ops):
+        if isinstance(op, (Delete, Renew)):
+            found[at] = bool(found[at])
+    return found
+
+
+def is_readable(op: Patch) -> bool:
+    """Whether the function can do a patch, as far as the patch alone goes."""
+    return not documents.is_odd(_changes(op))
+
+
+def _row(op: Op) -> _Row:
+    match op:
+        case Put():
+            row = _point(_KEEP if op.keep else _PUT, op.namespace, op.key)
+            if not op.keep:
+                row.expect = _expect(op.expect)
+            if op.doc is not None:
+                row.doc, row.odd_doc = documents.stored(op.doc, listed=row.listing == _TRUE)
+            row.blob = None if op.blob is None else bytes(op.blob)
+            row.expires = None if op.expires_at is None else int8(op.expires_at)
+            _set_text(row, op.text)
+        case Patch():
+            row = _point(_PATCH, op.namespace, op.key)
+            row.expect = _expect(op.expect)
+            row.doc = _changes(op)
+            row.expires = None if op.expires_at is None else int8(op.expires_at)
+            _set_text(row, op.text)
+        case Check():
+            row = _point(_CHECK, op.namespace, op.key)
+            row.expect = _expect(op.expect)
+        case Delete():
+            row = _point(_DELETE, op.namespace, op.key)
+            row.expect = _expect(op.expect)
+        case Renew():
+            row = _point(_RENEW, op.namespace, op.key)
+            row.expect = int8(op.version)
+            row.expires = int8(op.expires_at)
+        case DropTree():
+            row = _Row(_DROP, tree_part(op.namespace), 0, space_of(op.namespace).name)
+        case _:
+            raise TypeError(f"not an operation that writes: {op!r:.80}")
+    return row
+
+
+def _point(kind: bytes, namespace: Namespace, key: str) -> _Row:
+    space = space_of(namespace)
+    short, whole = short_key(key)
+    row = _Row(kind, part_of(namespace, key) if space.wide else space.part, space.space, short)
+    row.long_key = whole
+    if space.wide:
+        row.listing = _TRUE
+    return row
+
+
+def _expect(expect: Expect) -> bytes | None:
+    if expect is None:
+        return None
+    if expect == ABSENT:
+        return _ABSENT
+    if expect == PRESENT:
+        return _PRESENT
+    return int8(expect if type(expect) is int and expect > 0 else _NEVER)
+
+
+def _set_text(row: _Row, text: str | None) -> None:
+    if text is None:
+        return
+    if keys.is_storable(text):
+        row.text = text.encode()
+    else:
+        row.odd_text = text.encode("utf-8", "surrogatepass")
+    row.words = documents.words(text).encode()
+
+
+def _changes(op: Patch) -> bytes:
+    change: dict[str, Any] = {"set": dict(op.set)}
+    if op.maximum:
+        change["maximum"] = dict(op.maximum)
+    if op.increment:
+        change["increment"] = dict(op.increment)
+    if op.life is not None:
+        change["life"] = op.life
+    return encode_doc(change)
