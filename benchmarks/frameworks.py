@@ -18,7 +18,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from benchmarks.savers import folder_bytes
+from benchmarks.saver import folder_bytes
 from threadloom import SessionManager
 
 TURNS = 1_000

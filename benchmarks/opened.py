@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import wraps
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from benchmarks.savers import Parts, Saver
+from benchmarks.saver import Parts, Saver
 
 
 class Turn(NamedTuple):
@@ -66,6 +67,24 @@ class Opened:
         if self._runner is None:
             return _drive(graph, turns, keep, after)
         return self._runner.run(_adrive(graph, turns, keep, after))
+
+    def drive_at_once(self, graph: Any, crowd: Sequence[Sequence[Turn]]) -> float:
+        """Call a graph for many threads at the same time, each turn by turn.
+
+        Args:
+            graph: a compiled graph.
+            crowd: the turns of each thread.
+
+        Returns:
+            The seconds until the last one has ended.
+        """
+        start = perf_counter()
+        if self._runner is None:
+            with ThreadPoolExecutor(len(crowd)) as threads:
+                list(threads.map(lambda turns: _drive(graph, turns, False, _nothing), crowd))
+        else:
+            self._runner.run(_at_once(graph, crowd))
+        return perf_counter() - start
 
     def head(self, thread: str) -> Any:
         """The last checkpoint of a thread."""
@@ -172,6 +191,12 @@ def _drive(
         after(number)
     del kept
     return seconds
+
+
+async def _at_once(graph: Any, crowd: Sequence[Sequence[Turn]]) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for turns in crowd:
+            tasks.create_task(_adrive(graph, turns, False, _nothing))
 
 
 async def _adrive(

@@ -12,7 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from benchmarks.savers import SAVERS, Saver
+from benchmarks.saver import Saver
+from benchmarks.savers import SAVERS
 from benchmarks.scenario import Scenario
 from benchmarks.sizes import Size
 from benchmarks.work import Figures

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.savers import SAVERS, SYNCHRONOUS, Saver
+from benchmarks.saver import Saver
+from benchmarks.savers import SAVERS, SYNCHRONOUS
 from benchmarks.sizes import Size
 from benchmarks.units import NOTHING, human_bytes, human_millis, human_ratio, human_seconds
 from benchmarks.work import Figures

@@ -70,6 +70,11 @@ class Size:
         return max(1, self.turns // 50)
 
     @property
+    def crowd(self) -> int:
+        """Sessions that are used at the same time."""
+        return 4 if self.small else 32
+
+    @property
     def sessions(self) -> int:
         """Small sessions that one process touches."""
         return self.turns * 10

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.chat import answering, asking
 from benchmarks.opened import Opened, Turn, opened
 from benchmarks.process import memory_now, memory_peak
-from benchmarks.savers import Saver
+from benchmarks.saver import Saver
 
 Figures = dict[str, Any]
 

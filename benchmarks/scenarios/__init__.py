@@ -16,6 +16,10 @@ NAMES = (
     "memory",
     "travel",
     "index",
+    "servers",
+    "crowd",
+    "trips",
+    "listing",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks import work
 from benchmarks.chat import answering, asking
-from benchmarks.savers import SAVERS
+from benchmarks.savers import EMBEDDED
 from benchmarks.scenario import (
     Column,
     Job,
@@ -26,7 +26,7 @@ class Growth(Scenario):
 
     name = "growth"
     title = "A chat that grows"
-    savers = tuple(SAVERS)
+    savers = tuple(EMBEDDED)
     variants = {  # noqa: RUF012
         "dropped": "The caller drops each result of `invoke`.",
         "kept": "The caller keeps the last result while the next turn runs.",

@@ -11,7 +11,7 @@ from benchmarks.scenario import Column, Job, Scenario, millis, share
 from benchmarks.sizes import Size
 from benchmarks.units import human_number
 from benchmarks.work import Figures
-from threadloom import SessionManager, SQLiteStore
+from threadloom import SessionManager
 
 FOUND = 40
 """Sessions whose name has the word that is searched for, however many there are."""
@@ -44,8 +44,10 @@ class Index(Scenario):
     def measure(self, job: Job) -> Figures:
         figures: Figures = {}
         for kind, count in (("few", job.size.turns), ("many", job.size.turns * 100)):
-            with SQLiteStore(job.folder / f"{kind}.db") as store:
-                sessions = SessionManager(store)
+            assert job.saver.url is not None
+            folder = job.folder / kind
+            folder.mkdir()
+            with SessionManager(job.saver.url(folder)) as sessions:
                 _fill(sessions, count)
                 for name, look in _looks(sessions, count):
                     figures[f"{name}_{kind}"] = _median(look)
