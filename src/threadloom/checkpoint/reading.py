@@ -32,8 +32,9 @@ def get_tuple(
 ) -> Plan[CheckpointTuple | None]:
     """The checkpoint that a config names, or the newest by put order; None if there is none."""
     asked = config["configurable"].get("checkpoint_id") or None
+    standing = cache.held(values, place).standing
     for _ in range(_TRIES):
-        stored = yield from _find(place, asked)
+        stored = yield from _find(place, asked, None if standing is None else standing.id)
         if stored is None:
             return None
         loaded = yield from _load(place, cache, values, [stored])
@@ -148,18 +149,26 @@ def _ancestors(place: Place, target: Stored, channels: Collection[str]) -> Plan[
     return chain
 
 
-def _find(place: Place, id: str | None) -> Plan[Stored | None]:
-    """One checkpoint with its pending writes; the newest where `id` is None."""
+def _find(place: Place, id: str | None, likely: str | None = None) -> Plan[Stored | None]:
+    """One checkpoint with its pending writes; the newest where `id` is None.
+
+    Where it is known which one that was, it is read along, and mostly that is all.
+    """
     session_get = Get(place.paths.sessions, place.paths.id, blob=False)
     if id is not None:
         session, records = yield [session_get, place.scan(id)]
         return None if session is None else layout.group(records).get(id)
     for _ in range(_TRIES):
-        session, head_record = yield [session_get, place.head()]
+        along = [] if likely is None else [place.scan(likely)]
+        session, head_record, *found = yield [session_get, place.head(), *along]
         head = Head.read(head_record)
         if session is None or head.id is None:
             return None
-        (records,) = yield [place.scan(head.id)]
+        if head.id == likely:
+            (records,) = found
+        else:
+            (records,) = yield [place.scan(head.id)]
+        likely = None
         stored = layout.group(records).get(head.id)
         if stored is not None:
             return stored
