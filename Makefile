@@ -49,7 +49,7 @@ test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of thei
 	$(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) $(ARGS)
 	$(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
 	$(ON_THEM) $(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
-	$(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
+	THREADLOOM_TEST_ENGINES=sqlite $(VENV)-oldest/bin/python -m pytest -n auto adapters -m "not soak" $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m "soak or grid" --timeout 3600 $(ARGS)

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
-NAMED = set(filter(None, os.environ.get("THREADLOOM_TEST_ENGINES", "").split(",")))
+ON_SERVERS = {"postgres", "redis"} & set(os.environ.get("THREADLOOM_TEST_ENGINES", "").split(","))
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # ── Hypothesis ────────────────────────────────────────────────────────────────────────────────
@@ -63,7 +63,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave all but one in `every` of the tests out that are marked as a grid, but under soak.
 
     Which ones follows from their names, so every run and every worker takes the same. Where
-    engines are named (see `tests/kinds.py`), whatever has none of them as a parameter is left out.
+    engines with a server are named (see `tests/kinds.py`), whatever does not run on one is left
+    out.
     """
     left = [item for item in items if not _is_taken(item)]
     if left:
@@ -74,7 +75,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_taken(item: pytest.Item) -> bool:
     marker = item.get_closest_marker("grid")
     in_part = SOAK or marker is None or crc32(item.name.encode()) % marker.kwargs["every"] == 0
-    return in_part and (not NAMED or _takes_one_of(item, NAMED))
+    return in_part and (not ON_SERVERS or _takes_one_of(item, ON_SERVERS))
 
 
 def _takes_one_of(item: pytest.Item, engines: set[str]) -> bool:

@@ -1,7 +1,8 @@
 """The engines that keep every promise, and where a test's store is. New ones are named here.
 
-`THREADLOOM_TEST_ENGINES=postgres,redis` runs the tests that take an engine as a parameter on those
-named, and no others (see `conftest.py` at the top); without it they run on what needs no server.
+Tests that take an engine as a parameter run on what needs no server, or on the engines that
+`THREADLOOM_TEST_ENGINES=sqlite` names. Where it names some with a server, no other tests run (see
+`conftest.py` at the top).
 """
 
 from __future__ import annotations

@@ -140,7 +140,9 @@ def test_rounds_need_the_mark(tmp_path: Path) -> None:
     assert "needs @pytest.mark.soak" in output
 
 
-@pytest.mark.parametrize(("engines", "expected"), [("", 6), ("redis", 2), ("postgres,redis", 4)])
+@pytest.mark.parametrize(
+    ("engines", "expected"), [("", 6), ("sqlite", 6), ("redis", 2), ("postgres,redis", 4)]
+)
 def test_engines_that_are_named_leave_their_tests(
     tmp_path: Path, engines: str, expected: int
 ) -> None:
