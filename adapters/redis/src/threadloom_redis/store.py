@@ -191,10 +191,16 @@ class RedisStore(Store):
     # Life
 
     async def aopen(self) -> None:
-        """Open connections that belong to the running event loop."""
+        """Open connections that belong to the running event loop.
+
+        On a Cluster, with a client that was handed in, and where writes wait for replicas, there
+        are none, and calls go through the store's threads.
+        """
         self._check_open()
-        if self._address is not None and not self._limits.wait_replicas and self._native is None:
-            self._native = AsyncClient(self._address, self._limits)
+        address = self._address
+        if address is None or address.cluster or self._limits.wait_replicas or self._native:
+            return
+        self._native = AsyncClient(address, self._limits)
 
     def close(self) -> None:
         """Wait for what is under way, then give back connections and threads."""
