@@ -25,8 +25,19 @@ class Fault(Exception):
         self.code = code
 
 
+class _ReaderGone(Exception):
+    """Nobody reads the output any more. Of a `BrokenPipeError` typer would make a failure."""
+
+
 class Commands(TyperGroup):
     """Commands whose errors are lines on stderr, or JSON there if ``--json`` was asked for."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
 
     def main(
         self,
@@ -49,7 +60,7 @@ class Commands(TyperGroup):
                 **extra,
             )
             sys.stdout.flush()
-        except BrokenPipeError:
+        except (_ReaderGone, BrokenPipeError):
             # Whoever reads has seen enough, as with `threadloom list x.db | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)

@@ -77,10 +77,12 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, none: str
         for row in rows:
             sys.stdout.write("\t".join(visible(_text(cell, people=False)) for cell in row) + "\n")
         return
-    _show_table(Console(), columns, rows)
+    if not _show_table(Console(), columns, rows) and none:
+        line(none)
 
 
-def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> bool:
+    """Print rows as a table that fits; whether there are any."""
     cells = [[_cell(cell) for cell in row] for row in rows]
     if not cells:
         return False
