@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from threadloom.cli.printable import visible
 from threadloom.errors import ThreadloomError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -100,7 +101,7 @@ def _told(error: Exception) -> tuple[int, str]:
 
 
 def _tell(message: str, kind: str, code: int, *, as_json: bool) -> None:
-    line = " ".join(message.split())
+    line = visible(" ".join(message.split()))
     if as_json:
         sys.stderr.write(json.dumps({"error": kind, "message": line, "exit_code": code}) + "\n")
     else:

@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from threadloom.cli.printable import visible
 from threadloom.migrate import Progress as Step
 
 _STYLES = {
@@ -288,14 +289,6 @@ def _text(value: Any, *, people: bool) -> str:
     return str(value)
 
 
-def visible(text: str) -> str:
-    """Text without what would steer a terminal or break a line."""
-    return "".join(
-        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
@@ -318,5 +311,4 @@ __all__ = [
     "rows_for_people",
     "stream",
     "table",
-    "visible",
 ]
