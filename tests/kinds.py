@@ -33,4 +33,8 @@ def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
         return "memory://"
     if kind == "file":
         return f"file:///{folder}/{name}"
+    if kind == "redis":
+        from servers import redis  # starts a server with the first place
+
+        return redis.place(folder, name)
     return f"sqlite:///{folder}/{name}.db"

@@ -1,10 +1,12 @@
-"""A database of LangGraph's savers, and its copy for each test that writes to it."""
+"""A database of LangGraph's savers, a store of sessions, and copies for tests that write."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -81,3 +83,29 @@ def brought(migrated: tuple[MigrationReport, Path], tmp_path: Path) -> Iterator[
     shutil.copyfile(migrated[1], path)
     with SessionManager(f"sqlite:///{path}") as sessions:
         yield sessions
+
+
+MAKE_TRIPS = (
+    "import sys; from pathlib import Path; from cli.trips import build; build(Path(sys.argv[1]))"
+)
+
+
+@pytest.fixture(scope="session")
+def made_trips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The sessions of `trips`, made by a process that has their classes; nobody may write to it."""
+    path = tmp_path_factory.mktemp("trips") / "trips.db"
+    subprocess.run(
+        [sys.executable, "-c", MAKE_TRIPS, str(path)],
+        cwd=Path(__file__).parents[1],
+        check=True,
+        timeout=60,
+    )
+    return path
+
+
+@pytest.fixture
+def trips(made_trips: Path, tmp_path: Path) -> Path:
+    """A copy of the sessions of `trips`."""
+    path = tmp_path / "trips.db"
+    shutil.copyfile(made_trips, path)
+    return path

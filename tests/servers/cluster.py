@@ -73,14 +73,14 @@ class Cluster:
 
     def __init__(self) -> None:
         self.nodes = [Node() for _ in range(2 * _PRIMARIES)]
-        first = self.nodes[0]
-        for node in self.nodes[1:]:
-            first.order("CLUSTER", "MEET", HOST, str(node.port), node.bus)
         share = -(-_SLOTS // _PRIMARIES)
         for number, node in enumerate(self.nodes[:_PRIMARIES]):
             low, high = number * share, min((number + 1) * share, _SLOTS)
             node.order("CLUSTER", "ADDSLOTSRANGE", str(low), str(high - 1))
             node.order("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
+        first = self.nodes[0]
+        for node in self.nodes[1:]:
+            first.order("CLUSTER", "MEET", HOST, str(node.port), node.bus)
         self._wait(lambda: all(node.ask("CLUSTER", "NODES").count("connected") >= 6
                                for node in self.nodes))  # fmt: skip
         for number, node in enumerate(self.nodes[_PRIMARIES:]):

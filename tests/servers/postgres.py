@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
 
-from servers.started import HOST, Started, free_port, program, temporary_folder
+from servers.started import HOST, ServerFailed, Started, free_port, program, temporary_folder
 
 USER = "threadloom"
 _OURS = "THREADLOOM_TEST_POSTGRES_URL"
@@ -29,6 +31,9 @@ _SETTINGS = {
     "log_min_messages": "warning",
     "listen_addresses": HOST,
 }
+
+
+_TRIES, _PAUSE = 50, 0.1
 
 
 class Postgres:
@@ -88,12 +93,22 @@ class Postgres:
 
     def kill(self) -> None:
         """End it, and all of its children, as a power cut would."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        listed = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        children = [int(child) for child in listed.read_text("ascii").split()]
         self._process.kill()
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
     def start(self) -> None:
         """Start it again after `stop` or `kill`."""
-        self._start()
+        for attempt in range(_TRIES):
+            try:
+                return self._start()
+            except ServerFailed:  # what is left of the killed one still holds its memory
+                if attempt == _TRIES - 1:
+                    raise
+                time.sleep(_PAUSE)
 
     def restart(self) -> None:
         """Shut it down and start it again."""

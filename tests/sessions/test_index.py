@@ -356,6 +356,9 @@ def test_a_store_that_was_handed_in_stays_open() -> None:
 @pytest.mark.parametrize("kind", [SessionManager])
 def test_every_operation_has_a_twin_with_one_signature(kind: type) -> None:
     names = {name for name in dir(kind) if not name.startswith("_")}
+    one, other = (inspect.signature(getattr(kind, f"{a}iter_messages")) for a in ("", "a"))
+    assert one.parameters == other.parameters
+    names -= {"iter_messages", "aiter_messages"}  # these give iterators
     operations = [name for name in names if inspect.iscoroutinefunction(getattr(kind, name))]
     assert len(operations) >= 12
     for name in operations:

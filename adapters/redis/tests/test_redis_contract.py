@@ -77,12 +77,6 @@ class TestInsideAsyncWith(OnRedis):
             driver.run(store.aclose())
 
 
-@pytest.mark.grid(every=16)
-class TestInsideAsyncWithOnACluster(TestInsideAsyncWith):
-    def make(self, folder: Path, clock: FrozenClock) -> RedisStore:
-        return RedisStore(servers.place(folder, url=cluster().url), clock=clock)
-
-
 _numbers = count()
 TestAtRandom = store_state_machine(
     lambda clock: RedisStore(servers.place("random", str(next(_numbers))), clock=clock)

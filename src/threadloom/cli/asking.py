@@ -7,6 +7,7 @@ import sys
 import typer
 
 from threadloom.cli.group import USAGE, Fault
+from threadloom.cli.printable import visible
 
 
 def ask(question: str, *, yes: bool) -> None:
@@ -23,7 +24,7 @@ def ask(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Fault(f"{question} Nobody is here to be asked: add --yes if it is so", code=USAGE)
-    if not typer.confirm(question, default=False, err=True):
+    if not typer.confirm(visible(question), default=False, err=True):
         raise Fault("nothing was changed")
 
 

@@ -38,6 +38,8 @@ def fork(
     as_json: bool,
 ) -> None:
     """Copy a session and print the id of the copy."""
+    if checkpoint is not None and messages is not None:
+        raise Fault("fork up to what? Give --messages N or --checkpoint ID, not both", code=USAGE)
     with place.sessions(tenant, keys) as sessions:
         info = finding.session(sessions, place, id)
         at = _checkpoint_id(sessions, info, checkpoint)
@@ -118,7 +120,7 @@ def rename(
     """Give a session another name."""
     with place.sessions(tenant, keys) as sessions:
         made = sessions.rename_session(finding.session(sessions, place, id), name)
-    _tell(place, made, as_json=as_json, text=f"{made.id} is called {made.name!r}")
+    _tell(place, made, as_json=as_json, text=f'{made.id} is called "{made.name}"')
 
 
 def _tell(place: Place, info: SessionInfo, *, as_json: bool, text: str) -> None:
@@ -129,7 +131,7 @@ def _tell(place: Place, info: SessionInfo, *, as_json: bool, text: str) -> None:
 
 
 def _named(info: SessionInfo) -> str:
-    return f"{info.name!r} ({info.id})" if info.name else info.id
+    return f'"{info.name}" ({info.id})' if info.name else info.id
 
 
 # ── delete ────────────────────────────────────────────────────────────────────────────────────

@@ -11,6 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from threadloom.cli.printable import visible
 from threadloom.errors import ThreadloomError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -25,8 +26,19 @@ class Fault(Exception):
         self.code = code
 
 
+class _ReaderGone(Exception):
+    """Nobody reads the output any more. Of a `BrokenPipeError` typer would make a failure."""
+
+
 class Commands(TyperGroup):
     """Commands whose errors are lines on stderr, or JSON there if ``--json`` was asked for."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise _ReaderGone from error
 
     def main(
         self,
@@ -49,7 +61,7 @@ class Commands(TyperGroup):
                 **extra,
             )
             sys.stdout.flush()
-        except BrokenPipeError:
+        except (_ReaderGone, BrokenPipeError):
             # Whoever reads has seen enough, as with `threadloom list x.db | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)
@@ -89,7 +101,7 @@ def _told(error: Exception) -> tuple[int, str]:
 
 
 def _tell(message: str, kind: str, code: int, *, as_json: bool) -> None:
-    line = " ".join(message.split())
+    line = visible(" ".join(message.split()))
     if as_json:
         sys.stderr.write(json.dumps({"error": kind, "message": line, "exit_code": code}) + "\n")
     else:

@@ -21,6 +21,7 @@ from threadloom import (
 from threadloom.cli import conversations, differences, finding, output, trees
 from threadloom.cli.output import Column, Line, counted
 from threadloom.cli.places import Place
+from threadloom.cli.printable import visible
 from threadloom.cli.values import in_a_line, plain
 from threadloom.errors import CheckpointNotFound
 from threadloom.sessions import SessionManager
@@ -264,7 +265,7 @@ def _match(match: SessionMatch, words: str) -> tuple[Any, ...]:
 
 def _marked(snippet: str, words: str) -> Text:
     """A snippet whose words that were looked for stand out."""
-    shown = Text(output.visible(snippet))
+    shown = Text(visible(snippet))
     wanted = sorted(set(tokens(words)), key=len, reverse=True)
     for word in wanted:
         shown.highlight_words([word], style="bold yellow", case_sensitive=False)

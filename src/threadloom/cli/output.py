@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from threadloom.cli.printable import visible
 from threadloom.migrate import Progress as Step
 
 _STYLES = {
@@ -77,10 +78,12 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, none: str
         for row in rows:
             sys.stdout.write("\t".join(visible(_text(cell, people=False)) for cell in row) + "\n")
         return
-    _show_table(Console(), columns, rows)
+    if not _show_table(Console(), columns, rows) and none:
+        line(none)
 
 
-def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> None:
+def _show_table(console: Console, columns: Sequence[Column], rows: Iterable[Sequence[Any]]) -> bool:
+    """Print rows as a table that fits; whether there are any."""
     cells = [[_cell(cell) for cell in row] for row in rows]
     if not cells:
         return False
@@ -286,14 +289,6 @@ def _text(value: Any, *, people: bool) -> str:
     return str(value)
 
 
-def visible(text: str) -> str:
-    """Text without what would steer a terminal or break a line."""
-    return "".join(
-        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
-        for char in text
-    )
-
-
 def _plain(value: Any) -> str:
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
@@ -316,5 +311,4 @@ __all__ = [
     "rows_for_people",
     "stream",
     "table",
-    "visible",
 ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from threadloom import Keyring
 from threadloom.cli.group import USAGE, Fault
-from threadloom.errors import StoreUnavailable
+from threadloom.errors import CorruptRecord, StoreUnavailable
 from threadloom.migrate.source import check_file, holds_checkpoints
 from threadloom.sessions import SessionManager
 
@@ -62,19 +63,32 @@ class Place(NamedTuple):
                 raise Fault(f"{self.shown} is encrypted: --key-file FILE gives its keys") from error
             raise
 
-    def sessions(self, tenant: str | None = None, keys: Keyring | None = None) -> SessionManager:
-        """`open`, for what a database of LangGraph's savers cannot do.
+    @contextmanager
+    def sessions(
+        self, tenant: str | None = None, keys: Keyring | None = None
+    ) -> Iterator[SessionManager]:
+        """`open` for a block, for what a database of LangGraph's savers cannot do.
 
         Raises:
             StoreUnavailable: it cannot be opened.
             Fault: it is such a database.
+            CorruptRecord: what is stored is damaged; says how to find out more.
         """
+        self._refuse_langgraph()
+        with self.open(tenant, keys) as sessions:
+            try:
+                yield sessions
+            except CorruptRecord as error:
+                raise CorruptRecord(
+                    f"{error}. To see all that is damaged: threadloom check {self.shown}"
+                ) from error
+
+    def _refuse_langgraph(self) -> None:
         if self.is_langgraph:
             raise Fault(
                 f"{self.shown} is a database of LangGraph. To bring it over: "
                 f"threadloom migrate {self.shown} NEW"
             )
-        return self.open(tenant, keys)
 
     def is_there(self) -> bool:
         """Whether there is something already; of what has no path that is not asked."""
@@ -92,7 +106,8 @@ class Place(NamedTuple):
             Fault: it is a database of LangGraph's.
         """
         if self.path is not None and self.is_there():
-            return self.sessions(tenant, keys)
+            self._refuse_langgraph()
+            return self.open(tenant, keys)
         return SessionManager(self.url, tenant=tenant, encryption=keys)
 
 

@@ -151,14 +151,14 @@ class Batch:
     def _patch(self, op: Patch) -> Work:
         """A patch of which the server cannot do all: read, changed here, written whole."""
         (found,) = yield from self._reads.points([Get(op.namespace, op.key)])
-        if found is None:
-            return (yield from self._apply([op._replace(set={})], locked=True))
-        doc = patched(found.doc, op)
-        text = found.text if op.text is None else op.text
-        expires = patched_expiry(found.expires_at, op, doc, self._now)
-        put = Put(op.namespace, op.key, doc, found.blob, text, expires, op.expect)
+        write: Op = op._replace(set={})  # of a record that is not there
+        if found is not None:
+            doc = patched(found.doc, op)
+            text = found.text if op.text is None else op.text
+            expires = patched_expiry(found.expires_at, op, doc, self._now)
+            write = Put(op.namespace, op.key, doc, found.blob, text, expires, op.expect)
         try:
-            return (yield from self._apply([put], locked=True))
+            return (yield from self._apply([write], locked=True))
         except ExpectationFailed as error:
             raise ExpectationFailed(op) from error.__cause__
 

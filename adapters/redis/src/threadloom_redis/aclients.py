@@ -1,4 +1,8 @@
-"""Redis as one event loop calls it, inside of `async with store`."""
+"""Redis as one event loop calls it, inside of `async with store`.
+
+One server only. redis-py's asynchronous client of a Cluster closes the connections of all calls that
+are under way when one of them fails; there the store's threads do better.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis.asyncio
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
 from threadloom_redis.attempts import Attempts, Replies, Talk
@@ -30,20 +33,13 @@ class AsyncClient:
         self.loop = asyncio.get_running_loop()
         self._limits = limits
         self._place = address.place
-        self._cluster = address.cluster
-        settings: dict[str, Any] = {
+        self._client: Any = redis.asyncio.Redis(
             **address.settings,
-            "socket_timeout": limits.timeout,
-            "socket_connect_timeout": limits.connect_timeout,
-            "socket_keepalive": True,
-        }
-        self._client: Any
-        if address.cluster:
-            settings["max_connections"] = limits.max_connections
-            settings["retry"] = Retry(ExponentialBackoff(cap=0.2, base=0.02), 2)
-            self._client = RedisCluster(**settings)
-        else:
-            self._client = redis.asyncio.Redis(**settings, retry=Retry(NoBackoff(), 0))
+            socket_timeout=limits.timeout,
+            socket_connect_timeout=limits.connect_timeout,
+            socket_keepalive=True,
+            retry=Retry(NoBackoff(), 0),
+        )
         self._slots = asyncio.Semaphore(limits.max_connections)
 
     async def run(self, talk: Talk[Any]) -> Any:
@@ -80,8 +76,8 @@ class AsyncClient:
         await self._client.aclose()
 
     async def _once(self, calls: Sequence[Call]) -> list[Any]:
-        if len(calls) == 1 or self._cluster:
-            return list(await asyncio.gather(*map(self._single, calls)))
+        if len(calls) == 1:
+            return [await self._single(calls[0])]
         replies: list[Any] = []
         for start in range(0, len(calls), AT_ONCE):
             part = calls[start : start + AT_ONCE]

@@ -69,19 +69,14 @@ class Names:
 
     @property
     def pattern(self) -> bytes:
-        """A glob for the records' keys of all partitions, and of nobody else's."""
+        """A glob for the keys of this prefix, and of no other one."""
         safe = "".join(f"\\{one}" if one in _GLOB else one for one in self.prefix)
-        return f"{safe}:{{*}}:r".encode()
-
-    @property
-    def pattern_of_all(self) -> bytes:
-        """A glob for all keys of this prefix."""
-        return self.pattern[:-4] + b"*"
+        return f"{safe}:{{*".encode()
 
     def partition_of(self, key: bytes) -> Partition | None:
-        """The partition whose records a key holds; None if it is another kind of key."""
+        """The partition that a key belongs to; None if it is another kind of key."""
         head = f"{self.prefix}:{{".encode()
-        if not key.startswith(head) or not key.endswith(b"}:r"):
+        if not key.startswith(head) or not key.endswith((b"}:r", b"}:o")):
             return None
         return self.partition(_plain(key[len(head) : -3].decode()))
 

@@ -332,7 +332,7 @@ def _branches(namespace: Namespace, *, user_only: bool) -> Iterator[tuple[str | 
     """The partitions at or below a namespace: one by its name, and all that begin alike."""
     root = namespace[0] if namespace and namespace[0].startswith(keys.TENANT_MARK) else ""
     rest = namespace[1:] if root else namespace
-    if not user_only and (len(rest) == 0 or (len(rest) == 1 and rest[0] in keys.RESERVED)):
+    if (not rest and not user_only) or (len(rest) == 1 and rest[0] in keys.RESERVED):
         yield None, f"{root}/"
         if not namespace:
             yield None, keys.TENANT_MARK

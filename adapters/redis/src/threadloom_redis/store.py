@@ -24,9 +24,9 @@ from threadloom.stores import forking
 from threadloom.stores.waiting import settled
 from threadloom_redis.aclients import AsyncClient
 from threadloom_redis.attempts import Talk
+from threadloom_redis.care import Care
 from threadloom_redis.clients import Client
 from threadloom_redis.engine import Engine
-from threadloom_redis.errors import translated
 from threadloom_redis.index import Index, IndexLost
 from threadloom_redis.names import Names
 from threadloom_redis.options import Limits, checked_prefix, parse
@@ -102,6 +102,7 @@ class RedisStore(Store):
         self.prefix = prefix
         self._names = Names(prefix)
         self._index = Index(self._names)
+        self._care = Care(self._client, self._names, self._index)
         self._engine_of_redis = Engine(self._names, self._index)
         self._native: AsyncClient | None = None
         self._closed = False
@@ -152,27 +153,21 @@ class RedisStore(Store):
 
     # Care
 
-    def _remake_index(self) -> None:
-        """Bring every partition in that there is."""
-        with self._remaking:
-            count = 0
-            for portion in self._scan(self._names.pattern):
-                found = {
-                    partition.name
-                    for key in portion
-                    if (partition := self._names.partition_of(key)) is not None
-                }
-                self._client.run(self._index.settle(sorted(found)))
-                count += len(found)
-            if count:
-                logger.info("the index of %r was made of %d partitions", self, count)
-            self._client.run(self._index.count_as_whole())
+    def damage(self) -> list[str]:
+        """The sessions, and namespaces of long-term memory, of which something is missing."""
+        self._check_open()
+        return self._care.damage()
 
-    def _scan(self, pattern: bytes) -> Any:
-        try:
-            yield from self._client.scan(pattern)
-        except redis.exceptions.RedisError as error:
-            raise translated(error, self._client.place) from error
+    def mend(self) -> list[str]:
+        """Make the index again, and what is damaged whole of the records that are left."""
+        self._check_open()
+        done = self._care.mend()
+        self._remake_index()
+        return done
+
+    def _remake_index(self) -> None:
+        with self._remaking:
+            self._care.remake_index()
 
     def _look_at_eviction(self) -> None:
         """Warn of a server that throws keys away when its memory is full."""
@@ -191,10 +186,16 @@ class RedisStore(Store):
     # Life
 
     async def aopen(self) -> None:
-        """Open connections that belong to the running event loop."""
+        """Open connections that belong to the running event loop.
+
+        On a Cluster, with a client that was handed in, and where writes wait for replicas, there
+        are none, and calls go through the store's threads.
+        """
         self._check_open()
-        if self._address is not None and not self._limits.wait_replicas and self._native is None:
-            self._native = AsyncClient(self._address, self._limits)
+        address = self._address
+        if address is None or address.cluster or self._limits.wait_replicas or self._native:
+            return
+        self._native = AsyncClient(address, self._limits)
 
     def close(self) -> None:
         """Wait for what is under way, then give back connections and threads."""

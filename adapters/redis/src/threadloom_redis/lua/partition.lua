@@ -34,7 +34,7 @@ end
 -- A record: its front taken apart, the rest where it lies.
 local function opened(raw)
   local _, at, v, c, u, e, d, b, t =
-    find(raw, '^(%d+) (%-?%d+) (%-?%d+) (%S+) (%S+) (%S+) (%S+)|')
+    find(raw, '^(%d+) (%-?%d+) (%-?%d+) ([%d-]+) ([%d-]+) ([%d-]+) ([%d-]+)|')
   if not at then error('DAMAGED ' .. sub(raw, 1, 60)) end
   return {v = v, c = c, u = u, e = e, d = d, b = b, t = t, raw = raw, at = at}
 end
