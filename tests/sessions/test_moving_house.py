@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from kinds import url_of
-from servers import cluster, redis
 from tests.sessions.test_moving import fill, same
 from tests.sessions.test_travel import chat, config, say, texts
 
+from kinds import url_of
+from servers import cluster, redis
 from threadloom import SessionManager
 
 WAY = ("sqlite", "postgres", "redis", "cluster", "postgres", "file", "memory", "redis", "sqlite")
