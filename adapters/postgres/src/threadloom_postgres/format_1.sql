@@ -1,4 +1,5 @@
--- Format 1. `@` stands for the schema, quoted; statements are separated by lines of `--`.
+-- Format 1. `@` stands for the schema, quoted, and '@versions' for the sequence as a text;
+-- statements are separated by lines of `--`.
 
 CREATE TABLE @.about (
     format integer NOT NULL,
@@ -33,16 +34,53 @@ CREATE TABLE @.records (
     PRIMARY KEY (part, space, key)
 ) PARTITION BY HASH (part)
 --
-DO $do$
-BEGIN
-    FOR number IN 0..15 LOOP
-        EXECUTE format(
-            'CREATE TABLE @.%I PARTITION OF @.records FOR VALUES WITH (MODULUS 16, REMAINDER %s)',
-            'records_' || lpad(number::text, 2, '0'), number
-        );
-    END LOOP;
-END
-$do$
+CREATE TABLE @.records_00 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 0)
+--
+CREATE TABLE @.records_01 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 1)
+--
+CREATE TABLE @.records_02 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 2)
+--
+CREATE TABLE @.records_03 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 3)
+--
+CREATE TABLE @.records_04 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 4)
+--
+CREATE TABLE @.records_05 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 5)
+--
+CREATE TABLE @.records_06 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 6)
+--
+CREATE TABLE @.records_07 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 7)
+--
+CREATE TABLE @.records_08 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 8)
+--
+CREATE TABLE @.records_09 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 9)
+--
+CREATE TABLE @.records_10 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 10)
+--
+CREATE TABLE @.records_11 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 11)
+--
+CREATE TABLE @.records_12 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 12)
+--
+CREATE TABLE @.records_13 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 13)
+--
+CREATE TABLE @.records_14 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 14)
+--
+CREATE TABLE @.records_15 PARTITION OF @.records
+    FOR VALUES WITH (MODULUS 16, REMAINDER 15)
 --
 CREATE INDEX records_words ON @.records USING gin (words)
     WITH (gin_pending_list_limit = 128) WHERE words IS NOT NULL
@@ -177,7 +215,7 @@ BEGIN
             PERFORM pg_advisory_xact_lock(locks[i]);
         END LOOP;
     END IF;
-    version := nextval('@.versions');
+    version := nextval('@versions');
     IF new_parts IS NOT NULL THEN
         INSERT INTO @.spaces (part, space, wide, name)
         SELECT * FROM unnest(new_parts, new_spaces, new_wide, new_names)
@@ -362,7 +400,7 @@ CREATE FUNCTION @.copy_1(
 ) RETURNS bigint
 LANGUAGE plpgsql AS $body$
 DECLARE
-    version bigint := nextval('@.versions');
+    version bigint := nextval('@versions');
     copied bigint := 0;
     gone bigint;
 BEGIN

@@ -65,6 +65,8 @@ def check_schema(name: str) -> str:
         raise InvalidKey(f"not a schema's name: {name!r:.80}")
     if len(name.encode()) > _LONGEST_NAME:
         raise InvalidKey(f"a schema's name has at most {_LONGEST_NAME} bytes: {name!r:.120}")
+    if "$body$" in name:
+        raise InvalidKey(f"a schema's name cannot have $body$ in it: {name!r:.80}")
     if name.startswith("pg_") or name == "information_schema":
         raise InvalidKey(f"the schema {name!r} is PostgreSQL's own")
     return name
@@ -73,6 +75,11 @@ def check_schema(name: str) -> str:
 def quoted(name: str) -> str:
     """A name in SQL."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def _truth(value: str) -> bool:
@@ -141,6 +148,13 @@ def parse(url: str, given: dict[str, Any]) -> tuple[str, Options]:
     # libpq counts in whole seconds, and takes one for two.
     known["connect_timeout"] = str(max(2, round(options.connect_timeout)))
     return conninfo.make_conninfo(**known), options
+
+
+def without_jit(dsn: str) -> str:
+    """A connection string whose connections do not compile queries, unless it says so itself."""
+    known = conninfo.conninfo_to_dict(dsn)
+    options = f"-c jit=off {known.get('options') or ''}".strip()
+    return conninfo.make_conninfo(**{**known, "options": options})
 
 
 def _is_libpqs(name: str) -> bool:

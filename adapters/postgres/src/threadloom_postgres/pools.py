@@ -23,7 +23,7 @@ from psycopg_pool import AsyncConnectionPool, ConnectionPool, PoolClosed, PoolTi
 from threadloom.errors import InvalidKey, StoreClosed, StoreUnavailable
 from threadloom_postgres import failures
 from threadloom_postgres.driving import Failed, Work, adrive, drive
-from threadloom_postgres.options import Options, shown
+from threadloom_postgres.options import Options, shown, without_jit
 from threadloom_postgres.schema import prepare
 from threadloom_postgres.wire import Statement, is_quiet
 
@@ -166,13 +166,8 @@ class Pools:
             return self._pool
 
     def _open(self) -> Pool:
-        assert self._dsn is not None
-        try:  # tells at once what is wrong; a pool would wait
-            psycopg.connect(self._dsn, autocommit=True).close()
-        except psycopg.Error as error:
-            raise failures.unreachable(self.place, error) from error
         pool: Pool = ConnectionPool(
-            self._dsn,
+            self._probed(),
             kwargs=_KWARGS,
             min_size=self._options.min_size,
             max_size=self._options.max_size,
@@ -184,15 +179,32 @@ class Pools:
         pool.open()
         return pool
 
+    def _probed(self) -> str:
+        """The connection string to use, once it has been seen to work.
+
+        Tells at once what is wrong, where a pool would wait. Queries are not worth compiling (JIT);
+        a pooler between does not let us say so when a connection begins.
+        """
+        assert self._dsn is not None
+        error: psycopg.Error | None = None
+        for dsn in (without_jit(self._dsn), self._dsn):
+            try:
+                psycopg.connect(dsn, autocommit=True).close()
+                return dsn
+            except psycopg.Error as refused:
+                error = refused
+                if "startup parameter" not in str(refused):
+                    break
+        raise failures.unreachable(self.place, error) from error
+
     # On an event loop
 
     async def open_native(self) -> None:
         """Give the running event loop a pool of its own."""
         if self._given is not None or self._closed or self._native is not None:
             return
-        assert self._dsn is not None
         pool: AsyncPool = AsyncConnectionPool(
-            self._dsn,
+            await asyncio.to_thread(self._probed),
             kwargs=_KWARGS,
             min_size=self._options.min_size,
             max_size=self._options.max_size,
@@ -201,11 +213,6 @@ class Pools:
             name="threadloom-async",
             num_workers=2,
         )
-        try:
-            probe = await psycopg.AsyncConnection.connect(self._dsn, autocommit=True)
-            await probe.close()
-        except psycopg.Error as error:
-            raise failures.unreachable(self.place, error) from error
         await pool.open()
         self._native = (asyncio.get_running_loop(), pool)
 

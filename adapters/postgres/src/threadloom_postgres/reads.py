@@ -326,12 +326,12 @@ class Reads:
         named = self._named(statement, op.namespace, user_only=op.user_only)
         alive = self._alive(statement)
         statement.sql = (
-            f"SELECT s.name FROM {self._schema}.spaces s WHERE {named} AND CASE WHEN s.wide THEN "
-            f"EXISTS (SELECT FROM {self._schema}.listed l JOIN {self._schema}.records r "
+            f"SELECT s.name FROM {self._schema}.spaces s WHERE {named} AND CASE WHEN s.wide "
+            f"THEN (SELECT TRUE FROM {self._schema}.listed l JOIN {self._schema}.records r "
             "ON r.part = l.part AND r.space = l.space AND r.key = l.key "
-            f"WHERE l.space = s.space AND l.entry = '' AND {alive}) ELSE "
-            f"EXISTS (SELECT FROM {self._schema}.records r "
-            f"WHERE r.part = s.part AND r.space = s.space AND {alive}) END"
+            f"WHERE l.space = s.space AND l.entry = '' AND {alive} LIMIT 1) "
+            f"ELSE (SELECT TRUE FROM {self._schema}.records r "
+            f"WHERE r.part = s.part AND r.space = s.space AND {alive} LIMIT 1) END"
         )
         result = yield statement
         return sorted(_name(result, row) for row in range(result.ntuples))

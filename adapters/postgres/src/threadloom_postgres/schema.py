@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from functools import cache
 from importlib.resources import files
@@ -10,7 +11,7 @@ from typing import Final
 from psycopg import errors, pq
 
 from threadloom.errors import SchemaTooNew, StoreUnavailable
-from threadloom_postgres.options import quoted
+from threadloom_postgres.options import literal, quoted
 from threadloom_postgres.places import number
 from threadloom_postgres.rows import integer
 from threadloom_postgres.wire import Statement
@@ -19,6 +20,9 @@ FORMAT: Final = 1
 """The format that this version reads and writes."""
 
 Preparing = Generator[Statement, pq.abc.PGresult, bool]
+
+
+_MARKS = re.compile(r"@\.|'@versions'")
 
 
 @cache
@@ -35,9 +39,10 @@ def ddl(schema: str, role: str | None = None) -> list[str]:
         role: who is to be let use it, beside its owner.
     """
     name = quoted(schema)
+    marks = {"@.": f"{name}.", "'@versions'": literal(f"{name}.versions")}
     made = [
         f"CREATE SCHEMA IF NOT EXISTS {name}",
-        *(part.replace("@.", f"{name}.") for part in _statements()),
+        *(_MARKS.sub(lambda mark: marks[mark[0]], part) for part in _statements()),
         f"INSERT INTO {name}.about (format) VALUES ({FORMAT})",
     ]
     if role is not None:
