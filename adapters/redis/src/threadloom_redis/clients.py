@@ -200,7 +200,7 @@ class Client:
             got = replies.pop()
             if isinstance(got, Exception):
                 raise got
-            if not any(isinstance(reply, Exception) for reply in replies) and got < wanted:
+            if got < wanted and any(_is_done(reply) for reply in replies):
                 raise StoreUnavailable(
                     f"{self.place}: it is written, but only {got} of {wanted} replicas have it"
                 )
@@ -225,6 +225,10 @@ class Client:
                         reply = error
                 replies[at] = reply
         return replies
+
+
+def _is_done(reply: Any) -> bool:
+    return not isinstance(reply, Exception) and reply[0] == b"OK"
 
 
 def _made(address: Address, limits: Limits) -> Any:
