@@ -17,7 +17,7 @@ from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
 from threadloom.errors import InvalidKey, StoreUnavailable
-from threadloom_redis.attempts import Attempts, Replies, Talk
+from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.options import Address, Limits
 from threadloom_redis.scripts import Call
 
@@ -56,7 +56,7 @@ class Client:
             return isinstance(self._given, RedisCluster)
         return self._address is not None and self._address.cluster
 
-    def run(self, talk: Talk[Any]) -> Any:
+    def run(self, talk: Talk[T]) -> T:
         """Drive logic to its end; its result."""
         try:
             calls = next(talk)
@@ -68,7 +68,7 @@ class Client:
                 else:
                     calls = talk.send(replies)
         except StopIteration as stop:
-            return stop.value
+            return stop.value  # type: ignore[no-any-return]
         finally:
             talk.close()
 

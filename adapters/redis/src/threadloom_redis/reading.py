@@ -93,9 +93,7 @@ class Reading:
                 found.append(exact)
             position: Position = (b"0", prefix.encode()) if prefix else START
             while True:
-                page = yield from self._index.page(
-                    self._index.of_partitions(), position, _LISTED
-                )
+                page = yield from self._index.page(self._index.of_partitions(), position, _LISTED)
                 names = [member.decode() for member, _ in page]
                 inside = [name for name in names if name.startswith(prefix)]
                 found += inside
