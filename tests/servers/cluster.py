@@ -107,6 +107,7 @@ class Cluster:
 
     def wait_for_failover(self, dead: Node, *, seconds: float = 30.0) -> None:
         """Wait until a replica has taken the place of a primary that was killed."""
+
         def is_done() -> bool:
             return dead not in self.primaries() and len(self.primaries()) == _PRIMARIES
 

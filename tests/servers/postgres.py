@@ -49,7 +49,7 @@ class Postgres:
 
     def __init__(self, *, durable: bool = False, **settings: str) -> None:
         self._user = "postgres" if os.geteuid() == 0 else None
-        self._folder = temporary_folder("postgres", owner=self._user)
+        self._folder = temporary_folder("postgres", owner=self._user, quick=not durable)
         self._data = self._folder / "data"
         self.port = free_port()
         subprocess.run(

@@ -15,6 +15,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 _POLL = 0.02
+_MEMORY = Path("/dev/shm")
 _ends: list[Callable[[], None]] = []
 
 
@@ -46,9 +47,13 @@ def free_port() -> int:
         return port
 
 
-def temporary_folder(prefix: str, *, owner: str | None = None) -> Path:
-    """A folder that goes when this process ends; on request it belongs to another user."""
-    folder = Path(tempfile.mkdtemp(prefix=f"threadloom-{prefix}-"))
+def temporary_folder(prefix: str, *, owner: str | None = None, quick: bool = False) -> Path:
+    """A folder that goes when this process ends; on request it belongs to another user.
+
+    A quick one is in memory, where the system has a place for that.
+    """
+    place = _MEMORY if quick and os.access(_MEMORY, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix=f"threadloom-{prefix}-", dir=place))
     if owner is not None:
         shutil.chown(folder, owner)
     at_end(lambda: shutil.rmtree(folder, ignore_errors=True))

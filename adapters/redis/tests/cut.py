@@ -1,4 +1,4 @@
-"""A TCP proxy between a store and Redis that can be cut like a cable: nothing answers, nothing ends."""
+"""A TCP proxy before Redis that can be cut like a cable: nothing answers, nothing ends."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 import redis
+
 from cut import Cut
 from redis_load import Load
-
 from servers import redis as servers
 from servers.cluster import Cluster
 from servers.redis import RedisServer

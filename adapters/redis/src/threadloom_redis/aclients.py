@@ -1,7 +1,7 @@
 """Redis as one event loop calls it, inside of `async with store`.
 
-One server only. redis-py's asynchronous client of a Cluster closes the connections of all calls that
-are under way when one of them fails; there the store's threads do better.
+One server only. redis-py's asynchronous client of a Cluster closes the connections of all calls
+that are under way when one of them fails; there the store's threads do better.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
-from threadloom_redis.attempts import Attempts, Replies, Talk
+from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.clients import AT_ONCE, RAW
 from threadloom_redis.options import Address, Limits
 from threadloom_redis.scripts import Call
@@ -42,7 +42,7 @@ class AsyncClient:
         )
         self._slots = asyncio.Semaphore(limits.max_connections)
 
-    async def run(self, talk: Talk[Any]) -> Any:
+    async def run(self, talk: Talk[T]) -> T:
         """Drive logic to its end; its result."""
         try:
             calls = next(talk)
@@ -54,7 +54,7 @@ class AsyncClient:
                 else:
                     calls = talk.send(replies)
         except StopIteration as stop:
-            return stop.value
+            return stop.value  # type: ignore[no-any-return]
         finally:
             talk.close()
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
-from threadloom.errors import CorruptRecord
+from threadloom.errors import CorruptRecord, ThreadloomError
 from threadloom_redis.attempts import Talk
 from threadloom_redis.clients import Client
 from threadloom_redis.errors import translated
@@ -76,7 +76,9 @@ class Care:
                     for key in portion
                     if (partition := self._names.partition_of(key)) is not None
                 ]
-        except RedisError as error:
+        except ThreadloomError:
+            raise
+        except (RedisError, RedisClusterException, OSError) as error:
             raise translated(error, self._client.place) from error
 
 

@@ -17,7 +17,7 @@ from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
 from threadloom.errors import InvalidKey, StoreUnavailable
-from threadloom_redis.attempts import Attempts, Replies, Talk
+from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.options import Address, Limits
 from threadloom_redis.scripts import Call
 
@@ -56,7 +56,7 @@ class Client:
             return isinstance(self._given, RedisCluster)
         return self._address is not None and self._address.cluster
 
-    def run(self, talk: Talk[Any]) -> Any:
+    def run(self, talk: Talk[T]) -> T:
         """Drive logic to its end; its result."""
         try:
             calls = next(talk)
@@ -68,7 +68,7 @@ class Client:
                 else:
                     calls = talk.send(replies)
         except StopIteration as stop:
-            return stop.value
+            return stop.value  # type: ignore[no-any-return]
         finally:
             talk.close()
 
@@ -200,7 +200,7 @@ class Client:
             got = replies.pop()
             if isinstance(got, Exception):
                 raise got
-            if not any(isinstance(reply, Exception) for reply in replies) and got < wanted:
+            if got < wanted and any(_is_done(reply) for reply in replies):
                 raise StoreUnavailable(
                     f"{self.place}: it is written, but only {got} of {wanted} replicas have it"
                 )
@@ -225,6 +225,10 @@ class Client:
                         reply = error
                 replies[at] = reply
         return replies
+
+
+def _is_done(reply: Any) -> bool:
+    return not isinstance(reply, Exception) and reply[0] == b"OK"
 
 
 def _made(address: Address, limits: Limits) -> Any:

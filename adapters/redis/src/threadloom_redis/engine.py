@@ -145,9 +145,7 @@ class Engine:
         if len(parts) > 1 and any(_expects(op) for op in ops):
             # Not whole over several partitions, but nothing is written if it is known to fail.
             homes = [self._names.partition(name) for name in parts]
-            looks = yield [
-                batches.call(home, parts[home.name], now, mode="c") for home in homes
-            ]
+            looks = yield [batches.call(home, parts[home.name], now, mode="c") for home in homes]
             for home, look in zip(homes, looks, strict=True):
                 batches.check(look, parts[home.name], home)
         begun = {name: batches.new_request() for name in parts}

@@ -54,7 +54,7 @@ def kind(error: BaseException) -> str:
 
 def may_pass(error: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
-    if isinstance(error, _REFUSED):
+    if isinstance(error, (*_REFUSED, ThreadloomError)):
         return False
     word = kind(error)
     if word:

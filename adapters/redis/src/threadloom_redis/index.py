@@ -1,19 +1,19 @@
 """The index over all partitions: which there are, and sessions by what listings ask for.
 
 It lies in one hash slot, the partitions in theirs, so it cannot change together with them. Who
-writes to a partition *tells* the index first: the partition's name goes into a list of what is
-pending, with a number that grows; and the partition remembers in its header that the index was told.
-As long as it does, further writes tell nothing. Who lists **settles** first what is pending: a script
-reads the session's record and takes the remark in the header away, and what it read is *entered* into
-the index. Both steps can be done again by anybody, whoever dies in between:
+writes to a partition **tells** the index first: the partition's name goes into a list of what is
+pending, with a number that grows; and the partition remembers in its header that the index was
+told. As long as it does, further writes tell nothing. Who lists **settles** first what is pending:
+a script reads the session's record and takes the remark in the header away, and what it read is
+**entered** into the index. Both steps can be done again by anybody, whoever dies in between:
 
 * told, and died before the write: settling finds nothing new;
 * a writer who told the index and was overtaken by a lister finds its number settled already,
   and tells it again;
 * settled, but not entered: it is pending still.
 
-What listings find is looked up in the partition itself, so what is gone is not shown. An index that was
-lost is made again from the keys there are (`Store.mend` does so on request).
+What listings find is looked up in the partition itself, so what is gone is not shown. An index that
+was lost is made again from the keys there are (`Store.mend` does so on request).
 """
 
 from __future__ import annotations

@@ -117,6 +117,4 @@ def _further(place: Place, more: tuple[int, bytes] | None) -> Place | None:
 
 
 def _entries(found: Sequence[bytes]) -> Found:
-    return [
-        (*split(found[at]), packing.entry(found[at + 1])) for at in range(0, len(found), 2)
-    ]
+    return [(*split(found[at]), packing.entry(found[at + 1])) for at in range(0, len(found), 2)]

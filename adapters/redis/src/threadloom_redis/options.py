@@ -104,7 +104,8 @@ def parse(url: str, limits: Limits, prefix: str | None = None) -> tuple[Address,
         elif name in _TLS:
             settings[name] = value if _TLS[name] is str else _yes(name, value)
         elif name in Limits.__dataclass_fields__:
-            limits = replace(limits, **{name: _number(name, value)})
+            given: dict[str, Any] = {name: _number(name, value)}
+            limits = replace(limits, **given)
         else:
             known = sorted(["prefix", *Limits.__dataclass_fields__, *_TLS])
             raise InvalidKey(f"unknown option {name!r:.80}; there are {', '.join(known)}")

@@ -93,9 +93,7 @@ class Reading:
                 found.append(exact)
             position: Position = (b"0", prefix.encode()) if prefix else START
             while True:
-                page = yield from self._index.page(
-                    self._index.of_partitions(), position, _LISTED
-                )
+                page = yield from self._index.page(self._index.of_partitions(), position, _LISTED)
                 names = [member.decode() for member, _ in page]
                 inside = [name for name in names if name.startswith(prefix)]
                 found += inside
@@ -121,7 +119,8 @@ class Reading:
             return found
         span = self._index.by_id(op.namespace, descending=op.reverse)
         while op.limit is None or len(found) < op.limit:
-            page = yield from self._index.page(span, position, self._step(op.limit, found))
+            step = self._step(op.limit, found)
+            page = yield from self._index.page(span, position, step)
             ids = [id for id, _ in page]
             inside = [
                 id
@@ -129,7 +128,7 @@ class Reading:
                 if (id.decode() >= start if op.reverse else end is None or id.decode() < end)
             ]
             found += yield from self._records(query, inside)
-            if not page or len(inside) < len(ids):
+            if len(page) < step or len(inside) < len(ids):
                 break
             position = (b"0", ids[-1])
         return found[: op.limit]
@@ -142,9 +141,10 @@ class Reading:
             position = (b"%d" % op.after[0], op.after[1].encode())
         found: list[Record] = []
         while end is None or len(found) < end:
-            page = yield from self._index.page(span, position, self._step(end, found))
+            step = self._step(end, found)
+            page = yield from self._index.page(span, position, step)
             found += yield from self._records(op, [id for id, _ in page])
-            if not page:
+            if len(page) < step:
                 break
             position = (page[-1][1], page[-1][0])
         return found[op.offset : end]

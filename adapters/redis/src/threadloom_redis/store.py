@@ -39,10 +39,10 @@ _READ_THREADS, _WRITE_THREADS = 8, 8
 class RedisStore(Store):
     """Keeps everything in Redis or Valkey, one server or a Cluster, without modules.
 
-    Any number of processes on any number of machines may use one prefix. A batch within one session
-    is one script, whole or not at all; one over several sessions goes session by session. Connects
-    with the first call. Survives `os.fork`. What survives a crash of Redis is what Redis was told to
-    save; see the README.
+    Any number of processes on any number of machines may use one prefix. A batch within one
+    session is one script, whole or not at all; one over several sessions goes session by session.
+    Connects with the first call. Survives `os.fork`. What survives a crash of Redis is what Redis
+    was told to save; see the README.
 
     Args:
         redis: a URL (``redis://``, ``rediss://``, ``redis+cluster://``), or a client
@@ -63,9 +63,7 @@ class RedisStore(Store):
         InvalidKey: the URL, the client or an option cannot be used.
     """
 
-    capabilities = Capabilities(
-        atomic_everywhere=False, full_text=False, durable=True, shared=True
-    )
+    capabilities = Capabilities(atomic_everywhere=False, full_text=False, durable=True, shared=True)
 
     def __init__(
         self,
@@ -136,16 +134,17 @@ class RedisStore(Store):
         if native is not None and native.loop is asyncio.get_running_loop():
             task = asyncio.ensure_future(native.run(self._talk(ops)))
             try:
-                return await settled(task)  # type: ignore[no-any-return]
+                return await settled(task)
             except IndexLost:
                 await self._hop(ops, self._remake_index)
-            return await settled(asyncio.ensure_future(native.run(self._talk(ops))))  # type: ignore[no-any-return]
-        return await self._hop(ops, self.execute, ops)  # type: ignore[no-any-return]
+            return await settled(asyncio.ensure_future(native.run(self._talk(ops))))
+        results: Results = await self._hop(ops, self.execute, ops)
+        return results
 
     def _talk(self, ops: Batch) -> Talk[Results]:
         return self._engine_of_redis.apply(list(ops), self.now())
 
-    def _run(self, talk: Talk[Any]) -> Any:
+    def _run(self, talk: Talk[Results]) -> Results:
         if not self._looked:
             self._looked = True
             self._look_at_eviction()
