@@ -1,4 +1,4 @@
-"""The command line on a terminal of its own, by a pseudo-terminal."""
+"""The command line on terminals: a pseudo-terminal, and a screen in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from .running import COMMAND
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SECONDS = 60
@@ -26,6 +34,7 @@ class Terminal:
         columns: how wide the terminal is.
         folder: where it runs.
         environment: variables beside those of this process.
+        program: another program than the command line.
     """
 
     def __init__(
@@ -34,18 +43,20 @@ class Terminal:
         columns: int = 120,
         folder: Path | None = None,
         environment: dict[str, str] | None = None,
+        program: Sequence[str] = (),
     ) -> None:
         self._main, other = pty.openpty()
         fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         known = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "threadloom", *map(str, arguments)],
+            [*program] or [sys.executable, "-m", "threadloom", *map(str, arguments)],
             stdin=other,
             stdout=other,
             stderr=other,
             cwd=folder,
             env={**known, "TERM": "xterm-256color", **(environment or {})},
             start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is heard
         )
         os.close(other)
         self.raw = ""
@@ -88,8 +99,31 @@ class Terminal:
         return bool(piece)
 
 
-def shown(*arguments: object, columns: int = 120) -> Terminal:
-    """A command that has run to its end, well."""
-    terminal = Terminal(*arguments, columns=columns)
-    assert terminal.end() == 0, terminal.text
-    return terminal
+class Screen(StringIO):
+    """What is written to a terminal, in this process."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def raw(self) -> str:
+        """All of it, with colours and movements."""
+        return self.getvalue()
+
+    @property
+    def text(self) -> str:
+        """What was shown."""
+        return _ESCAPES.sub("", self.raw)
+
+
+def shown(*arguments: object, columns: int = 120, **environment: str) -> Screen:
+    """What a command that goes well shows on a terminal of so many columns."""
+    screen = Screen()
+    variables = {"TERM": "xterm-256color", "COLUMNS": str(columns), **environment}
+    with patch.dict(os.environ, variables), redirect_stdout(screen), redirect_stderr(screen):
+        if "NO_COLOR" not in environment:
+            os.environ.pop("NO_COLOR", None)
+        with pytest.raises(SystemExit) as ended:
+            COMMAND([str(argument) for argument in arguments])
+    assert not ended.value.code, screen.text
+    return screen

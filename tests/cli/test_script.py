@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -76,25 +74,3 @@ def test_a_reader_that_has_seen_enough(tmp_path: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 0
-
-
-def test_a_terminal_gets_a_table(tmp_path: Path) -> None:
-    path = tmp_path / "sessions.db"
-    with SessionManager(f"sqlite:///{path}") as sessions:
-        sessions.create_session(id="1", name="Oslo")
-    main, other = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
-    command = [sys.executable, "-m", "threadloom", "list", str(path)]
-    with subprocess.Popen(command, stdout=other, stderr=other, env=environment) as process:
-        os.close(other)
-        text = b""
-        try:
-            while piece := os.read(main, 4096):
-                text += piece
-        except OSError:  # the other end is closed
-            pass
-        os.close(main)
-        assert process.wait(30) == 0
-    assert b"\x1b[1m" in text
-    assert b"messages" in text
-    assert b"Oslo" in text

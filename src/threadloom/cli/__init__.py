@@ -1,10 +1,13 @@
 """The command line: ``threadloom COMMAND STORE …``.
 
-* `app` - the commands and their options.
-* `group` - what every command does about errors.
-* `places` - what STORE means.
-* `output` - tables, plain lines, JSON, progress.
-* `listing`, `statistics`, `migrating` - what the commands do.
+* `app` - all of it: `frame`, and the commands in `commands_look`, `commands_change` and
+  `commands_keep`, whose `options` they share.
+* `group` - what every command does about errors. `asking` - the question before something goes.
+* `places` - what STORE means. `keys` - those of an encrypted one. `finding` - what ids mean.
+* `output` - tables, plain lines, JSON, progress. `values`, `printable` - what is stored, as text.
+* `conversations`, `trees`, `differences` - how these look.
+* `listing`, `looking`, `changing`, `keeping`, `moving`, `statistics`, `migrating`, `completing` - what
+  the commands do.
 
 It needs typer and rich, which come with ``pip install "threadloom[cli]"``.
 """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-import typer
-
 from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.printable import visible
 
@@ -24,7 +22,10 @@ def ask(question: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Fault(f"{question} Nobody is here to be asked: add --yes if it is so", code=USAGE)
-    if not typer.confirm(visible(question), default=False, err=True):
+    # All on stderr: standard output may be a file.
+    sys.stderr.write(f"{visible(question)} [y/N]: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
         raise Fault("nothing was changed")
 
 
