@@ -132,7 +132,7 @@ def test_options_of_libpqs_are_passed_on() -> None:
 
 
 def test_names_of_schemas_are_quoted() -> None:
-    schema = "o'clock \"%s\" @. {x}"
+    schema = 'o\'clock "%s" @. {x}'
     with PostgresStore(postgres.database_url(), schema=schema) as store:
         store.execute([Put(NS, "k", text="word"), Put(("sessions",), "s", doc={"owner": "ana"})])
         assert len(store.execute([Match((), "word")])[0]) == 1

@@ -259,9 +259,7 @@ class Reads:
 
         return (yield from _paged(op, wanted.rest, page))
 
-    def _page(
-        self, to: Statement, op: Query, wanted: listing.Split, rows: int | None
-    ) -> None:
+    def _page(self, to: Statement, op: Query, wanted: listing.Split, rows: int | None) -> None:
         assert op.order_by is not None
         column = listing.ORDERS[op.order_by]
         entry = documents.entry(wanted.field, wanted.value) if wanted.field else ""

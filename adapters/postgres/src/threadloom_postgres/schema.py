@@ -109,5 +109,3 @@ def _is_there(schema: str, place: str) -> Generator[Statement, pq.abc.PGresult, 
             f"{FORMAT}. Install a newer one: pip install --upgrade threadloom-postgres"
         )
     return stored == FORMAT
-
-

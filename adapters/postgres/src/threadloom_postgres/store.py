@@ -103,9 +103,7 @@ class PostgresStore(Store):
             task = asyncio.ensure_future(self._pools.arun(self._work(ops)))
             return await settled(task)  # type: ignore[no-any-return]
         try:
-            future = asyncio.get_running_loop().run_in_executor(
-                self._executor(), self.execute, ops
-            )
+            future = asyncio.get_running_loop().run_in_executor(self._executor(), self.execute, ops)
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self._pools.place} was closed") from error
         return await settled(future)
