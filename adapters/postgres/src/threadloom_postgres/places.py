@@ -1,4 +1,4 @@
-"""Where a record is in the tables: hashes of partition and namespace, and keys an index can hold."""
+"""Where a record is in the tables: hashes of partition and namespace, keys an index can hold."""
 
 from __future__ import annotations
 

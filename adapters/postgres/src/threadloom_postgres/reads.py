@@ -124,7 +124,8 @@ class Reads:
             return (
                 f"SELECT {number}, {COLUMNS if op.blob else WITHOUT_BLOB} "
                 f"FROM {self._schema}.records r WHERE r.part = {to.number(part)} "
-                f"AND r.space = {to.number(space_of(op.namespace).space)} AND r.key = {to.text(key)}"
+                f"AND r.space = {to.number(space_of(op.namespace).space)} "
+                f"AND r.key = {to.text(key)}"
             )
         return self._gets(to, ops) + f" WHERE r.part = {to.number(part)}"
 
@@ -308,10 +309,11 @@ class Reads:
         statement = Statement()
         source = self._below(statement, op.namespace)
         search = f"{statement.text(wanted)}::text::tsquery"
+        score = f"ts_rank(r.words, {search})"
         statement.sql = (
-            f"SELECT float8send(ts_rank(r.words, {search})), r.name, {WITHOUT_BLOB} FROM {source} "
+            f"SELECT float8send({score}), r.name, {WITHOUT_BLOB} FROM {source} "
             f"WHERE r.words @@ {search} AND {self._alive(statement)} "
-            f"ORDER BY ts_rank(r.words, {search}) DESC, r.updated DESC {_limit(statement, op.limit)}"
+            f"ORDER BY {score} DESC, r.updated DESC {_limit(statement, op.limit)}"
         )
         result = yield statement
         return [
