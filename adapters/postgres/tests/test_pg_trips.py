@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -21,7 +20,7 @@ NS = ("notes",)
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements that are sent, in order."""
     texts: list[str] = []
     send, asend = driving.send, driving.asend
@@ -36,7 +35,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
     monkeypatch.setattr(driving, "send", noted)
     monkeypatch.setattr(driving, "asend", anoted)
-    yield texts
+    return texts
 
 
 def _graph(sessions: SessionManager) -> Any:
