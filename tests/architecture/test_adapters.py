@@ -27,8 +27,10 @@ PORT = {
     *("threadloom.clock", "threadloom.closing", "threadloom.errors"),
     *(f"threadloom.stores.{tool}" for tool in ("forking", "spaces", "waiting", "working")),
     *(f"threadloom.stores.{tool}" for tool in ("fulltext", "likely", "listing")),
+    *("threadloom.migrate.base", "threadloom.migrate.ordering"),
 }
-"""What engines may take besides: `docs/write-a-store.md` is about it."""
+"""What engines may take besides: `docs/write-a-store.md` is about it, and `docs/architecture.md`
+about migrations."""
 
 
 def test_there_are_adapters() -> None:
@@ -46,7 +48,8 @@ def imported(source: str) -> set[str]:
                 alias.name for alias in node.names if alias.name.split(".")[0] == "threadloom"
             }
         elif isinstance(node, ast.ImportFrom) and node.module == "threadloom":
-            found |= {alias.name for alias in node.names}
+            names = {alias.name for alias in node.names}
+            found |= {n if n in threadloom.__all__ else f"threadloom.{n}" for n in names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("threadloom."):
             found.add(node.module or "")
     return found

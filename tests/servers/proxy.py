@@ -33,11 +33,11 @@ class Proxy:
         at_end(self.stop)
 
     def swallow(self) -> None:
-        """Take everything and pass nothing on, as a network that is cut; also of new connections."""
+        """Take everything and pass nothing on, as a network that is cut."""
         self._swallows.set()
 
     def heal(self) -> None:
-        """Pass on what comes from now on. What was swallowed is gone, and its connections with it."""
+        """Pass on what comes from now on; every connection that there was is broken."""
         self.reset()
         self._swallows.clear()
 

@@ -1,4 +1,4 @@
-"""What the tests of this adapter share: a place for each test, and which modes the contract is run in."""
+"""What the tests of this adapter share: a place for each, and how the contract is run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def pg_sessions(pg_store: PostgresStore) -> SessionManager:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Run the contract across modes, and of the other modes and ways a part; all of it under soak."""
+    """Run the contract across modes, and a part of it in other modes and ways; all under soak."""
     left = [item for item in items if _is_left_out(item)]
     if left and not SOAK:
         config.hook.pytest_deselected(items=left)

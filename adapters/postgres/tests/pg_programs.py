@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from threadloom import SessionManager, open_store
-from threadloom.ops import Count, Get, Put
+from threadloom import open_store
+from threadloom.ops import Count, ExpectationFailed, Get, Put
 
 NS = ("notes",)
 PAIR = ("a", "b")
@@ -45,18 +45,16 @@ def pairs(url: str, start: str) -> None:
         print(number, flush=True)
 
 
-def holds_a_turn(url: str, session: str) -> None:
-    """Begin a turn, and write in it after somebody wrote a line."""
-    sessions = SessionManager(url)
-    with sessions.turn(session) as turn:
-        print("begun", flush=True)
-        sys.stdin.readline()
-        sessions.store.get(("app",), "k")
-        sessions._store.execute([Get(NS, "k")])
-        try:
-            sessions.memory(turn.id).append(("user", "late"))
-        except Exception as error:
-            print(type(error).__name__, flush=True)
+def stale(url: str) -> None:
+    """Read a record, and write what follows from it once somebody wrote a line."""
+    store = open_store(url)
+    (found,) = store.execute([Get(NS, "k")])
+    print("read", flush=True)
+    sys.stdin.readline()
+    try:
+        store.execute([Put(NS, "k", doc={"by": "stale"}, expect=found.version)])
+    except ExpectationFailed:
+        print("refused", flush=True)
 
 
 if __name__ == "__main__":

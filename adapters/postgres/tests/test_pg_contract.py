@@ -1,4 +1,4 @@
-"""`PostgresStore` keeps the contract: by its URL, and in part in each other way to reach a server."""
+"""`PostgresStore` keeps the contract: by its URL, and in part in each other way to a server."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Batch:
     def _read(self) -> Work:
         ops = self._ops
         if _is_points(ops):
-            return (yield from self._reads.points(ops))
+            return (yield from self._reads.points(ops))  # type: ignore[arg-type, no-any-return]
         if len(ops) == 1:
             return [(yield from self._reads.read(ops[0]))]
         return (yield from self._within(BEGIN_READING, self._read_each(ops)))

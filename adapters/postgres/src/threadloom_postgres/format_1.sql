@@ -9,7 +9,8 @@ CREATE TABLE @.about (
 -- Versions of records: never given out twice, not even after a deletion or a crash.
 CREATE SEQUENCE @.versions AS bigint
 --
--- The records. `part` and `space` are hashes of the partition and of the namespace.
+-- The records. `part` and `space` are hashes of the partition and of the namespace; the first
+-- four bits of `part` say in which of 16 tables a record is.
 --   key        what an index can hold: of a long key, its beginning and a hash
 --   long_key   the whole key, where it is a long one
 --   doc        the document; beside an `odd_doc`, what listings go by of it
@@ -32,55 +33,55 @@ CREATE TABLE @.records (
     odd_text bytea,
     words tsvector,
     PRIMARY KEY (part, space, key)
-) PARTITION BY HASH (part)
+) PARTITION BY RANGE (part)
 --
 CREATE TABLE @.records_00 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 0)
+    FOR VALUES FROM (MINVALUE) TO (-8070450532247928832)
 --
 CREATE TABLE @.records_01 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 1)
+    FOR VALUES FROM (-8070450532247928832) TO (-6917529027641081856)
 --
 CREATE TABLE @.records_02 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 2)
+    FOR VALUES FROM (-6917529027641081856) TO (-5764607523034234880)
 --
 CREATE TABLE @.records_03 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 3)
+    FOR VALUES FROM (-5764607523034234880) TO (-4611686018427387904)
 --
 CREATE TABLE @.records_04 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 4)
+    FOR VALUES FROM (-4611686018427387904) TO (-3458764513820540928)
 --
 CREATE TABLE @.records_05 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 5)
+    FOR VALUES FROM (-3458764513820540928) TO (-2305843009213693952)
 --
 CREATE TABLE @.records_06 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 6)
+    FOR VALUES FROM (-2305843009213693952) TO (-1152921504606846976)
 --
 CREATE TABLE @.records_07 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 7)
+    FOR VALUES FROM (-1152921504606846976) TO (0)
 --
 CREATE TABLE @.records_08 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 8)
+    FOR VALUES FROM (0) TO (1152921504606846976)
 --
 CREATE TABLE @.records_09 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 9)
+    FOR VALUES FROM (1152921504606846976) TO (2305843009213693952)
 --
 CREATE TABLE @.records_10 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 10)
+    FOR VALUES FROM (2305843009213693952) TO (3458764513820540928)
 --
 CREATE TABLE @.records_11 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 11)
+    FOR VALUES FROM (3458764513820540928) TO (4611686018427387904)
 --
 CREATE TABLE @.records_12 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 12)
+    FOR VALUES FROM (4611686018427387904) TO (5764607523034234880)
 --
 CREATE TABLE @.records_13 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 13)
+    FOR VALUES FROM (5764607523034234880) TO (6917529027641081856)
 --
 CREATE TABLE @.records_14 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 14)
+    FOR VALUES FROM (6917529027641081856) TO (8070450532247928832)
 --
 CREATE TABLE @.records_15 PARTITION OF @.records
-    FOR VALUES WITH (MODULUS 16, REMAINDER 15)
+    FOR VALUES FROM (8070450532247928832) TO (MAXVALUE)
 --
 CREATE INDEX records_words ON @.records USING gin (words)
     WITH (gin_pending_list_limit = 128) WHERE words IS NOT NULL
@@ -170,6 +171,8 @@ $body$
 --   expiries      of a patch: -1 leaves it
 --   keys          of a tree: its namespace; `parts` is null where it lies in many partitions
 -- One result an operation: a version, a count, 0 or 1, or null.
+-- There is such a function for each of the 16 tables as well, `apply_1_00` and so on, which takes
+-- batches of which all is in that one: then nothing is to be planned or locked of the others.
 -- Errors: TL001 another isolation is needed; TL002 an expectation of the operation whose number
 -- is the message has failed; TL003 a patch of a document that only the client can read.
 CREATE FUNCTION @.apply_1(

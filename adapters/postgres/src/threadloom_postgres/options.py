@@ -134,7 +134,7 @@ def parse(url: str, given: dict[str, Any]) -> tuple[str, Options]:
     options = Options(**ours).checked()
     plain = urlunsplit(parts._replace(query=urlencode(theirs, quote_via=quote)))
     try:
-        known = conninfo.conninfo_to_dict(plain)
+        known: dict[str, Any] = conninfo.conninfo_to_dict(plain)
     except psycopg.Error as error:
         # What libpq says may repeat the URL, and with it a password.
         wrong = [name for name, _ in theirs if not _is_libpqs(name)]
@@ -152,7 +152,7 @@ def parse(url: str, given: dict[str, Any]) -> tuple[str, Options]:
 
 def without_jit(dsn: str) -> str:
     """A connection string whose connections do not compile queries, unless it says so itself."""
-    known = conninfo.conninfo_to_dict(dsn)
+    known: dict[str, Any] = conninfo.conninfo_to_dict(dsn)
     options = f"-c jit=off {known.get('options') or ''}".strip()
     return conninfo.make_conninfo(**{**known, "options": options})
 

@@ -1,4 +1,4 @@
-"""Where a record is in the tables: hashes of partition and namespace, and keys an index can hold."""
+"""Where a record is in the tables: hashes of partition and namespace, keys an index can hold."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Final, NamedTuple
 
 from threadloom import keys
 from threadloom.ops import Namespace
+
+LEAVES: Final = 16
+"""Tables that the records are in."""
 
 LONGEST_KEY: Final = 512
 """Bytes of a key that an index holds as it is."""
@@ -43,6 +46,16 @@ def part_of(namespace: Namespace, key: str) -> int:
     """The hash of a record's partition."""
     space = space_of(namespace)
     return number(keys.partition(namespace, key)) if space.wide else space.part
+
+
+def leaf_of(part: int) -> str:
+    """The name of the table that has a partition's records."""
+    return f"records_{leaf_number(part):02}"
+
+
+def leaf_number(part: int) -> int:
+    """Which of the 16 tables that is: the first four bits of the hash."""
+    return (part >> 60) + 8
 
 
 def tree_part(namespace: Namespace) -> int | None:

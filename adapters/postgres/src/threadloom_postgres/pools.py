@@ -325,9 +325,7 @@ class _Attempts:
 
 def _setting(encoding: str) -> Work:
     statement = Statement()
-    statement.sql = (
-        f"SELECT set_config('client_encoding', {statement.text(encoding)}, false)"
-    )
+    statement.sql = f"SELECT set_config('client_encoding', {statement.text(encoding)}, false)"
     yield statement
 
 

@@ -36,7 +36,7 @@ from threadloom.records import arranged
 from threadloom.stores import listing
 from threadloom.stores.likely import leaves
 from threadloom_postgres import documents
-from threadloom_postgres.places import LONGEST_KEY, part_of, short_key, space_of, tree_part
+from threadloom_postgres.places import LONGEST_KEY, leaf_of, part_of, short_key, space_of, tree_part
 from threadloom_postgres.rows import COLUMNS, KEY, WITHOUT_BLOB, columns, integer, record, records
 from threadloom_postgres.wire import BOOL, INT8, TEXT, Statement, int8
 
@@ -123,12 +123,13 @@ class Reads:
             key, _ = short_key(op.key)
             return (
                 f"SELECT {number}, {COLUMNS if op.blob else WITHOUT_BLOB} "
-                f"FROM {self._schema}.records r WHERE r.part = {to.number(part)} "
-                f"AND r.space = {to.number(space_of(op.namespace).space)} AND r.key = {to.text(key)}"
+                f"FROM {self._schema}.{leaf_of(part)} r WHERE r.part = {to.number(part)} "
+                f"AND r.space = {to.number(space_of(op.namespace).space)} "
+                f"AND r.key = {to.text(key)}"
             )
-        return self._gets(to, ops) + f" WHERE r.part = {to.number(part)}"
+        return self._gets(to, ops, leaf_of(part)) + f" WHERE r.part = {to.number(part)}"
 
-    def _gets(self, to: Statement, ops: Sequence[tuple[int, Get]]) -> str:
+    def _gets(self, to: Statement, ops: Sequence[tuple[int, Get]], table: str = "records") -> str:
         parts = to.array(INT8, [int8(part_of(op.namespace, op.key)) for _, op in ops])
         spaces = to.array(INT8, [int8(space_of(op.namespace).space) for _, op in ops])
         texts = to.array(TEXT, [short_key(op.key)[0] for _, op in ops])
@@ -138,7 +139,7 @@ class Reads:
             f"SELECT g.number::int4, {columns('CASE WHEN g.blob THEN r.blob END')} "
             f"FROM unnest({numbers}::int8[], {parts}::int8[], {spaces}::int8[], {texts}::text[], "
             f"{blobs}::bool[]) AS g (number, part, space, key, blob) "
-            f"JOIN {self._schema}.records r "
+            f"JOIN {self._schema}.{table} r "
             "ON r.part = g.part AND r.space = g.space AND r.key = g.key"
         )
 
@@ -169,7 +170,8 @@ class Reads:
         space = space_of(namespace)
         if not space.wide:
             return (
-                f"(SELECT {to.text(space.name)}::text AS name, r.* FROM {self._schema}.records r "
+                f"(SELECT {to.text(space.name)}::text AS name, r.* "
+                f"FROM {self._schema}.{leaf_of(space.part)} r "
                 f"WHERE r.part = {to.number(space.part)} AND r.space = {to.number(space.space)}) r"
             )
         return (
@@ -185,8 +187,9 @@ class Reads:
         part = tree_part(namespace)
         if part is not None:
             where += f" AND s.part = {to.number(part)}"
+        table = "records" if part is None else leaf_of(part)
         narrow = (
-            f"SELECT s.name, r.* FROM {self._schema}.spaces s JOIN {self._schema}.records r "
+            f"SELECT s.name, r.* FROM {self._schema}.spaces s JOIN {self._schema}.{table} r "
             f"ON r.part = s.part AND r.space = s.space WHERE NOT s.wide AND {where}"
         )
         if part is not None:
@@ -259,9 +262,7 @@ class Reads:
 
         return (yield from _paged(op, wanted.rest, page))
 
-    def _page(
-        self, to: Statement, op: Query, wanted: listing.Split, rows: int | None
-    ) -> None:
+    def _page(self, to: Statement, op: Query, wanted: listing.Split, rows: int | None) -> None:
         assert op.order_by is not None
         column = listing.ORDERS[op.order_by]
         entry = documents.entry(wanted.field, wanted.value) if wanted.field else ""
@@ -310,10 +311,11 @@ class Reads:
         statement = Statement()
         source = self._below(statement, op.namespace)
         search = f"{statement.text(wanted)}::text::tsquery"
+        score = f"ts_rank(r.words, {search})"
         statement.sql = (
-            f"SELECT float8send(ts_rank(r.words, {search})), r.name, {WITHOUT_BLOB} FROM {source} "
+            f"SELECT float8send({score}), r.name, {WITHOUT_BLOB} FROM {source} "
             f"WHERE r.words @@ {search} AND {self._alive(statement)} "
-            f"ORDER BY ts_rank(r.words, {search}) DESC, r.updated DESC {_limit(statement, op.limit)}"
+            f"ORDER BY {score} DESC, r.updated DESC {_limit(statement, op.limit)}"
         )
         result = yield statement
         return [

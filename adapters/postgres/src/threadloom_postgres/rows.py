@@ -77,9 +77,7 @@ def records(
         return list(_each(result, namespace, at))
 
 
-def _each(
-    result: pq.abc.PGresult, namespace: Namespace | None, at: int
-) -> Iterator[Record]:
+def _each(result: pq.abc.PGresult, namespace: Namespace | None, at: int) -> Iterator[Record]:
     known: dict[bytes, Namespace] = {}
     for row in range(result.ntuples):
         if namespace is not None:

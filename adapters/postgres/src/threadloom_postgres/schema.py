@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -12,7 +12,7 @@ from psycopg import errors, pq
 
 from threadloom.errors import SchemaTooNew, StoreUnavailable
 from threadloom_postgres.options import literal, quoted
-from threadloom_postgres.places import number
+from threadloom_postgres.places import LEAVES, number
 from threadloom_postgres.rows import integer
 from threadloom_postgres.wire import Statement
 
@@ -31,6 +31,18 @@ def _statements() -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split("\n--\n"))
 
 
+def _with_copies() -> Iterator[str]:
+    for part in _statements():
+        yield part
+        if _APPLY in part:
+            for number in range(LEAVES):
+                of_one = part.replace(_APPLY, f"CREATE FUNCTION @.apply_1_{number:02}(")
+                yield of_one.replace("@.records ", f"@.records_{number:02} ")
+
+
+_APPLY = "CREATE FUNCTION @.apply_1("
+
+
 def ddl(schema: str, role: str | None = None) -> list[str]:
     """The statements that make a schema and its tables.
 
@@ -42,7 +54,7 @@ def ddl(schema: str, role: str | None = None) -> list[str]:
     marks = {"@.": f"{name}.", "'@versions'": literal(f"{name}.versions")}
     made = [
         f"CREATE SCHEMA IF NOT EXISTS {name}",
-        *(_MARKS.sub(lambda mark: marks[mark[0]], part) for part in _statements()),
+        *(_MARKS.sub(lambda mark: marks[mark[0]], part) for part in _with_copies()),
         f"INSERT INTO {name}.about (format) VALUES ({FORMAT})",
     ]
     if role is not None:
@@ -80,8 +92,8 @@ def prepare(schema: str, place: str, *, create: bool) -> Preparing:
                 yield Statement(statement, writes=True)
         except errors.InsufficientPrivilege as error:
             raise StoreUnavailable(
-                f"{place} has no tables of Threadloom, and this role may not make them. Let one run "
-                f"that may:\n    python -m threadloom_postgres ddl --schema {schema} --role ROLE "
+                f"{place} has no tables of Threadloom, and this role may not make them. Let one "
+                f"run that may:\n    python -m threadloom_postgres ddl --schema {schema} --role ROLE "
                 "| psql …"
             ) from error
     yield Statement("COMMIT", writes=True)
@@ -109,5 +121,3 @@ def _is_there(schema: str, place: str) -> Generator[Statement, pq.abc.PGresult, 
             f"{FORMAT}. Install a newer one: pip install --upgrade threadloom-postgres"
         )
     return stored == FORMAT
-
-

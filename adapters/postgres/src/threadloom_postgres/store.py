@@ -71,7 +71,7 @@ class PostgresStore(Store):
         ttl: TTLConfig | None = None,
     ) -> None:
         super().__init__(clock=clock, index=index, ttl=ttl)
-        given = {
+        given: dict[str, Any] = {
             **{"schema": schema, "min_size": min_size, "max_size": max_size},
             **{"connect_timeout": connect_timeout, "pool_timeout": pool_timeout},
             **{"timeout": timeout, "create": create},
@@ -101,11 +101,9 @@ class PostgresStore(Store):
         """`execute`, on this loop's own pool inside ``async with``, otherwise on a thread."""
         if self._pools.is_native():
             task = asyncio.ensure_future(self._pools.arun(self._work(ops)))
-            return await settled(task)  # type: ignore[no-any-return]
+            return await settled(task)
         try:
-            future = asyncio.get_running_loop().run_in_executor(
-                self._executor(), self.execute, ops
-            )
+            future = asyncio.get_running_loop().run_in_executor(self._executor(), self.execute, ops)
         except RuntimeError as error:  # closed by somebody else just now
             raise StoreClosed(f"the store of {self._pools.place} was closed") from error
         return await settled(future)

@@ -181,9 +181,7 @@ def _failed(result: pq.abc.PGresult) -> bool:
     return result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
-def send(
-    connection: pq.abc.PGconn, statement: Statement, seconds: float
-) -> pq.abc.PGresult:
+def send(connection: pq.abc.PGconn, statement: Statement, seconds: float) -> pq.abc.PGresult:
     """`exchange` on the calling thread.
 
     Raises:
@@ -205,9 +203,7 @@ def send(
         return stop.value  # type: ignore[no-any-return]
 
 
-async def asend(
-    connection: pq.abc.PGconn, statement: Statement, seconds: float
-) -> pq.abc.PGresult:
+async def asend(connection: pq.abc.PGconn, statement: Statement, seconds: float) -> pq.abc.PGresult:
     """`exchange` on the running event loop.
 
     Raises:

@@ -25,7 +25,7 @@ from threadloom.ops import (
     Renew,
 )
 from threadloom_postgres import documents
-from threadloom_postgres.places import number, part_of, short_key, space_of, tree_part
+from threadloom_postgres.places import leaf_number, number, part_of, short_key, space_of, tree_part
 from threadloom_postgres.wire import BOOL, BYTEA, INT2, INT8, TEXT, Statement, int8, int8_array
 
 KINDS: Final = (Put, Patch, Check, Delete, Renew, DropTree)
@@ -55,7 +55,7 @@ class _Row:
 
     def __init__(self, kind: bytes, part: int | None, space: int, key: bytes) -> None:
         self.kind = kind
-        self.part = None if part is None else int8(part)
+        self.part = part
         self.space = int8(space)
         self.key = key
         self.listing = _FALSE
@@ -107,16 +107,19 @@ def apply(
     rows = [_row(op) for op in ops]
     whole, parts = (None, []) if locked else locks(schema, ops)
     written = dict.fromkeys(op.namespace for op in ops if type(op) is Put)
-    return call(quoted, now, whole, parts, written, rows)
+    leaves = {None if row.part is None else leaf_number(row.part) for row in rows}
+    one = leaves.pop() if len(leaves) == 1 else None
+    name = "apply_1" if one is None else f"apply_1_{one:02}"
+    return call(f"{quoted}.{name}", now, whole, parts, written, rows)
 
 
 def lock(schema: str, quoted: str, ops: Sequence[Op], now: int) -> Statement:
     """The statement that locks what a batch touches, until the transaction ends."""
-    return call(quoted, now, *locks(schema, ops), (), ())
+    return call(f"{quoted}.apply_1", now, *locks(schema, ops), (), ())
 
 
 def call(
-    quoted: str,
+    function: str,
     now: int,
     whole: int | None,
     parts: Sequence[int] | None,
@@ -137,7 +140,7 @@ def call(
         statement.array(TEXT, [space.name for space in spaces]),
         statement.whole_array(INT2, [row.kind for row in rows]),
         statement.array(BOOL, [row.listing for row in rows]),
-        statement.array(INT8, [row.part for row in rows]),
+        statement.array(INT8, [None if row.part is None else int8(row.part) for row in rows]),
         statement.array(INT8, [row.space for row in rows]),
         statement.array(TEXT, [row.key for row in rows]),
         statement.array(TEXT, [row.long_key for row in rows]),
@@ -150,7 +153,7 @@ def call(
         statement.array(TEXT, [row.words for row in rows]),
         statement.array(INT8, [row.expires for row in rows]),
     ]
-    statement.sql = f"SELECT {quoted}.apply_1({', '.join(arguments)})"
+    statement.sql = f"SELECT {function}({', '.join(arguments)})"
     return statement
 
 

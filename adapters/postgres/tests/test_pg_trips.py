@@ -1,0 +1,134 @@
+"""Round trips: one for each step of a graph, and one for a page, however much there is."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import orjson
+import pytest
+from langchain_core.messages import AIMessage
+from langgraph.graph import START, MessagesState, StateGraph
+
+from threadloom import SessionManager
+from threadloom.ops import Get, Match, Patch, Put, Query, Scan
+from threadloom_postgres import PostgresStore, driving
+from threadloom_postgres.reads import Reads
+from threadloom_postgres.wire import Statement
+
+NS = ("notes",)
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The statements that are sent, in order."""
+    texts: list[str] = []
+    send, asend = driving.send, driving.asend
+
+    def noted(connection: Any, statement: Statement, seconds: float) -> Any:
+        texts.append(statement.sql)
+        return send(connection, statement, seconds)
+
+    async def anoted(connection: Any, statement: Statement, seconds: float) -> Any:
+        texts.append(statement.sql)
+        return await asend(connection, statement, seconds)
+
+    monkeypatch.setattr(driving, "send", noted)
+    monkeypatch.setattr(driving, "asend", anoted)
+    return texts
+
+
+def _graph(sessions: SessionManager) -> Any:
+    builder = StateGraph(MessagesState)
+    builder.add_node("answer", lambda state: {"messages": [AIMessage("yes")]})
+    builder.add_edge(START, "answer")
+    return builder.compile(checkpointer=sessions.checkpointer())
+
+
+def test_each_step_of_a_graph_is_one_trip(pg_store: PostgresStore, sent: list[str]) -> None:
+    saver = SessionManager(pg_store).checkpointer()
+    graph = _graph(SessionManager(pg_store))
+    config: Any = {"configurable": {"thread_id": "s", "checkpoint_ns": ""}}
+    for turn in range(4):
+        sent.clear()
+        graph.invoke({"messages": [("user", f"turn {turn}")]}, config)
+    # Two reads to begin with; then a put or a put_writes each: input, its writes, and so on.
+    assert len(sent) == 7
+    assert not [text for text in sent if text.startswith(("BEGIN", "COMMIT"))]
+    assert sum("apply_1" in text for text in sent) == 5
+
+    graph.checkpointer.get_tuple(config)
+    sent.clear()
+    found = graph.checkpointer.get_tuple(config)
+    assert found is not None
+    assert len(sent) <= 2
+    sent.clear()
+    saver.put_writes(found.config, [("messages", [AIMessage("more")])], "task")
+    assert len(sent) <= 2
+
+
+def test_an_event_loop_of_its_own_needs_no_more(pg_url: str, sent: list[str]) -> None:
+    async def main() -> None:
+        async with PostgresStore(pg_url) as store:
+            graph = _graph(SessionManager(store))
+            config: Any = {"configurable": {"thread_id": "s"}}
+            for turn in range(4):
+                sent.clear()
+                await graph.ainvoke({"messages": [("user", f"turn {turn}")]}, config)
+            assert len(sent) == 7
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("batch", "trips"),
+    [
+        ([Put(NS, str(number), text="word") for number in range(300)], 1),
+        ([Get((*NS, str(number)), "k") for number in range(300)], 1),
+        ([Get(NS, "a"), Scan(NS), Get(NS, "b")], 1),
+        ([Put((f"n{number}",), "k") for number in range(300)], 1),
+        ([Patch(NS, "1", increment={"n": 1}), Put(NS, "2", expect=None)], 1),
+        ([Query(("sessions",), order_by="updated_at", limit=20)], 1),
+        ([Query(NS, filter={"n": 1}, limit=5)], 1),
+        ([Match((), "word")], 1),
+        ([Match((), "word"), Scan(NS)], 4),
+    ],
+)
+def test_trips_of_a_batch(
+    pg_store: PostgresStore, sent: list[str], batch: list[Any], trips: int
+) -> None:
+    pg_store.execute([Put(NS, "1", doc={"n": 1})])
+    sent.clear()
+    pg_store.execute(batch)
+    assert len(sent) == trips
+
+
+def test_a_page_of_many_sessions_costs_the_page(pg_store: PostgresStore) -> None:
+    at = ("sessions",)
+    for start in range(0, 6_000, 1_000):
+        docs = (
+            (n, {"owner": f"o{n % 3}", "tags": [f"t{n % 2}"], "created_at": n, "updated_at": -n})
+            for n in range(start, start + 1_000)
+        )
+        pg_store.execute([Put(at, f"s{n:05}", doc=doc) for n, doc in docs])
+    for filter in (None, {"owner": "o1"}, {"tags": {"$contains": "t1"}}):
+        for order in ("created_at", "updated_at"):
+            query = Query(at, filter=filter, order_by=order, descending=True, limit=20)
+            assert len(pg_store.execute([query])[0]) == 20
+            assert _rows_read(pg_store, query) < 200, (filter, order)
+
+
+def _rows_read(store: PostgresStore, query: Query) -> int:
+    """Rows that the server touches for a query's first statement."""
+
+    def explain() -> Any:
+        statement = next(Reads(store._quoted, store.now()).read(query))
+        statement.sql = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.sql}"
+        result = yield statement
+        return result.get_value(0, 0)
+
+    def total(node: dict[str, Any]) -> int:
+        own = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        return int(own) + sum(map(total, node.get("Plans", [])))
+
+    return total(orjson.loads(store._pools.run(explain))[0]["Plan"])
