@@ -161,7 +161,7 @@ def _stored(store: RedisStore, session: str) -> set[str]:
     return {str(message.content) for message in messages}
 
 
-@pytest.mark.soak(full=60)
+@pytest.mark.soak(full=30)
 def test_a_client_that_is_killed(server: RedisServer, tmp_path: Path, rounds: int) -> None:
     """All or nothing of a batch is there, and the index is what the sessions are."""
     url = servers.place(tmp_path, url=server.url)
