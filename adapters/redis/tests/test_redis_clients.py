@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import threading
@@ -393,3 +394,11 @@ def test_reclaiming_leaves_no_name_of_what_was_deleted(url: str) -> None:
             for key in client.scan_iter(match=f"{store.prefix}:*", count=1_000):
                 left += key + client.dump(key)
         assert b"secret" not in left
+
+
+def test_the_readme_runs(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    [block] = re.findall(r"```py\n(.*?)```", readme, re.DOTALL)
+    assert "redis://localhost:6379/0?prefix=shop" in block
+    exec(block.replace("redis://localhost:6379/0?prefix=shop", url), {})
+    assert capsys.readouterr().out == "['A window seat, please.']\n"

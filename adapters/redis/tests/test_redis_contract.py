@@ -41,13 +41,13 @@ class TestRedisStore(OnRedis):
     pass
 
 
-@pytest.mark.grid(every=5)
+@pytest.mark.grid(every=8)
 class TestOnACluster(OnRedis):
     def make(self, folder: Path, clock: FrozenClock) -> RedisStore:
         return RedisStore(servers.place(folder, url=cluster().url), clock=clock)
 
 
-@pytest.mark.grid(every=7)
+@pytest.mark.grid(every=10)
 class TestWithAClientOfTheUsers(OnRedis):
     """One that decodes replies as text and speaks the newer protocol."""
 
@@ -65,7 +65,7 @@ class TestWithAClientOfTheUsers(OnRedis):
         self.client.close()
 
 
-@pytest.mark.grid(every=2)
+@pytest.mark.grid(every=3)
 class TestInsideAsyncWith(OnRedis):
     """On the loop of the block everything goes over native connections."""
 

@@ -18,7 +18,8 @@ from cut import Cut
 from redis_load import Load
 from servers import redis as servers
 from servers.cluster import Cluster
-from servers.redis import RedisServer
+from servers.redis import PACKAGE, RedisServer, answers
+from servers.started import Started, free_port, program
 from threadloom import SessionManager, StoreUnavailable
 from threadloom.ops import Count, Get, Patch, Put, Query
 from threadloom_redis import RedisStore
@@ -161,7 +162,7 @@ def _stored(store: RedisStore, session: str) -> set[str]:
     return {str(message.content) for message in messages}
 
 
-@pytest.mark.soak(full=60)
+@pytest.mark.soak(full=30)
 def test_a_client_that_is_killed(server: RedisServer, tmp_path: Path, rounds: int) -> None:
     """All or nothing of a batch is there, and the index is what the sessions are."""
     url = servers.place(tmp_path, url=server.url)
@@ -187,3 +188,34 @@ def test_a_client_that_is_killed(server: RedisServer, tmp_path: Path, rounds: in
                 assert found[2].doc == {"n": record.body()["n"]}
             memories = store.execute([Count(("memory",), deep=True)])[0]
             assert memories == 3 * len(listed)
+
+
+def test_behind_sentinel(tmp_path: Path) -> None:
+    """A pool that Sentinel manages finds the new primary after a failover."""
+    primary = RedisServer()
+    replica = RedisServer(options=("--replicaof", "127.0.0.1", str(primary.port)))
+    port = free_port()
+    config = tmp_path / "sentinel.conf"
+    config.write_text(
+        f"sentinel monitor mymaster 127.0.0.1 {primary.port} 1\n"
+        "sentinel down-after-milliseconds mymaster 500\n"
+        "sentinel failover-timeout mymaster 3000\n"
+    )
+    argv = [program("redis-server", PACKAGE), str(config), "--sentinel", "--port", str(port)]
+    sentinel = Started([*argv, "--bind", "127.0.0.1"], log=tmp_path / "sentinel.log")
+    sentinel.wait_until(lambda: answers(port))
+    with redis.Sentinel([("127.0.0.1", port)], socket_timeout=2).sentinels[0] as asked:
+        sentinel.wait_until(lambda: len(asked.sentinel_slaves("mymaster")) == 1)
+    manager = redis.Sentinel([("127.0.0.1", port)], socket_timeout=2)
+    client = manager.master_for("mymaster")
+    with RedisStore(client, wait_replicas=1, retry_for=30) as store:
+        store.execute([Put(("notes",), "k", doc={"n": 1})])
+    with RedisStore(client, retry_for=30) as store:
+        primary.kill()
+        store.execute([Patch(("notes",), "k", increment={"n": 1})])
+        assert store.execute([Get(("notes",), "k")])[0].doc == {"n": 2}
+    client.close()
+    for one in manager.sentinels:
+        one.close()
+    sentinel.stop()
+    replica.stop()

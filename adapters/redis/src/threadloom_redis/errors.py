@@ -48,6 +48,8 @@ def kind(error: BaseException) -> str:
             return word
     if isinstance(error, theirs.ResponseError):
         text = str(error)
+        if "unauthenticated" in text:  # what it says to long commands before it says NOAUTH
+            return "NOAUTH"
         return next((word for word in _MEANINGS if text.startswith(word)), "ERR")
     return ""
 

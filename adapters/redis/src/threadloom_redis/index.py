@@ -93,7 +93,7 @@ class Index:
             for partition, number in zip(partitions, above, strict=True)
         ]
         if replies and replies[-1][1] > _BACKLOG:
-            yield from self.settle_pending(_AT_ONCE)
+            yield from self.settle_pending(max(_AT_ONCE, 2 * len(partitions)))
         return [int(number) for number, _ in replies]
 
     def settle_pending(self, most: int | None = None) -> Talk[None]:
