@@ -23,10 +23,10 @@ def test_a_table_in_colours(made_trips: Path) -> None:
     assert terminal.end() == 0
     lines = TIME.sub("THEN", terminal.text).splitlines()
     assert lines[0].split() == [
-        "id", "name", "owner", "tags", "status", "messages", "turns", "updated",
+        "id", "name", "owner", "tags", "status", "messages", "updated",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "oslo-trip", "Oslo", "trip", "ana", "travel,", "2026", "idle", "4", "4", "THEN",
+        "oslo-trip", "Oslo", "trip", "ana", "travel,", "2026", "idle", "4", "THEN",
     ]  # fmt: skip
     assert "\x1b[1m" in terminal.raw
     assert "\x1b[31merror" in terminal.raw
