@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -24,6 +25,12 @@ from .running import COMMAND
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _SECONDS = 60
+
+
+def _hear_ctrl_c() -> None:
+    """Make the terminal a process's own; whoever started the tests may have Ctrl-C ignored."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Terminal:
@@ -56,7 +63,7 @@ class Terminal:
             cwd=folder,
             env={**known, "TERM": "xterm-256color", **(environment or {})},
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # so that Ctrl-C is heard
+            preexec_fn=_hear_ctrl_c,
         )
         os.close(other)
         self.raw = ""

@@ -13,7 +13,7 @@ from langgraph.channels import DeltaChannel
 from typing_extensions import TypedDict
 
 from threadloom import CheckpointNode, CheckpointTree, SessionManager
-from threadloom.cli import trees
+from threadloom.cli import completing, trees
 from threadloom.sessions import paging
 
 from . import threads
@@ -313,5 +313,13 @@ def test_completion_of_ids(made_trips: Path) -> None:
         return done.stdout
 
     assert completed(f"threadloom show {made_trips} oslo").split() == ["oslo-trip"]
-    assert completed("threadloom un").split() == ["untag"]
-    assert completed("threadloom show nothing.db x").split() == []
+    assert completing.ids({"store": str(made_trips)}, "") == [
+        ("both", ""),
+        ("chat", "Only a chat\N{REPLACEMENT CHARACTER}[31m"),
+        ("broken", ""),
+        ("waiting", ""),
+        ("oslo-trip", "Oslo trip"),
+    ]
+    assert completing.ids({"store": str(made_trips), "tenant": "acme"}, "th") == [("theirs", "")]
+    for nothing in ({}, {"store": "nothing.db"}, {"store": ""}, {"store": "ftp://x"}):
+        assert completing.ids(nothing, "") == []

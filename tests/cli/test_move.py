@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -99,17 +97,12 @@ def test_what_cannot_be_moved(trips: Path, tmp_path: Path, made: Path) -> None:
 
 
 def test_an_export_into_a_pipe(made_trips: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "threadloom", "export", str(made_trips), "-", "chat", "both"],
-        capture_output=True,
-        timeout=60,
-        check=True,
-    )
-    assert done.stderr == b""
-    lines = done.stdout.splitlines()
+    done = Result("export", made_trips, "-", "chat", "both")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
     assert [json.loads(line)["session"]["id"] for line in lines] == ["chat", "both"]
     file = tmp_path / "piped.jsonl"
-    file.write_bytes(done.stdout)
+    file.write_text(done.out)
     assert rows("import", tmp_path / "new.db", file) == [["chat", "imported"], ["both", "imported"]]
 
 

@@ -19,14 +19,14 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 
 
 def test_a_table_in_colours(made_trips: Path) -> None:
-    terminal = Terminal("list", made_trips)
+    terminal = Terminal("list", made_trips, columns=90)
     assert terminal.end() == 0
     lines = TIME.sub("THEN", terminal.text).splitlines()
     assert lines[0].split() == [
-        "id", "name", "owner", "tags", "status", "messages", "turns", "updated",
+        "id", "name", "owner", "tags", "status", "messages", "updated",
     ]  # fmt: skip
     assert lines[1].split() == [
-        "oslo-trip", "Oslo", "trip", "ana", "travel,", "2026", "idle", "4", "4", "THEN",
+        "oslo-trip", "Oslo", "trip", "ana", "travel,", "2026", "idle", "4", "THEN",
     ]  # fmt: skip
     assert "\x1b[1m" in terminal.raw
     assert "\x1b[31merror" in terminal.raw
@@ -34,9 +34,7 @@ def test_a_table_in_colours(made_trips: Path) -> None:
 
 
 def test_a_narrow_table_leaves_columns_out(made_trips: Path) -> None:
-    terminal = Terminal("list", made_trips, columns=40)
-    assert terminal.end() == 0
-    lines = terminal.text.splitlines()
+    lines = shown("list", made_trips, columns=40).text.splitlines()
     assert lines[0].split() == ["id", "name", "status"]
     assert len(lines) == 6
     assert max(map(len, lines)) <= 40
@@ -155,22 +153,21 @@ def test_an_export_that_is_interrupted_goes_on(tmp_path: Path) -> None:
 
 
 # ── Pipes ─────────────────────────────────────────────────────────────────────────────────────
-def test_readers_that_have_seen_enough(tmp_path: Path) -> None:
+def test_a_reader_that_has_seen_enough_of_an_export(tmp_path: Path) -> None:
     path = tmp_path / "long.db"
     with SessionManager(f"sqlite:///{path}") as sessions:
         sessions.memory("x").add_messages([HumanMessage("text " * 100) for _ in range(2000)])
-    for command in (["messages", "x"], ["export", "-"]):
-        with subprocess.Popen(
-            [sys.executable, "-m", "threadloom", command[0], str(path), *command[1:]],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as process:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            process.stdout.read(10)
-            process.stdout.close()
-            assert process.stderr.read() == b""
-            assert process.wait(30) == 0, command
+    with subprocess.Popen(
+        [sys.executable, "-m", "threadloom", "export", str(path), "-"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.read(10)
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
 
 
 def test_no_colours_where_none_are_wanted(made_trips: Path, monkeypatch: Any) -> None:

@@ -77,11 +77,9 @@ def help_of(*names: str) -> str:
 
 def page() -> str:
     """The page as it should be."""
-    names = [
-        info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands
-    ]
     parts = [HEAD]
-    for name in names:
+    for command in app.registered_commands:
+        name = command.name or getattr(command.callback, "__name__", "")
         parts.append(f"## threadloom {name}\n\n```\n{help_of(name)}\n```\n")
     return "\n".join(parts)
 

@@ -6,8 +6,8 @@
 * `places` - what STORE means. `keys` - those of an encrypted one. `finding` - what ids mean.
 * `output` - tables, plain lines, JSON, progress. `values`, `printable` - what is stored, as text.
 * `conversations`, `trees`, `differences` - how these look.
-* `listing`, `looking`, `changing`, `keeping`, `moving`, `statistics`, `migrating`, `completing` - what
-  the commands do.
+* `listing`, `looking`, `changing`, `keeping`, `moving`, `statistics`, `migrating`, `completing` -
+  what the commands do.
 
 It needs typer and rich, which come with ``pip install "threadloom[cli]"``.
 """

@@ -11,6 +11,7 @@ from threadloom.cli import places
 from threadloom.cli.group import Fault
 from threadloom.cli.keys import keyring
 from threadloom.cli.listing import pages
+from threadloom.cli.printable import visible
 from threadloom.errors import ThreadloomError
 
 _MOST = 100
@@ -31,7 +32,7 @@ def ids(given: Mapping[str, Any], incomplete: str) -> list[tuple[str, str]]:
         keys = keyring(None if key_file is None else Path(str(key_file)))
         with places.place(store).sessions(given.get("tenant"), keys) as sessions:
             found = (
-                (info.id, info.name)
+                (info.id, visible(info.name))
                 for info in pages(sessions, "updated_at", None, {})
                 if info.id.startswith(incomplete)
             )

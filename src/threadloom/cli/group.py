@@ -30,6 +30,10 @@ class _ReaderGone(Exception):
     """Nobody reads the output any more. Of a `BrokenPipeError` typer would make a failure."""
 
 
+class _Interrupted(Exception):
+    """Ctrl-C. A `KeyboardInterrupt` typer would end without a word."""
+
+
 class Commands(TyperGroup):
     """Commands whose errors are lines on stderr, or JSON there if ``--json`` was asked for."""
 
@@ -39,6 +43,8 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except BrokenPipeError as error:
             raise _ReaderGone from error
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
 
     def main(
         self,
@@ -65,14 +71,14 @@ class Commands(TyperGroup):
             # Whoever reads has seen enough, as with `threadloom list x.db | head`.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)
+        except (_Interrupted, KeyboardInterrupt):
+            _tell(_STOPPED, "KeyboardInterrupt", INTERRUPTED, as_json="--json" in given)
+            sys.exit(INTERRUPTED)
         except Exception as error:
             code, message = _told(error)
             if message:
                 _tell(message, type(error).__name__, code, as_json="--json" in given)
             sys.exit(code)
-        except KeyboardInterrupt:
-            _tell(_STOPPED, "KeyboardInterrupt", INTERRUPTED, as_json="--json" in given)
-            sys.exit(INTERRUPTED)
         if not standalone_mode:
             return result
         sys.exit(result if isinstance(result, int) else OK)
