@@ -12,6 +12,7 @@ from __future__ import annotations
 import concurrent.futures.thread
 import gc
 import os
+import sys
 import threading
 import time
 import weakref
@@ -125,7 +126,10 @@ def pytest_fixture_setup(
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     item.stash[_before] = weakref.WeakSet(threading.enumerate())
-    return (yield)
+    result = yield
+    if lender := sys.modules.get("servers.postgres"):
+        lender.give_back()
+    return result
 
 
 _before = pytest.StashKey[weakref.WeakSet[threading.Thread]]()

@@ -27,7 +27,7 @@ if unknown := set(KINDS) - {*EMBEDDED, *SERVERS}:
 def url_of(kind: str, folder: Path, name: str = "sessions") -> str:
     """The URL of a store in a folder; in memory it is a new one each time."""
     if kind in SERVERS:
-        url: str = import_module(f"servers.{kind}").place(f"{folder}/{name}")
+        url: str = import_module(f"servers.{kind}").lent(f"{folder}/{name}")
         return url
     if kind == "memory":
         return "memory://"

@@ -57,3 +57,8 @@ def pooler() -> PgBouncer:
 def place(name: str) -> str:
     """The URL of a schema of its own for a name, through the pooler."""
     return pooler().url(postgres.schema_of(name))
+
+
+def lent(name: str) -> str:
+    """The URL of a schema for the rest of a test, through the pooler."""
+    return pooler().url(postgres.lent_schema(name))

@@ -10,11 +10,15 @@ import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
+
+import psycopg
+from psycopg import sql
 
 from servers.started import HOST, ServerFailed, Started, free_port, program, temporary_folder
 
@@ -134,5 +138,59 @@ def schema_of(name: str) -> str:
 
 def place(name: str) -> str:
     """The URL of a schema of its own for a name: new and empty at first."""
+    return url_of(schema_of(name))
+
+
+def url_of(schema: str) -> str:
+    """The URL of a schema in the database that tests share."""
     url = database_url()
-    return f"{url}{'&' if '?' in url else '?'}schema={schema_of(name)}"
+    return f"{url}{'&' if '?' in url else '?'}schema={schema}"
+
+
+# Making tables takes longer than most tests do, so those of a test that has ended are emptied and
+# lent to another one.
+_lent: dict[str, str] = {}
+_given_back: list[str] = []
+
+
+def lent_schema(name: str) -> str:
+    """A schema for the rest of a test: with the tables of another one, emptied, if there are any."""
+    if name not in _lent:
+        new = schema_of(f"{os.getpid()} {name}")
+        _lent[name] = next(filter(_emptied, _given_back_ones()), new)
+    return _lent[name]
+
+
+def lent(name: str) -> str:
+    """The URL of a schema for the rest of a test."""
+    return url_of(lent_schema(name))
+
+
+def give_back() -> None:
+    """The test has ended: what was lent may be lent again."""
+    _given_back.extend(_lent.values())
+    _lent.clear()
+
+
+def _given_back_ones() -> Iterator[str]:
+    while _given_back:
+        yield _given_back.pop()
+
+
+def _emptied(schema: str) -> bool:
+    """Whether a schema has tables, and they could be emptied: nobody holds on to them."""
+    with psycopg.connect(database_url(), autocommit=True) as connection:
+        found = connection.execute(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname <> 'about'",
+            [schema],
+        ).fetchall()
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '1s'")
+                for (table,) in found:
+                    name = sql.Identifier(schema, table)
+                    connection.execute(sql.SQL("DELETE FROM {}").format(name))
+        except psycopg.errors.LockNotAvailable:
+            return False
+    return bool(found)

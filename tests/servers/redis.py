@@ -92,3 +92,8 @@ def place(folder: Path | str, name: str = "sessions", *, url: str | None = None)
     address = server() if url is None else url
     prefix = f"t{blake2b(f'{folder}/{name}'.encode(), digest_size=8).hexdigest()}"
     return f"{address}{'&' if '?' in address else '?'}prefix={quote(prefix)}"
+
+
+def lent(name: str) -> str:
+    """The URL of a place for a test; there is nothing to be made, so each has its own."""
+    return place(name)

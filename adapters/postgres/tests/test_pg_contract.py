@@ -28,7 +28,7 @@ SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 class TestPostgresStore(StoreContract):
     @pytest.fixture
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = postgres.place(str(tmp_path))
+        self.url = postgres.lent(str(tmp_path))
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -41,7 +41,7 @@ class TestOverAPool(StoreContract):
 
     @pytest.fixture
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        schema = postgres.schema_of(str(tmp_path))
+        schema = postgres.lent_schema(str(tmp_path))
         with ConnectionPool(
             postgres.database_url(),
             kwargs={"row_factory": dict_row, "options": "-c client_encoding=LATIN1"},
@@ -62,7 +62,7 @@ class TestOverAPool(StoreContract):
 class TestThroughPgBouncer(StoreContract):
     @pytest.fixture
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = pgbouncer.place(str(tmp_path))
+        self.url = pgbouncer.lent(str(tmp_path))
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -75,7 +75,7 @@ class TestWhereTransactionsAreStricter(StoreContract):
 
     @pytest.fixture
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        url = postgres.place(str(tmp_path))
+        url = postgres.lent(str(tmp_path))
         self.url = f"{url}&options=-c%20default_transaction_isolation%3Dserializable"
         with PostgresStore(self.url, clock=clock) as store:
             yield store
@@ -112,7 +112,7 @@ class InsideAsyncWith(Wrapper):
 class TestInsideAsyncWith(StoreContract):
     @pytest.fixture
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = postgres.place(str(tmp_path))
+        self.url = postgres.lent(str(tmp_path))
         with InsideAsyncWith(PostgresStore(self.url, clock=clock)) as store:
             yield store
 
@@ -124,8 +124,9 @@ _numbers = itertools.count()
 
 
 def _at_random(clock: FrozenClock) -> Store:
+    postgres.give_back()  # that of the example before
     name = f"at random {os.getpid()} {next(_numbers)}"
-    return PostgresStore(postgres.place(name), clock=clock)
+    return PostgresStore(postgres.lent(name), clock=clock)
 
 
 TestAtRandom = store_state_machine(_at_random).TestCase

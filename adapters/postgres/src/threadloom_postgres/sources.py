@@ -18,7 +18,6 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 from psycopg import conninfo
 from psycopg.rows import tuple_row
-from threadloom_postgres.options import parse, quoted
 
 from threadloom.errors import CorruptRecord, StoreUnavailable
 from threadloom.migrate.base import (
@@ -30,6 +29,7 @@ from threadloom.migrate.base import (
     ThreadSummary,
 )
 from threadloom.migrate.ordering import put_order
+from threadloom_postgres.options import parse, quoted
 
 _CHECKPOINTS = {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint"}
 _BLOBS = {"thread_id", "checkpoint_ns", "channel", "version", "type", "blob"}
