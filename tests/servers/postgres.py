@@ -154,7 +154,7 @@ _given_back: list[str] = []
 
 
 def lent_schema(name: str) -> str:
-    """A schema for the rest of a test: with the tables of another one, emptied, if there are any."""
+    """A schema for the rest of a test: new, or another test's whose tables were emptied."""
     if name not in _lent:
         new = schema_of(f"{os.getpid()} {name}")
         _lent[name] = next(filter(_emptied, _given_back_ones()), new)
