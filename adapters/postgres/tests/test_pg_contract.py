@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import settings
 from psycopg.rows import dict_row
@@ -25,10 +24,28 @@ from threadloom_postgres import PostgresStore
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 
 
+_SCHEMA = "contract"
+
+
+def _emptied() -> str:
+    """A schema that all of these tests share, without a record: to make one takes longer."""
+    with psycopg.connect(postgres.database_url(), autocommit=True) as connection:
+        found = connection.execute("SELECT to_regclass('contract.records')").fetchone()
+        if found != (None,):
+            for table in ("records", "listed", "spaces"):
+                connection.execute(f"DELETE FROM {_SCHEMA}.{table}".encode())
+    return _SCHEMA
+
+
 class TestPostgresStore(StoreContract):
     @pytest.fixture
+<<<<<<< HEAD
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
         self.url = postgres.lent(str(tmp_path))
+=======
+    def store(self, clock: FrozenClock) -> Iterator[Store]:
+        self.url = f"{postgres.database_url()}?schema={_emptied()}"
+>>>>>>> pg
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -40,8 +57,13 @@ class TestOverAPool(StoreContract):
     """Somebody's pool, set up as LangGraph's page says, and worse: transactions by themselves."""
 
     @pytest.fixture
+<<<<<<< HEAD
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
         schema = postgres.lent_schema(str(tmp_path))
+=======
+    def store(self, clock: FrozenClock) -> Iterator[Store]:
+        schema = _emptied()
+>>>>>>> pg
         with ConnectionPool(
             postgres.database_url(),
             kwargs={"row_factory": dict_row, "options": "-c client_encoding=LATIN1"},
@@ -61,8 +83,13 @@ class TestOverAPool(StoreContract):
 
 class TestThroughPgBouncer(StoreContract):
     @pytest.fixture
+<<<<<<< HEAD
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
         self.url = pgbouncer.lent(str(tmp_path))
+=======
+    def store(self, clock: FrozenClock) -> Iterator[Store]:
+        self.url = pgbouncer.pooler().url(_emptied())
+>>>>>>> pg
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -74,8 +101,13 @@ class TestWhereTransactionsAreStricter(StoreContract):
     """The database's default isolation is another one than the store needs."""
 
     @pytest.fixture
+<<<<<<< HEAD
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
         url = postgres.lent(str(tmp_path))
+=======
+    def store(self, clock: FrozenClock) -> Iterator[Store]:
+        url = f"{postgres.database_url()}?schema={_emptied()}"
+>>>>>>> pg
         self.url = f"{url}&options=-c%20default_transaction_isolation%3Dserializable"
         with PostgresStore(self.url, clock=clock) as store:
             yield store
@@ -111,8 +143,13 @@ class InsideAsyncWith(Wrapper):
 
 class TestInsideAsyncWith(StoreContract):
     @pytest.fixture
+<<<<<<< HEAD
     def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
         self.url = postgres.lent(str(tmp_path))
+=======
+    def store(self, clock: FrozenClock) -> Iterator[Store]:
+        self.url = f"{postgres.database_url()}?schema={_emptied()}"
+>>>>>>> pg
         with InsideAsyncWith(PostgresStore(self.url, clock=clock)) as store:
             yield store
 
@@ -120,13 +157,14 @@ class TestInsideAsyncWith(StoreContract):
         return PostgresStore(self.url, clock=store.clock)
 
 
-_numbers = itertools.count()
-
-
 def _at_random(clock: FrozenClock) -> Store:
+<<<<<<< HEAD
     postgres.give_back()  # that of the example before
     name = f"at random {os.getpid()} {next(_numbers)}"
     return PostgresStore(postgres.lent(name), clock=clock)
+=======
+    return PostgresStore(postgres.database_url(), schema=_emptied(), clock=clock)
+>>>>>>> pg
 
 
 TestAtRandom = store_state_machine(_at_random).TestCase

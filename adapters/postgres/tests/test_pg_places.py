@@ -66,6 +66,8 @@ def test_a_role_that_may_not_make_tables_is_told_what_to_run(
         sessions.memory("s").append(HumanMessage("window seat"))
         assert sessions.search_sessions("window")[0].session.id == "s"
         assert sessions.delete_session("s")
+        with pytest.raises(StoreUnavailable, match="belong to another role"):
+            store.execute([Reclaim()])
 
 
 def test_a_schema_that_is_there_needs_no_right_to_make_one(tmp_path: Path) -> None:

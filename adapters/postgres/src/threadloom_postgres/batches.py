@@ -13,7 +13,7 @@ from typing import Any
 from psycopg import errors, pq
 
 from threadloom import keys
-from threadloom.errors import UnsupportedByStore
+from threadloom.errors import StoreUnavailable, UnsupportedByStore
 from threadloom.ops import (
     WRITES,
     Check,
@@ -185,8 +185,19 @@ class Batch:
         return int.from_bytes(result.get_value(0, 0) or b"", "big")
 
     def _reclaim(self) -> Work:
-        for name in ("records", "listed", "spaces"):
-            yield Statement(f"VACUUM {self._quoted}.{name}", writes=True)
+        look = Statement()
+        name = look.text(f"{self._quoted}.records")
+        look.sql = (
+            "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
+            f"WHERE oid = {name}::text::regclass"
+        )
+        if (yield look).get_value(0, 0) != b"\1":  # the server would warn, and do nothing
+            raise StoreUnavailable(
+                f"the tables of schema {self._schema!r} belong to another role, which alone may "
+                "reclaim them: compact as that one"
+            )
+        for table in ("records", "listed", "spaces"):
+            yield Statement(f"VACUUM {self._quoted}.{table}", writes=True, takes_long=True)
         return [None]
 
 

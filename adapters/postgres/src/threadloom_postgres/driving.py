@@ -45,7 +45,7 @@ def drive(connection: pq.abc.PGconn, work: Work, seconds: float) -> Any:
             while True:
                 alone = connection.transaction_status == _IDLE
                 try:
-                    result = send(connection, statement, seconds)
+                    result = send(connection, statement, _patience(statement, seconds))
                 except (Lost, Slow) as error:
                     raise _failed(error, statement, alone=alone) from error.__cause__
                 except psycopg.Error as error:
@@ -74,7 +74,7 @@ async def adrive(connection: pq.abc.PGconn, work: Work, seconds: float) -> Any:
             while True:
                 alone = connection.transaction_status == _IDLE
                 try:
-                    result = await asend(connection, statement, seconds)
+                    result = await asend(connection, statement, _patience(statement, seconds))
                 except (Lost, Slow) as error:
                     raise _failed(error, statement, alone=alone) from error.__cause__
                 except psycopg.Error as error:
@@ -93,6 +93,14 @@ async def adrive(connection: pq.abc.PGconn, work: Work, seconds: float) -> Any:
         elif connection.transaction_status != _IDLE:
             connection.finish()
         raise
+
+
+_LONG = 4 * 3600.0
+"""Seconds for what takes long."""
+
+
+def _patience(statement: Statement, seconds: float) -> float:
+    return max(seconds, _LONG) if statement.takes_long else seconds
 
 
 def _failed(error: Lost | Slow, statement: Statement, *, alone: bool) -> Failed:

@@ -259,7 +259,7 @@ class Pools:
         """Close what was opened here; what is under way is finished by whoever does it."""
         with self._lock:
             self._closed = True
-            pool, self._pool = self._pool, self._pool
+            pool = self._pool
             native, self._native = self._native, None
         if pool is not None:
             pool.close()

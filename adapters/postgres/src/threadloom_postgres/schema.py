@@ -93,8 +93,8 @@ def prepare(schema: str, place: str, *, create: bool) -> Preparing:
         except errors.InsufficientPrivilege as error:
             raise StoreUnavailable(
                 f"{place} has no tables of Threadloom, and this role may not make them. Let one "
-                f"run that may:\n    python -m threadloom_postgres ddl --schema {schema} --role ROLE "
-                "| psql …"
+                f"run that may:\n    python -m threadloom_postgres ddl --schema {schema} "
+                "--role ROLE | psql …"
             ) from error
     yield Statement("COMMIT", writes=True)
     return True

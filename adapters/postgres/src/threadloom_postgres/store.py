@@ -179,6 +179,6 @@ class PostgresStore(Store):
             return self._threads
 
 
-def open_url(url: str, *, clock: Clock | None = None) -> PostgresStore:
+def open_url(url: str, *, clock: Clock | None = None, create: bool = True) -> PostgresStore:
     """Open the store that a URL names, for `threadloom.open_store`."""
-    return PostgresStore(url, clock=clock)
+    return PostgresStore(url, clock=clock, create=create)

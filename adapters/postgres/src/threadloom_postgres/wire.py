@@ -57,15 +57,17 @@ class Statement:
     Attributes:
         sql: parts of its text.
         writes: whether it changes something.
+        takes_long: whether it may take as long as what is stored is large.
     """
 
-    __slots__ = ("sql", "types", "values", "writes")
+    __slots__ = ("sql", "takes_long", "types", "values", "writes")
 
-    def __init__(self, sql: str = "", *, writes: bool = False) -> None:
+    def __init__(self, sql: str = "", *, writes: bool = False, takes_long: bool = False) -> None:
         self.sql = sql
         self.values: list[bytes | None] = []
         self.types: list[int] = []
         self.writes = writes
+        self.takes_long = takes_long
 
     def add(self, value: bytes | None, type: int) -> str:
         """Add a parameter; what stands for it in the text."""
