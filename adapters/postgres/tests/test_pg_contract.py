@@ -39,13 +39,8 @@ def _emptied() -> str:
 
 class TestPostgresStore(StoreContract):
     @pytest.fixture
-<<<<<<< HEAD
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = postgres.lent(str(tmp_path))
-=======
     def store(self, clock: FrozenClock) -> Iterator[Store]:
         self.url = f"{postgres.database_url()}?schema={_emptied()}"
->>>>>>> pg
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -57,13 +52,8 @@ class TestOverAPool(StoreContract):
     """Somebody's pool, set up as LangGraph's page says, and worse: transactions by themselves."""
 
     @pytest.fixture
-<<<<<<< HEAD
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        schema = postgres.lent_schema(str(tmp_path))
-=======
     def store(self, clock: FrozenClock) -> Iterator[Store]:
         schema = _emptied()
->>>>>>> pg
         with ConnectionPool(
             postgres.database_url(),
             kwargs={"row_factory": dict_row, "options": "-c client_encoding=LATIN1"},
@@ -83,13 +73,8 @@ class TestOverAPool(StoreContract):
 
 class TestThroughPgBouncer(StoreContract):
     @pytest.fixture
-<<<<<<< HEAD
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = pgbouncer.lent(str(tmp_path))
-=======
     def store(self, clock: FrozenClock) -> Iterator[Store]:
         self.url = pgbouncer.pooler().url(_emptied())
->>>>>>> pg
         with PostgresStore(self.url, clock=clock) as store:
             yield store
 
@@ -101,13 +86,8 @@ class TestWhereTransactionsAreStricter(StoreContract):
     """The database's default isolation is another one than the store needs."""
 
     @pytest.fixture
-<<<<<<< HEAD
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        url = postgres.lent(str(tmp_path))
-=======
     def store(self, clock: FrozenClock) -> Iterator[Store]:
         url = f"{postgres.database_url()}?schema={_emptied()}"
->>>>>>> pg
         self.url = f"{url}&options=-c%20default_transaction_isolation%3Dserializable"
         with PostgresStore(self.url, clock=clock) as store:
             yield store
@@ -143,13 +123,8 @@ class InsideAsyncWith(Wrapper):
 
 class TestInsideAsyncWith(StoreContract):
     @pytest.fixture
-<<<<<<< HEAD
-    def store(self, clock: FrozenClock, tmp_path: Path) -> Iterator[Store]:
-        self.url = postgres.lent(str(tmp_path))
-=======
     def store(self, clock: FrozenClock) -> Iterator[Store]:
         self.url = f"{postgres.database_url()}?schema={_emptied()}"
->>>>>>> pg
         with InsideAsyncWith(PostgresStore(self.url, clock=clock)) as store:
             yield store
 
@@ -158,13 +133,7 @@ class TestInsideAsyncWith(StoreContract):
 
 
 def _at_random(clock: FrozenClock) -> Store:
-<<<<<<< HEAD
-    postgres.give_back()  # that of the example before
-    name = f"at random {os.getpid()} {next(_numbers)}"
-    return PostgresStore(postgres.lent(name), clock=clock)
-=======
     return PostgresStore(postgres.database_url(), schema=_emptied(), clock=clock)
->>>>>>> pg
 
 
 TestAtRandom = store_state_machine(_at_random).TestCase

@@ -39,6 +39,9 @@ _EMPTY = "empty"
 """The type of a blob that stands for no value."""
 _PAGE = 1_000
 
+Encoded = tuple[str, bytes]
+"""How a value is encoded, and the value so."""
+
 _SUMMARIES = """
 SELECT c.thread_id, c.namespaces, c.checkpoints, coalesce(w.writes, 0),
        c.bytes + coalesce(b.bytes, 0) + coalesce(w.bytes, 0), c.first, c.last,
@@ -139,7 +142,7 @@ class LangGraphDatabase(Source):
         )
         has_expiry = "expires_at" in found.get("store", set())
         self._expires = "expires_at" if has_expiry else "NULL::timestamptz"
-        self._kept: tuple[tuple[str, str], dict[tuple[str, str], tuple[str, bytes]]] = ("", ""), {}
+        self._kept: tuple[tuple[str, str], dict[tuple[str, str], Encoded]] = ("", ""), {}
 
     def close(self) -> None:
         """Close the connection."""
@@ -172,8 +175,8 @@ class LangGraphDatabase(Source):
         if not self._has_threads:
             return []
         return [
-            ThreadSummary(*row[:4], int(row[4]), *row[5:7], _number(row[7]))
-            for row in self._rows(_SUMMARIES)
+            ThreadSummary(id, spaces, count, writes, int(size), first, last, _number(step))
+            for id, spaces, count, writes, size, first, last, step in self._rows(_SUMMARIES)
         ]
 
     def outline(self, thread: str) -> Outline:
@@ -249,7 +252,7 @@ class LangGraphDatabase(Source):
 
     def _blobs(
         self, thread: str, ns: str, wanted: Sequence[tuple[str, str]]
-    ) -> Mapping[tuple[str, str], tuple[str, bytes]]:
+    ) -> Mapping[tuple[str, str], Encoded]:
         """Encoded values by channel and version; those of the last checkpoint are kept."""
         of, kept = self._kept
         known = kept if of == (thread, ns) else {}
