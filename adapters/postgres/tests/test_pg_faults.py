@@ -199,7 +199,8 @@ def test_a_killed_process_leaves_all_or_nothing(
         for _ in range(3 + turn % 5):
             last = int(program.stdout.readline())
         program.send_signal(signal.SIGKILL)
-        rest = program.communicate()[0].split()
+        with program:
+            rest = program.stdout.read().split()
         last = int(rest[-1]) if rest else last
         one, other = pg_store.execute([Get(NS, "a"), Get(NS, "b")])
         assert one.doc == other.doc
