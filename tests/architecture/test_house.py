@@ -128,7 +128,7 @@ def test_constraints_are_pins_and_nothing_else() -> None:
     for extra in project["optional-dependencies"].values():
         wanted += extra
     needed = {canonical(re.match(r"[\w.-]+", line)[0]) for line in wanted}  # type: ignore[index]
-    assert needed - names == {"threadloom"}
+    assert needed - names == {"threadloom", "threadloom-postgres", "threadloom-redis"}
 
 
 # ── Modules ───────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,7 @@ from threadloom import (
     ThreadloomError,
     open_store,
 )
+from threadloom.stores import registry
 
 from .helpers import Door, chat_graph, config, rows, run_program, texts
 
@@ -68,7 +69,10 @@ def test_an_unknown_scheme_says_what_there_is(url: str) -> None:
         ("redis+cluster://host", "redis"),
     ],
 )
-def test_a_missing_adapter_says_what_to_install(url: str, extra: str) -> None:
+def test_a_missing_adapter_says_what_to_install(
+    url: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())  # as where none is installed
     with pytest.raises(MissingAdapter) as caught:
         SessionManager(url)
     assert f'pip install "threadloom[{extra}]"' in str(caught.value)
