@@ -50,6 +50,8 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "threadloom":
             names = {alias.name for alias in node.names}
             found |= {n if n in threadloom.__all__ else f"threadloom.{n}" for n in names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "threadloom.stores":
+            found |= {f"threadloom.stores.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("threadloom."):
             found.add(node.module or "")
     return found
