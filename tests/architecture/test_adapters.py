@@ -25,7 +25,10 @@ PORT = {
     *("threadloom.store", "threadloom.ops", "threadloom.plans", "threadloom.keys"),
     *("threadloom.records", "threadloom.documents", "threadloom.filters", "threadloom.text"),
     *("threadloom.clock", "threadloom.closing", "threadloom.errors", "threadloom.garbage"),
-    *(f"threadloom.stores.{tool}" for tool in ("forking", "spaces", "waiting", "working")),
+    *(
+        f"threadloom.stores.{tool}"
+        for tool in ("forking", "shielding", "spaces", "waiting", "working")
+    ),
     *(f"threadloom.stores.{tool}" for tool in ("fulltext", "likely", "listing")),
     *("threadloom.migrate.base", "threadloom.migrate.ordering"),
 }

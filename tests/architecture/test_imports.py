@@ -88,7 +88,11 @@ LAYERS: dict[str, Layer] = {
     # Types of wrappers may be named: what `encryption=` takes.
     "registry": Layer(("stores", "stores.registry"), ("wrappers", "port", "errors")),
     "engine tools": Layer(
-        ("stores.forking", "stores.spaces", "stores.waiting", "stores.working"), ("port", "errors")
+        (
+            *("stores.forking", "stores.shielding", "stores.spaces"),
+            *("stores.waiting", "stores.working"),
+        ),
+        ("port", "errors"),
     ),
     # For engines with tables in SQLite.
     "sql tools": Layer(

@@ -18,6 +18,7 @@ from threadloom.plans import Batch as Ops
 from threadloom.plans import Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
+from threadloom.stores.shielding import Shield
 from threadloom.stores.waiting import settled
 from threadloom_postgres import writes
 from threadloom_postgres.batches import Batch
@@ -88,6 +89,7 @@ class PostgresStore(Store):
         self._threads: ThreadPoolExecutor | None = None
         self._threads_of = 0
         self._threads_lock = threading.Lock()
+        self._shield = Shield(self._pools.place)
         forking.register(self)
 
     def __repr__(self) -> str:
@@ -95,7 +97,7 @@ class PostgresStore(Store):
 
     def execute(self, ops: Ops, /) -> Results:
         """Apply a batch in one transaction. See `Store.execute`."""
-        return self._pools.run(self._work(ops))  # type: ignore[no-any-return]
+        return self._shield.run(lambda: self._pools.run(self._work(ops)))
 
     async def aexecute(self, ops: Ops, /) -> Results:
         """`execute`, on this loop's own pool inside ``async with``, otherwise on a thread."""
@@ -126,6 +128,7 @@ class PostgresStore(Store):
 
     def close(self) -> None:
         """Wait for asynchronous calls under way, then close what was opened here."""
+        self._shield.close()
         self._pools.close()
         with self._threads_lock:
             threads, self._threads = self._threads, None

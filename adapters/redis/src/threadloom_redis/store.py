@@ -21,6 +21,7 @@ from threadloom.ops import WRITES
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
+from threadloom.stores.shielding import Shield
 from threadloom.stores.waiting import settled
 from threadloom_redis.aclients import AsyncClient
 from threadloom_redis.attempts import Talk
@@ -109,6 +110,7 @@ class RedisStore(Store):
         self._threads_of = 0
         self._threads_lock = threading.Lock()
         self._remaking = threading.Lock()
+        self._shield = Shield(self._client.place)
         forking.register(self)
 
     def __repr__(self) -> str:
@@ -116,6 +118,9 @@ class RedisStore(Store):
 
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch; within one partition all or nothing. See `Store.execute`."""
+        return self._shield.run(lambda: self._execute(ops))
+
+    def _execute(self, ops: Batch) -> Results:
         self._check_open()
         try:
             return self._run(self._talk(ops))
@@ -199,6 +204,7 @@ class RedisStore(Store):
     def close(self) -> None:
         """Wait for what is under way, then give back connections and threads."""
         self._closed = True
+        self._shield.close()
         with self._threads_lock:
             threads, self._threads = self._threads, None
         if threads is not None and self._threads_of == os.getpid():
