@@ -17,6 +17,7 @@ import redis.asyncio
 import redis.exceptions
 from langchain_core.messages import HumanMessage
 from langgraph.checkpoint.base import empty_checkpoint
+from langgraph.graph import START, MessagesState, StateGraph
 
 from servers import redis as servers
 from servers.cluster import cluster
@@ -129,6 +130,23 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
     monkeypatch.setattr(redis.connection.AbstractConnection, "send_packed_command", send)
     return packets
+
+
+def test_each_step_of_a_graph_is_one_trip(url: str, sent: list[bytes]) -> None:
+    with SessionManager(url) as sessions:
+        builder = StateGraph(MessagesState)
+        builder.add_node("answer", lambda state: {"messages": [("ai", "yes")]})
+        builder.add_edge(START, "answer")
+        graph = builder.compile(checkpointer=sessions.checkpointer())
+        config: Any = {"configurable": {"thread_id": "s"}}
+        for turn in range(4):
+            sent.clear()
+            graph.invoke({"messages": [("user", f"turn {turn}")]}, config)
+        # A read to begin with; then a put or a put_writes each: input, its writes, and so on.
+        assert len(sent) == 6
+        sent.clear()
+        assert sessions.checkpointer().get_tuple(config) is not None
+        assert len(sent) == 1
 
 
 def test_round_trips(url: str, sent: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
