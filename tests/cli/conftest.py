@@ -15,6 +15,7 @@ import pytest
 
 from threadloom import SessionManager
 from threadloom.migrate import MigrationReport, migrate_langgraph
+from threadloom.stores import registry
 
 from . import threads
 
@@ -109,3 +110,9 @@ def trips(made_trips: Path, tmp_path: Path) -> Path:
     path = tmp_path / "trips.db"
     shutil.copyfile(made_trips, path)
     return path
+
+
+@pytest.fixture
+def no_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no adapter of an engine is installed."""
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())

@@ -51,6 +51,7 @@ def test_help_names_every_command_and_option() -> None:
 
 
 @pytest.mark.parametrize("command", ["list", "stats"])
+@pytest.mark.usefixtures("no_adapters")
 def test_what_is_no_store(command: str, tmp_path: Path) -> None:
     empty, text, foreign, blank = (
         tmp_path / name for name in ("empty", "text", "foreign", "blank")
@@ -286,6 +287,7 @@ def test_migrate_with_a_refused_thread(small: Path, new: Path) -> None:
     assert [t["id"] for t in in_json.document["threads"] if t["outcome"] == "refused"] == ["own"]
 
 
+@pytest.mark.usefixtures("no_adapters")
 def test_migrate_refuses_what_makes_no_sense(small: Path, new: Path, store: Path) -> None:
     before = small.read_bytes()
     missing = small.parent / "missing"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -81,13 +82,22 @@ def _run_async() -> None:
 
 
 @pytest.fixture(scope="module")
-def brought(old: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SessionManager]:
+def migrated(old: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What was brought over; nobody may write to it."""
     path = tmp_path_factory.mktemp("brought") / "sessions.db"
     report = migrate_langgraph(old, f"sqlite:///{path}")
     assert report.complete, report
     assert {thread.id for thread in report.threads} == set(ALL)
     assert report.items == 2
     assert report.bytes_before > path.stat().st_size
+    return path
+
+
+@pytest.fixture
+def brought(migrated: Path, tmp_path: Path) -> Iterator[SessionManager]:
+    """The sessions of a copy of it."""
+    path = tmp_path / "brought.db"
+    shutil.copyfile(migrated, path)
     with SessionManager(f"sqlite:///{path}") as sessions:
         yield sessions
 

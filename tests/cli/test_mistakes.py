@@ -69,6 +69,7 @@ def test_every_command_is_here() -> None:
     assert known == {*COMMANDS, "migrate"}
 
 
+@pytest.mark.usefixtures("no_adapters")
 def test_what_is_no_store(
     command: tuple[str, list[Any]], tmp_path: Path, made_small: Path, made_trips: Path
 ) -> None:
