@@ -20,7 +20,7 @@ from langgraph.types import Command
 from psycopg.rows import dict_row
 from typer.testing import CliRunner
 
-from servers import postgres
+from servers import pgbouncer, postgres
 from threadloom import SessionManager, StoreUnavailable
 from threadloom.cli.app import app
 from threadloom.migrate import migrate_langgraph
@@ -196,6 +196,21 @@ def test_from_the_command_line(old: str, tmp_path: Path) -> None:
     shown = run(app, ["migrate", secret, new])
     assert shown.exit_code == 0, shown.output
     assert "hush" not in shown.output
+
+
+def test_a_pooler_keeps_nothing_of_it(old: str) -> None:
+    """What the reader says to a server's connection must not be there for the next client."""
+    url = pgbouncer.pooler().url(SCHEMA)
+    with open_source(url) as source:
+        assert len(source.threads()) == len(ALL)
+        with source.at_one_moment():
+            assert source.outline("forked").checkpoints > 3
+        assert source.count_items() == 2
+    with psycopg.connect(url.partition("?")[0], autocommit=True, prepare_threshold=None) as other:
+        for name, expected in (("default_transaction_read_only", "off"), ("search_path", None)):
+            row = other.execute(f"SHOW {name}").fetchone()
+            assert row is not None
+            assert row[0] == expected or (expected is None and SCHEMA not in row[0])
 
 
 def test_what_is_no_source_says_so() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -108,14 +110,24 @@ def test_a_handler_cannot_use_what_it_interrupted(shield: Shield) -> None:
 
 def test_interrupts_at_any_moment(shield: Shield) -> None:
     done: list[int] = []
-    interrupted = 0
+    interrupted, armed = 0, False
+
+    def handler(signum: int, frame: object) -> None:
+        nonlocal armed
+        if armed:  # one that comes late is not for the next round
+            armed = False
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGALRM, handler)
     for number in range(3_000):
         try:
+            armed = True
             interrupt_in(1e-6 + number % 100 * 1e-6)
             shield.run(lambda: done.append(number))  # noqa: B023
-            signal.setitimer(signal.ITIMER_REAL, 0)
+            armed = False
         except KeyboardInterrupt:
             interrupted += 1
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert interrupted > 300
     assert shield.run(lambda: done.append(-1)) is None
     assert done == [*sorted(set(done) - {-1}), -1], "in order, and none twice"
@@ -127,3 +139,20 @@ def test_a_forked_child_works_on_its_own(shield: Shield) -> None:
     if child == 0:
         os._exit(0 if shield.run(os.getpid) == os.getpid() else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+AT_EXIT = """
+import atexit
+atexit.register(lambda: print(shield.run(lambda: "at the end")))
+from threadloom.stores.shielding import Shield
+shield = Shield("a place")
+print(shield.run(lambda: "before"))
+"""
+
+
+def test_it_works_at_exit() -> None:
+    """Also for who registered before this module was imported, and so is called last."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_EXIT], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.split("\n") == ["before", "at the end", ""]

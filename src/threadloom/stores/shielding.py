@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from _thread import start_new_thread
 from collections.abc import Callable
 from contextvars import Context, copy_context
 from queue import SimpleQueue
@@ -49,6 +50,8 @@ class Shield:
             return work()
         if self._process != os.getpid():
             self._renew()
+        if not self._started():
+            return work()
         if self._waiting:
             raise StoreUnavailable(
                 f"{self._place} is being used by this very thread: a signal handler cannot use a "
@@ -58,7 +61,7 @@ class Shield:
         # Nothing is called between the end of the work and the mark: no interrupt gets between.
         try:
             self._waiting = True
-            self._send(errand)
+            self._errands.put(errand)
             errand.wait()
         except BaseException:
             errand.is_wanted = False
@@ -74,17 +77,23 @@ class Shield:
         self._errands.put(None)
         self._thread = None
 
-    def _send(self, errand: _Errand) -> None:
-        if self._thread is None:
-            errands: SimpleQueue[_Errand | None] = SimpleQueue()
-            self._errands = errands
-            thread = threading.Thread(
-                target=_work_off, args=(errands,), name="threadloom-shield", daemon=True
-            )
-            weakref.finalize(self, errands.put, None)
-            thread.start()  # one that was interrupted here is never used
-            self._thread = thread
-        self._errands.put(errand)
+    def _started(self) -> bool:
+        """Whether there is a thread; none can be had any more while the interpreter ends."""
+        if self._thread is not None:
+            return True
+        errands: SimpleQueue[_Errand | None] = SimpleQueue()
+        thread = threading.Thread(
+            target=_work_off, args=(errands,), name="threadloom-shield", daemon=True
+        )
+        # At exit the thread stays: what is called then may still have work for it.
+        weakref.finalize(self, errands.put, None).atexit = False
+        try:
+            # By a thread of its own: waiting until another one runs does not stand an interrupt.
+            start_new_thread(thread.start, ())
+        except RuntimeError:
+            return False
+        self._errands, self._thread = errands, thread
+        return True
 
 
 class _Errand:

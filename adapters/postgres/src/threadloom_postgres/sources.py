@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, pq
 from psycopg.rows import tuple_row
 
 from threadloom.errors import CorruptRecord, StoreUnavailable
@@ -112,14 +112,15 @@ class LangGraphDatabase(Source):
         schema = options.schema if "schema" in parse_qs(urlsplit(url).query) else None
         self.name = _shown(info, schema)
         with self._reporting():
-            self._connection = psycopg.connect(info, autocommit=True, row_factory=tuple_row)
+            self._connection = psycopg.connect(
+                info, autocommit=True, prepare_threshold=None, row_factory=tuple_row
+            )
+        # Said anew in each transaction: what a pooler has between belongs to others afterwards.
+        self._settings = ["SET LOCAL timezone = 'UTC'"]
+        if schema is not None:
+            self._settings.append(f"SET LOCAL search_path = {quoted(schema)}")
         try:
-            with self._reporting():
-                self._connection.execute("SET default_transaction_read_only = on")
-                self._connection.execute("SET timezone = 'UTC'")
-                if schema is not None:
-                    self._connection.execute(f"SET search_path = {quoted(schema)}".encode())
-                found = self._columns()
+            found = self._columns()
             self._has_threads = found.get("checkpoints", set()) >= _CHECKPOINTS and (
                 found.get("checkpoint_blobs", set()) >= _BLOBS
                 and found.get("checkpoint_writes", set()) >= _WRITES
@@ -163,6 +164,8 @@ class LangGraphDatabase(Source):
         """Read what is inside as it is at one moment, whatever others write meanwhile."""
         with self._reporting():
             self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            for setting in self._settings:
+                self._connection.execute(setting.encode())
         try:
             yield
         finally:
@@ -278,6 +281,9 @@ class LangGraphDatabase(Source):
         return found
 
     def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        if self._connection.info.transaction_status == pq.TransactionStatus.IDLE:
+            with self.at_one_moment():
+                return self._rows(statement, *values)
         with self._reporting():
             # The driver wants literals; names of tables and columns are all that is put in.
             return self._connection.execute(statement.encode(), values or None).fetchall()
