@@ -102,6 +102,13 @@ def _delta(step: Step) -> Any:
     return step.saver.get_delta_channel_history(config=head.config, channels=["messages"])
 
 
+def _compare(step: Step) -> Any:
+    head = step.saver.get_tuple(config(step.one))
+    return step.manager.compare_checkpoints(
+        step.one, None, "none" if head is None else head.checkpoint["id"]
+    )
+
+
 def _save(step: Step) -> Any:
     info = SessionInfo(id=step.one, name=f"saved {step.word}", owner=step.two)
     state = {"n": step.number}
@@ -130,8 +137,10 @@ def _append(step: Step) -> Any:
 STEPS: dict[str, Callable[[Step], Any]] = {
     # The manager
     "check": lambda s: s.manager.check(),
+    "checkpoint_tree": lambda s: s.manager.checkpoint_tree(s.one),
     "cleanup_stale": lambda s: s.manager.cleanup_stale(timedelta(seconds=9)),
     "compact": lambda s: s.manager.compact(s.one),
+    "compare_checkpoints": _compare,
     "copy_sessions": lambda s: s.manager.copy_sessions(MemoryStore()),
     "count_sessions": lambda s: s.manager.count_sessions(owner=s.two),
     "create_session": lambda s: s.manager.create_session(
@@ -144,6 +153,7 @@ STEPS: dict[str, Callable[[Step], Any]] = {
     "get_session": lambda s: s.manager.get_session(s.one),
     "get_status": lambda s: s.manager.get_status(s.one),
     "import_sessions": _import,
+    "iter_messages": lambda s: list(s.manager.iter_messages(s.one)),
     "list_running_sessions": lambda s: s.manager.list_running_sessions(),
     "list_session_ids": lambda s: sorted(s.manager.list_session_ids()),
     "list_sessions": lambda s: list(s.manager.list_sessions(order_by="updated_at", limit=3)),

@@ -14,6 +14,7 @@ import pytest
 from langchain_core.messages import HumanMessage
 
 from threadloom import (
+    CheckpointNotFound,
     Session,
     SessionBusy,
     SessionInfo,
@@ -203,7 +204,8 @@ REFUSED: dict[str, Asked] = {
     "stats": (),
 }
 """Told to do something with a session."""
-ELSEWHERE = {"turn", "rewind_session", "stream"}
+LOOKING = {"checkpoint_tree", "compare_checkpoints", "iter_messages"}
+ELSEWHERE = {"turn", "rewind_session", "stream", *LOOKING}
 """Called in another way, below or (streams) in `tests/sessions/test_streams.py`."""
 OF_HISTORIES: dict[str, tuple[Asked, Any]] = {
     "load": ((), []),
@@ -321,6 +323,20 @@ def test_what_may_begin_a_session_begins_it_with_nothing_of_an_older_one(
         assert texts(do(sessions, "messages", "s")) in ([], ["new"])
         assert do(sessions.memory("s"), "get_summary") in (None, "new")
         do(sessions, "delete_session", "s")
+
+
+@pytest.mark.operation("checkpoint_tree", "compare_checkpoints", "iter_messages")
+@pytest.mark.parametrize("how", ["never there", "deleted", "expired"])
+def test_nothing_is_seen_of_an_unknown_session(
+    do: Door, timed: Store, clock: FrozenClock, how: str
+) -> None:
+    sessions = SessionManager(timed)
+    forget(do, sessions, clock, how)
+    assert len(do(sessions, "checkpoint_tree", "s").nodes) == 0
+    with pytest.raises(CheckpointNotFound):
+        do(sessions, "compare_checkpoints", "s", None, "1")
+    assert list(sessions.iter_messages("s")) == []
+    assert do(sessions, "list_sessions") == []
 
 
 def test_each_operation_on_one_session_has_its_answer_here() -> None:
