@@ -193,9 +193,17 @@ def test_from_the_command_line(old: str, tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "Items of long-term memory written: 2" in done.output
     secret = old.replace("threadloom@", "threadloom:hush@")
-    shown = run(app, ["migrate", secret, new])
-    assert shown.exit_code == 0, shown.output
-    assert "hush" not in shown.output
+    for told in (["migrate", secret, new], ["show", secret, "x"], ["list", secret, "--json"]):
+        assert "hush" not in run(app, told).output, told
+
+
+def test_a_dry_run_makes_nothing(old: str) -> None:
+    place = postgres.schema_of("a dry run")
+    report = migrate_langgraph(old, postgres.url_of(place), threads=["forked"], dry_run=True)
+    assert report.count("migrated") == 1
+    with psycopg.connect(postgres.database_url()) as connection:
+        found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [place])
+        assert found.fetchone() is None
 
 
 def test_a_pooler_keeps_nothing_of_it(old: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from threadloom.cli.group import USAGE, Fault
 from threadloom.errors import CorruptRecord, StoreUnavailable
 from threadloom.migrate.source import check_file, holds_checkpoints
 from threadloom.sessions import SessionManager
+
+_PASSWORD = re.compile(r"(://[^/?#@:]*:|[?&]password=)[^/?#@&]*(@|&|$)")
 
 
 class Place(NamedTuple):
@@ -138,13 +141,14 @@ def place(store: str, argument: str = "STORE") -> Place:
             "memory:// is private to a program, and here it is empty: give a file",
             code=USAGE,
         )
+    shown = _PASSWORD.sub(r"\1***\2", store)
     if scheme == "sqlite":
         parts = urlsplit(store)
         named = "" if parts.netloc else unquote(parts.path)[1:]
-        return Place(store, Path(named) if named else None, store)
+        return Place(store, Path(named) if named else None, shown)
     if scheme == "file":
-        return Place(store, None, store, Path(unquote(urlsplit(store).path)[1:]))
-    return Place(store, None, store)
+        return Place(store, None, shown, Path(unquote(urlsplit(store).path)[1:]))
+    return Place(store, None, shown)
 
 
 def _is_store(path: Path) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 
-from threadloom.errors import InvalidKey, SessionNotFound
+from threadloom.errors import InvalidKey, SessionNotFound, StoreUnavailable
 from threadloom.itemstore import ItemStore
 from threadloom.migrate.base import Source, ThreadSummary
 from threadloom.migrate.decoding import Decoder
@@ -69,7 +69,7 @@ def migrate_langgraph(
         if store_or_manager is None and not dry_run:
             raise InvalidKey("only a dry run goes without a store")
         with ExitStack() as stack:
-            target = _target(store_or_manager, tenant, stack)
+            target = _target(store_or_manager, tenant, stack, create=not dry_run)
             if dry_run:
                 items = source.count_items() if threads is None else 0
                 return _try(source, wanted, target, progress).model_copy(update={"items": items})
@@ -97,10 +97,16 @@ def _chosen(source: Source, threads: Iterable[str] | None) -> list[ThreadSummary
 
 
 def _target(
-    given: str | Store | SessionManager | None, tenant: str | None, stack: ExitStack
+    given: str | Store | SessionManager | None,
+    tenant: str | None,
+    stack: ExitStack,
+    *,
+    create: bool,
 ) -> Target | None:
-    """Where threads go; what was opened for it is closed with the stack."""
+    """Where threads go; what was opened for it is closed with the stack. None for nowhere yet."""
     if given is None:
+        return None
+    if isinstance(given, str) and not create and not _is_there(given):
         return None
     if isinstance(given, SessionManager):
         if tenant is not None:
@@ -110,6 +116,22 @@ def _target(
     clock = SetClock()
     manager = SessionManager(store, tenant=tenant, clock=clock)
     return Target(manager, manager.checkpointer(), clock)
+
+
+def _is_there(url: str) -> bool:
+    """Whether a store is there already; nothing is made.
+
+    Raises:
+        StoreUnavailable: it cannot be reached.
+    """
+    try:
+        with SessionManager(url, create=False) as sessions:
+            sessions.list_sessions(limit=1)
+    except StoreUnavailable as error:
+        if error.__cause__ is not None:  # the driver's: it is not known
+            raise
+        return False
+    return True
 
 
 def _memory(
