@@ -77,5 +77,5 @@ def arranged(records: Iterable[Record], op: Query) -> list[Record]:
             for record in found
             if (place(record) < edge if op.descending else place(record) > edge)
         ]
-    end = None if op.limit is None else op.offset + op.limit
+    end = None if op.limit is None else op.offset + max(0, op.limit)
     return found[op.offset : end]

@@ -368,7 +368,13 @@ def test_places() -> None:
     assert places.place("a/b.db").path == Path("a/b.db")
     assert places.place("sqlite:////var/x%20y.db?durability=full").path == Path("/var/x y.db")
     assert places.place("postgresql://host/db").path is None
-    for url in ("postgresql://u:hush@host/db", "redis://:hush@host/0", "redis://h?password=hush"):
+    odd = ("postgresql://u:hu/hush@host/db", "postgresql://u:hu@hush@host/db")
+    for url in (
+        "postgresql://u:hush@host/db",
+        "redis://:hush@host/0",
+        "redis://h?password=hush",
+        *odd,
+    ):
         found = places.place(url)
         assert found.url == url
         assert "hush" not in found.shown

@@ -197,10 +197,15 @@ def test_from_the_command_line(old: str, tmp_path: Path) -> None:
         assert "hush" not in run(app, told).output, told
 
 
-def test_a_dry_run_makes_nothing(old: str) -> None:
+def test_a_dry_run_makes_nothing(old: str, tmp_path: Path) -> None:
     place = postgres.schema_of("a dry run")
-    report = migrate_langgraph(old, postgres.url_of(place), threads=["forked"], dry_run=True)
+    url = postgres.url_of(place)
+    report = migrate_langgraph(old, url, threads=["forked"], dry_run=True)
     assert report.count("migrated") == 1
+    with SessionManager(f"sqlite:///{tmp_path}/a.db") as sessions:
+        sessions.create_session(id="x")
+    tried = CliRunner().invoke(app, ["copy", f"{tmp_path}/a.db", url, "--dry-run"])
+    assert tried.exit_code == 0, tried.output
     with psycopg.connect(postgres.database_url()) as connection:
         found = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [place])
         assert found.fetchone() is None

@@ -83,7 +83,7 @@ def test_a_schema_that_is_there_needs_no_right_to_make_one(tmp_path: Path) -> No
 def test_who_only_looks_makes_nothing(tmp_path: Path) -> None:
     url = postgres.place(str(tmp_path))
     with PostgresStore(url + "&create=no") as store:
-        with pytest.raises(StoreUnavailable, match="create=False"):
+        with pytest.raises(StoreUnavailable, match="has no tables"):
             store.execute([Get(NS, "k")])
     schema = postgres.schema_of(str(tmp_path))
     assert _sql(f"SELECT 1 FROM pg_namespace WHERE nspname = '{schema}'") == []
@@ -275,6 +275,18 @@ def test_a_loop_of_its_own_and_others_beside_it(pg_url: str) -> None:
     store = asyncio.run(main())
     with pytest.raises(StoreClosed):
         store.execute([Get(NS, "k")])
+
+
+def test_opened_twice_and_closed_in_use_on_a_loop(pg_url: str) -> None:
+    async def main() -> None:
+        store = PostgresStore(pg_url)
+        await asyncio.gather(store.aopen(), store.aopen())
+        calls = [asyncio.ensure_future(store.aexecute([Put(NS, str(n))])) for n in range(15)]
+        await store.aclose()
+        ends = await asyncio.gather(*calls, return_exceptions=True)
+        assert not [end for end in ends if not isinstance(end, (list, StoreClosed))]
+
+    asyncio.run(main())
 
 
 def test_a_cancelled_write_is_over_when_it_returns(pg_url: str) -> None:

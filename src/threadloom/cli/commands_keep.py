@@ -186,7 +186,11 @@ def copy(
 @app.command()
 def migrate(
     old: Annotated[
-        str, typer.Argument(metavar="OLD", help="A database of LangGraph's SqliteSaver.")
+        str,
+        typer.Argument(
+            metavar="OLD",
+            help="A database of LangGraph's SqliteSaver, or postgresql://… of its PostgresSaver.",
+        ),
     ],
     new: Annotated[
         str, typer.Argument(metavar="NEW", help="A store, as a file or a URL; made if missing.")
@@ -201,7 +205,7 @@ def migrate(
     tenant: Tenant = None,
     json: Json = False,
 ) -> int:
-    """Bring threads of LangGraph's SqliteSaver over.
+    """Bring threads of LangGraph's SqliteSaver or PostgresSaver over.
 
     OLD is only read. Run it again to go on after a break, or to bring over what is new.
     """

@@ -15,7 +15,7 @@ from threadloom.cli.places import Place, import_modules
 from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_langgraph
 from threadloom.migrate.source import holds_checkpoints
-from threadloom.migrate.sources import has_source
+from threadloom.migrate.sources import check_source, has_source
 from threadloom.stores.registry import check_url
 
 _THERE = {False: "written", True: "there"}
@@ -92,7 +92,9 @@ def _source(old: Place) -> Path | str:
     if old.path is None:
         if old.folder is None and has_source(old.url.partition("://")[0].lower()):
             return old.url
-        raise Fault(f"{old.shown} is no file: migrate reads what LangGraph's SqliteSaver wrote")
+        if old.folder is None:
+            check_source(old.url)
+        raise Fault(f"{old.shown} is no file: migrate reads what LangGraph's savers wrote")
     if not holds_checkpoints(old.path):
         with suppress(ThreadloomError), closing(old.open()):
             raise Fault(

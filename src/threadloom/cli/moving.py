@@ -15,6 +15,7 @@ from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.output import Column, counted
 from threadloom.cli.places import Place
 from threadloom.sessions import SessionManager
+from threadloom.stores.registry import is_store_at
 
 IfExists = Literal["skip", "raise", "replace"]
 _MOVED = (Column("session"), Column("outcome"))
@@ -131,6 +132,8 @@ def _target(
     if place.path is not None and not place.path.parent.is_dir():
         raise Fault(f"the folder {place.path.parent} does not exist: make it first")
     if dry_run and not place.is_there():
+        return closing(SessionManager("memory://", tenant=tenant))
+    if dry_run and place.path is None and place.folder is None and not is_store_at(place.url):
         return closing(SessionManager("memory://", tenant=tenant))
     return closing(place.open_or_make(tenant, keys))
 

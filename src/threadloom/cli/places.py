@@ -17,7 +17,7 @@ from threadloom.errors import CorruptRecord, StoreUnavailable
 from threadloom.migrate.source import check_file, holds_checkpoints
 from threadloom.sessions import SessionManager
 
-_PASSWORD = re.compile(r"(://[^/?#@:]*:|[?&]password=)[^/?#@&]*(@|&|$)")
+_PASSWORD = re.compile(r"(:/{1,2}[^/?#@:]*:)[^@]*(?:@[^@]*)*(@)|([?&](?:ssl)?password=)[^&]*(&|$)")
 
 
 class Place(NamedTuple):
@@ -141,7 +141,7 @@ def place(store: str, argument: str = "STORE") -> Place:
             "memory:// is private to a program, and here it is empty: give a file",
             code=USAGE,
         )
-    shown = _PASSWORD.sub(r"\1***\2", store)
+    shown = _PASSWORD.sub(r"\1\3***\2\4", store)
     if scheme == "sqlite":
         parts = urlsplit(store)
         named = "" if parts.netloc else unquote(parts.path)[1:]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 
-from threadloom.errors import InvalidKey, SessionNotFound, StoreUnavailable
+from threadloom.errors import InvalidKey, SessionNotFound
 from threadloom.itemstore import ItemStore
 from threadloom.migrate.base import Source, ThreadSummary
 from threadloom.migrate.decoding import Decoder
@@ -18,7 +18,7 @@ from threadloom.migrate.transfer import Transfer, look
 from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
-from threadloom.stores.registry import open_store
+from threadloom.stores.registry import is_store_at, open_store
 
 
 def migrate_langgraph(
@@ -106,7 +106,7 @@ def _target(
     """Where threads go; what was opened for it is closed with the stack. None for nowhere yet."""
     if given is None:
         return None
-    if isinstance(given, str) and not create and not _is_there(given):
+    if isinstance(given, str) and not create and not is_store_at(given):
         return None
     if isinstance(given, SessionManager):
         if tenant is not None:
@@ -116,22 +116,6 @@ def _target(
     clock = SetClock()
     manager = SessionManager(store, tenant=tenant, clock=clock)
     return Target(manager, manager.checkpointer(), clock)
-
-
-def _is_there(url: str) -> bool:
-    """Whether a store is there already; nothing is made.
-
-    Raises:
-        StoreUnavailable: it cannot be reached.
-    """
-    try:
-        with SessionManager(url, create=False) as sessions:
-            sessions.list_sessions(limit=1)
-    except StoreUnavailable as error:
-        if error.__cause__ is not None:  # the driver's: it is not known
-            raise
-        return False
-    return True
 
 
 def _memory(

@@ -37,12 +37,22 @@ def open_source(old: str | os.PathLike[str]) -> Source:
     for entry in entry_points(group=ENTRY_POINTS):
         if entry.name == scheme:
             return cast(Source, entry.load()(old))
-    if scheme in _EXTRAS:
+    check_source(old)
+    raise MissingAdapter(f"LangGraph keeps nothing behind {scheme}:// that can be read here")
+
+
+def check_source(url: str) -> None:
+    """Refuse a URL that an adapter would read which is not installed.
+
+    Raises:
+        MissingAdapter: it is one; says what to install.
+    """
+    scheme = url.partition("://")[0].lower()
+    if scheme in _EXTRAS and not has_source(scheme):
         raise MissingAdapter(
             f"{scheme}:// needs an adapter that is not installed: "
             f'pip install "threadloom[{_EXTRAS[scheme]}]"'
         )
-    raise MissingAdapter(f"LangGraph keeps nothing behind {scheme}:// that can be read here")
 
 
 def has_source(scheme: str) -> bool:
@@ -50,4 +60,4 @@ def has_source(scheme: str) -> bool:
     return any(entry.name == scheme for entry in entry_points(group=ENTRY_POINTS))
 
 
-__all__ = ["has_source", "open_source"]
+__all__ = ["check_source", "has_source", "open_source"]

@@ -104,6 +104,24 @@ def open_store(
     return store
 
 
+def is_store_at(url: str) -> bool:
+    """Whether a store is there already; nothing is made.
+
+    Raises:
+        InvalidKey: the URL makes no sense.
+        MissingAdapter: nothing that is installed knows the scheme.
+        StoreUnavailable: it cannot be reached.
+    """
+    try:
+        with open_store(url, create=False) as store:
+            store.execute([Get(("sessions",), "x", blob=False)])
+    except StoreUnavailable as error:
+        if error.__cause__ is not None:  # a driver's error: it is not known
+            raise
+        return False
+    return True
+
+
 def _opened(url: str, clock: Clock | None, *, create: bool) -> Store:
     scheme = _scheme(url)
     if scheme == "memory":

@@ -1,4 +1,4 @@
-"""``python -m threadloom_postgres ddl``: the SQL that makes schema and tables."""
+"""``python -m threadloom_postgres ddl`` and ``grants``: the SQL that makes tables, and who may."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from threadloom_postgres.options import SCHEMA, check_schema
-from threadloom_postgres.schema import ddl
+from threadloom_postgres.schema import ddl, grants
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -16,8 +16,13 @@ def main(argv: list[str] | None = None) -> int:
     made = commands.add_parser("ddl", help="print the SQL that makes schema and tables")
     made.add_argument("--schema", default=SCHEMA, help=f"the schema's name ({SCHEMA})")
     made.add_argument("--role", help="a role that is to be let use it")
+    more = commands.add_parser("grants", help="print the SQL that lets one more role use them")
+    more.add_argument("--schema", default=SCHEMA, help=f"the schema's name ({SCHEMA})")
+    more.add_argument("--role", required=True, help="the role")
     given = parser.parse_args(argv)
-    statements = ["BEGIN", *ddl(check_schema(given.schema), given.role), "COMMIT"]
+    schema = check_schema(given.schema)
+    told = ddl(schema, given.role) if given.command == "ddl" else grants(schema, given.role)
+    statements = ["BEGIN", *told, "COMMIT"]
     sys.stdout.write("".join(f"{statement};\n\n" for statement in statements))
     return 0
 

@@ -29,7 +29,10 @@ def translated(error: psycopg.Error, place: str) -> ThreadloomError:
     if error.sqlstate in _DAMAGE:
         return CorruptRecord(f"{place} is damaged: {said}")
     if isinstance(error, errors.InsufficientPrivilege):
-        return StoreUnavailable(f"{place} does not let this role do that: {said}")
+        return StoreUnavailable(
+            f"{place} does not let this role do that: {said}. Let its owner run: "
+            "python -m threadloom_postgres grants --schema SCHEMA --role ROLE | psql …"
+        )
     if isinstance(error, (errors.ReadOnlySqlTransaction,)):
         return StoreUnavailable(f"{place} takes no writes: {said}")
     if isinstance(error, (errors.FeatureNotSupported, errors.ProgramLimitExceeded)):

@@ -120,6 +120,11 @@ def parse(url: str, given: dict[str, Any]) -> tuple[str, Options]:
         pairs = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         raise InvalidKey("not a URL of PostgreSQL") from None
+    if "@" not in parts.netloc and "@" in parts.path + parts.query + parts.fragment:
+        raise InvalidKey(
+            "the URL of PostgreSQL makes no sense: in a user's name or password, / is written %2F, "
+            "? %3F, # %23 and @ %40"
+        )
     if parts.scheme not in ("postgresql", "postgres"):
         raise InvalidKey(f"a URL begins with postgresql://, got {parts.scheme!r:.40}")
     ours, theirs = dict(given), []

@@ -214,11 +214,19 @@ class Pools:
             num_workers=2,
         )
         await pool.open()
+        if self._closed or self._native is not None:  # somebody else was faster
+            await pool.close()
+            return
         self._native = (asyncio.get_running_loop(), pool)
 
     async def arun(self, make: Make) -> Any:
-        """`run`, on the loop that has a pool of its own."""
-        assert self._native is not None
+        """`run`, on the loop that has a pool of its own.
+
+        Raises:
+            StoreClosed: it has none any more.
+        """
+        if self._native is None:
+            raise StoreClosed(f"the store of {self.place} was closed")
         pool = self._native[1]
         attempt = _Attempts(self)
         while True:

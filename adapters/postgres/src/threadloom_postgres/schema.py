@@ -57,14 +57,22 @@ def ddl(schema: str, role: str | None = None) -> list[str]:
         *(_MARKS.sub(lambda mark: marks[mark[0]], part) for part in _with_copies()),
         f"INSERT INTO {name}.about (format) VALUES ({FORMAT})",
     ]
-    if role is not None:
-        to = quoted(role)
-        made += [
-            f"GRANT USAGE ON SCHEMA {name} TO {to}",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {to}",
-            f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {name} TO {to}",
-        ]
-    return made
+    return made if role is None else [*made, *grants(schema, role)]
+
+
+def grants(schema: str, role: str) -> list[str]:
+    """The statements that let a role use a schema whose tables are there.
+
+    Args:
+        schema: its name.
+        role: the role's.
+    """
+    name, to = quoted(schema), quoted(role)
+    return [
+        f"GRANT USAGE ON SCHEMA {name} TO {to}",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {to}",
+        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {name} TO {to}",
+    ]
 
 
 def prepare(schema: str, place: str, *, create: bool) -> Preparing:
@@ -77,7 +85,10 @@ def prepare(schema: str, place: str, *, create: bool) -> Preparing:
     if (yield from _is_there(schema, place)):
         return True
     if not create:
-        raise StoreUnavailable(f"{place} has no tables of Threadloom, and create=False makes none")
+        raise StoreUnavailable(
+            f"{place} has no tables of Threadloom: nothing was stored there yet, or ?schema= is to "
+            "name another schema"
+        )
     yield Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", writes=True)
     lock = Statement(writes=True)
     alone = lock.number(number(f"{schema}\0ddl"))
