@@ -62,6 +62,8 @@ def test_what_a_url_says() -> None:
     assert address.place == "rediss://example.org:7000/3"
     address, _, prefix = parse("redis+cluster://h?tls=yes", Limits(), "given")
     assert (address.cluster, address.settings["ssl"], prefix) == (True, True, "given")
+    _, limits, prefix = parse("redis://h?timeout=5&prefix=own", Limits(1, 2), "given")
+    assert (limits, prefix) == (Limits(5, 2), "own"), "the URL goes first"
 
 
 @pytest.mark.parametrize(
@@ -69,7 +71,7 @@ def test_what_a_url_says() -> None:
     [
         "redis://h/x", "redis://h/-1", "redis+cluster://h/1", "redis://h:x", "http://h",
         "redis://h?prefix=", "redis://h?timeout=0", "redis://h?timeout=x", "redis://h?nonsense=1",
-        "redis://h?max_connections=0", "redis://h?ssl_ca_certs=x", "redis://h?timeout=inf",
+        "redis://[bad", "redis://u:secret@[bad]", "redis://h?max_connections=0", "redis://h?ssl_ca_certs=x", "redis://h?timeout=inf",
         "rediss://:secret@h?ssl_check_hostname=perhaps",
     ],
 )  # fmt: skip

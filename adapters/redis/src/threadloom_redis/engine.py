@@ -62,10 +62,12 @@ class Engine:
 
         Raises:
             IndexLost: the index has to be made first; nothing was done.
+            SchemaTooNew: a newer version of this package wrote the data; nothing was done.
         """
         for op in ops:
             if not isinstance(op, _KNOWN):
                 raise UnsupportedByStore(f"unknown operation {op!r}")
+        yield from self._index.begin(writes=changes(ops))
         if any(isinstance(op, Reclaim) for op in ops):
             if len(ops) > 1:
                 raise UnsupportedByStore("memory is reclaimed by a batch of its own")
@@ -315,6 +317,11 @@ class Engine:
 
     def _is_survey(self, op: Op) -> bool:
         return isinstance(op, _SURVEYS) or (isinstance(op, Scan) and self._home(op) is None)
+
+
+def changes(ops: Iterable[Op]) -> bool:
+    """Whether a batch changes records."""
+    return any(isinstance(op, WRITES) and not isinstance(op, Reclaim) for op in ops)
 
 
 def _needs_index(op: Op) -> bool:
