@@ -71,8 +71,8 @@ def test_what_a_url_says() -> None:
     [
         "redis://h/x", "redis://h/-1", "redis+cluster://h/1", "redis://h:x", "http://h",
         "redis://h?prefix=", "redis://h?timeout=0", "redis://h?timeout=x", "redis://h?nonsense=1",
-        "redis://[bad", "redis://u:secret@[bad]", "redis://h?max_connections=0", "redis://h?ssl_ca_certs=x", "redis://h?timeout=inf",
-        "rediss://:secret@h?ssl_check_hostname=perhaps",
+        "redis://h?max_connections=0", "redis://h?ssl_ca_certs=x", "redis://h?timeout=inf",
+        "rediss://:secret@h?ssl_check_hostname=perhaps", "redis://[bad", "redis://u:secret@[bad]",
     ],
 )  # fmt: skip
 def test_urls_that_make_no_sense(url: str) -> None:
