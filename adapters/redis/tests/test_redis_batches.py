@@ -17,7 +17,8 @@ from threadloom_redis import RedisStore
 from threadloom_redis.names import Names
 
 A, B, C = ("a",), ("b",), ("c",)
-HALF = Patch(B, "k", increment={"x": 0.5})
+PARTS: dict[str, Any] = {"x": 0.5}
+HALF = Patch(B, "k", increment=PARTS)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from servers.started import free_port
 from threadloom import InvalidKey, SessionManager, StoreUnavailable, open_store
 from threadloom.ops import Get, Match, Patch, Put, Query, Reclaim
 from threadloom_redis import RedisStore
+from threadloom_redis.clients import Client
 from threadloom_redis.errors import translated
 from threadloom_redis.options import Limits, parse
 
@@ -380,6 +381,22 @@ def test_a_cancelled_write_waits_for_its_outcome(url: str, native: bool) -> None
         await store.aclose()
 
     asyncio.run(main())
+
+
+def test_care_is_shielded_from_signal_handlers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As batches are, it is done on another thread than the main one."""
+    threads: list[threading.Thread] = []
+    scan = Client.scan
+
+    def seen(self: Client, pattern: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return scan(self, pattern)
+
+    monkeypatch.setattr(Client, "scan", seen)
+    with RedisStore(url) as store:
+        assert (store.damage(), store.mend()) == ([], [])
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads
 
 
 def _run(program: str, url: str) -> str:
