@@ -26,6 +26,7 @@ from servers.started import free_port
 from threadloom import InvalidKey, SessionManager, StoreUnavailable, open_store
 from threadloom.ops import Get, Match, Patch, Put, Query, Reclaim
 from threadloom_redis import RedisStore
+from threadloom_redis.clients import Client
 from threadloom_redis.errors import translated
 from threadloom_redis.options import Limits, parse
 
@@ -62,6 +63,8 @@ def test_what_a_url_says() -> None:
     assert address.place == "rediss://example.org:7000/3"
     address, _, prefix = parse("redis+cluster://h?tls=yes", Limits(), "given")
     assert (address.cluster, address.settings["ssl"], prefix) == (True, True, "given")
+    _, limits, prefix = parse("redis://h?timeout=5&prefix=own", Limits(1, 2), "given")
+    assert (limits, prefix) == (Limits(5, 2), "own"), "the URL goes first"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +73,7 @@ def test_what_a_url_says() -> None:
         "redis://h/x", "redis://h/-1", "redis+cluster://h/1", "redis://h:x", "http://h",
         "redis://h?prefix=", "redis://h?timeout=0", "redis://h?timeout=x", "redis://h?nonsense=1",
         "redis://h?max_connections=0", "redis://h?ssl_ca_certs=x", "redis://h?timeout=inf",
-        "rediss://:secret@h?ssl_check_hostname=perhaps",
+        "rediss://:secret@h?ssl_check_hostname=perhaps", "redis://[bad", "redis://u:secret@[bad]",
     ],
 )  # fmt: skip
 def test_urls_that_make_no_sense(url: str) -> None:
@@ -378,6 +381,22 @@ def test_a_cancelled_write_waits_for_its_outcome(url: str, native: bool) -> None
         await store.aclose()
 
     asyncio.run(main())
+
+
+def test_care_is_shielded_from_signal_handlers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As batches are, it is done on another thread than the main one."""
+    threads: list[threading.Thread] = []
+    scan = Client.scan
+
+    def seen(self: Client, pattern: bytes) -> Any:
+        threads.append(threading.current_thread())
+        return scan(self, pattern)
+
+    monkeypatch.setattr(Client, "scan", seen)
+    with RedisStore(url) as store:
+        assert (store.damage(), store.mend()) == ([], [])
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads
 
 
 def _run(program: str, url: str) -> str:

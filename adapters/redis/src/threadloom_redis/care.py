@@ -33,8 +33,16 @@ class Care:
         self._names = names
         self._index = index
 
-    def remake_index(self) -> None:
-        """Bring every partition in that there is."""
+    def remake_index(self, *, begins: bool = False) -> bool:
+        """Bring every partition in that there is; whether there is an index now.
+
+        Args:
+            begins: whether there is to be one even without any partition.
+
+        Raises:
+            SchemaTooNew: a newer version of this package wrote the data.
+        """
+        there = self._client.run(self._index.look())
         count = 0
         for partitions in self._partitions():
             found = sorted({partition.name for partition in partitions})
@@ -42,7 +50,10 @@ class Care:
             count += len(found)
         if count:
             logger.info("the index in %s was made of %d partitions", self._client.place, count)
+        if not (count or begins or there):
+            return False
         self._client.run(self._index.count_as_whole())
+        return True
 
     def damage(self) -> list[str]:
         """The partitions that are damaged."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from threadloom import keys
@@ -13,17 +13,21 @@ from threadloom.ops import (
     WRITES,
     CopyTree,
     Count,
+    Hit,
     ListNamespaces,
     Match,
     Measure,
+    Namespace,
     Op,
+    Patch,
     Put,
     Query,
     Reclaim,
+    Record,
     Scan,
 )
 from threadloom.plans import Batch, Results
-from threadloom.stores.spaces import Spaces
+from threadloom.stores.spaces import Entry, Spaces
 from threadloom.stores.working import Work
 from threadloom_redis import batches, packing
 from threadloom_redis.attempts import Talk
@@ -36,6 +40,9 @@ from threadloom_redis.reading import Reading
 _KNOWN = (*SIMPLE, Query, Count, Match, ListNamespaces, Measure, CopyTree, Reclaim)
 _SURVEYS = (Query, Count, Match, ListNamespaces, Measure)
 _TRIES = 200
+
+Changed = dict[tuple[Namespace, str], Entry | None]
+"""Records as they are to be written; None where they go."""
 
 
 class Engine:
@@ -55,10 +62,12 @@ class Engine:
 
         Raises:
             IndexLost: the index has to be made first; nothing was done.
+            SchemaTooNew: a newer version of this package wrote the data; nothing was done.
         """
         for op in ops:
             if not isinstance(op, _KNOWN):
                 raise UnsupportedByStore(f"unknown operation {op!r}")
+        yield from self._index.begin(writes=changes(ops))
         if any(isinstance(op, Reclaim) for op in ops):
             if len(ops) > 1:
                 raise UnsupportedByStore("memory is reclaimed by a batch of its own")
@@ -142,8 +151,9 @@ class Engine:
     ) -> Talk[Results]:
         results: list[Any] = [None] * len(ops)
         parts = {name: [ops[at] for at in places] for name, places in groups.items()}
-        if len(parts) > 1 and any(_expects(op) for op in ops):
-            # Not whole over several partitions, but nothing is written if it is known to fail.
+        if len(parts) > 1 and any(_may_fail(op) for op in ops):
+            # Not whole over several partitions, but nothing is written if it is known to fail, or
+            # to be nothing for a script.
             homes = [self._names.partition(name) for name in parts]
             looks = yield [batches.call(home, parts[home.name], now, mode="c") for home in homes]
             for home, look in zip(homes, looks, strict=True):
@@ -172,8 +182,10 @@ class Engine:
                 except Untold as error:
                     untold.append(home)
                     above.append(error.above)
-                else:
-                    _put_in(results, groups[home.name], found)
+                    continue
+                except Hard:  # this one alone: others may be written by now
+                    found = yield from self._work(parts[home.name], now)
+                _put_in(results, groups[home.name], found)
             if not untold:
                 return results
             numbers = yield from self._index.tell(untold, above)
@@ -208,57 +220,66 @@ class Engine:
             loaded: dict[str, Loaded] = {}
             for name in names:
                 loaded[name] = yield from whole(self._names.partition(name))
-            work = Work(_together(loaded.values()), now, _base(loaded.values()))
-            results = [work.apply(op) for op in ops]
-            changes = _by_partition(work)
-            done = 0
             try:
-                for name, changed in changes.items():
+                return (yield from self._work_out(ops, loaded, now))
+            except Stale:
+                continue
+        raise _beset()
+
+    def _work_out(self, ops: Batch, loaded: dict[str, Loaded], now: int) -> Talk[Results]:
+        """Apply a batch to what was read, and write what changed, partition by partition.
+
+        Where somebody wrote to a partition meanwhile while others are written already, the batch
+        is worked out again with the new state of that one. It comes out for the others as before,
+        and they are not written again.
+
+        Raises:
+            Stale: somebody wrote meanwhile, and nothing is written yet.
+        """
+        results: Results = []
+        written: dict[str, Changed] = {}
+        for _ in range(_TRIES):
+            work = Work(_together(loaded.values()), now, _base(loaded.values()))
+            found = [work.apply(op) for op in ops]
+            changed = work.changed()
+            if written:
+                found = [
+                    results[at] if self._home(op) in written else _as_written(one, written, changed)
+                    for at, (op, one) in enumerate(zip(ops, found, strict=True))
+                ]
+            results = found
+            try:
+                for name, mine in _by_partition(changed).items():
+                    if name in written:
+                        continue
                     if name not in loaded:
                         loaded[name] = yield from whole(self._names.partition(name))
                     version = max(work.version, loaded[name].base + 1)
-                    try:
-                        yield from self._commit(name, changed, loaded[name].guard, version, now)
-                    except Stale:
-                        if not done:
-                            raise
-                        yield from self._again(name, ops, now)
-                    done += 1
+                    yield from self._commit(name, mine, loaded[name].guard, version, now)
+                    written[name] = mine
             except Stale:
+                if not written:
+                    raise
+                loaded[name] = yield from whole(self._names.partition(name))
                 continue
             return results
-        raise _beset()
-
-    def _again(self, name: str, ops: Batch, now: int) -> Talk[None]:
-        """A partition's share of a batch whose other partitions have been written."""
-        if any(isinstance(op, CopyTree) for op in ops):
-            raise SessionConflict("somebody wrote where a tree was being copied; it is half there")
-        mine = [op for op in ops if self._home(op) in (name, None)]
-        for _ in range(_TRIES):
-            loaded = yield from whole(self._names.partition(name))
-            work = Work(spaces(loaded.records), now, loaded.base)
-            for op in mine:
-                work.apply(op)
-            changed = _by_partition(work).get(name, {})
-            try:
-                return (yield from self._commit(name, changed, loaded.guard, work.version, now))
-            except Stale:
-                continue
-        raise _beset()
+        raise SessionConflict("others write here without rest; a part of the batch is not written")
 
     def _commit(
-        self, name: str, changed: dict[bytes, bytes | None], guard: bytes, version: int, now: int
+        self, name: str, changed: Changed, guard: bytes, version: int, now: int
     ) -> Talk[None]:
-        if not changed:
-            return
         home = self._names.partition(name)
+        changes = [
+            (place(*where), None if entry is None else packing.packed(entry))
+            for where, entry in changed.items()
+        ]
         request = batches.new_request()
         told = 0
         for _ in range(_TRIES):
             [reply] = yield [
                 batches.commit(
                     home,
-                    changed.items(),
+                    changes,
                     now,
                     guard=guard,
                     version=version,
@@ -298,14 +319,21 @@ class Engine:
         return isinstance(op, _SURVEYS) or (isinstance(op, Scan) and self._home(op) is None)
 
 
+def changes(ops: Iterable[Op]) -> bool:
+    """Whether a batch changes records."""
+    return any(isinstance(op, WRITES) and not isinstance(op, Reclaim) for op in ops)
+
+
 def _needs_index(op: Op) -> bool:
     """Whether an operation has to find partitions, or the sessions of a tenant."""
     flat = isinstance(op, (Query, Count)) and not op.deep
     return keys.is_sessions(op.namespace) if flat or isinstance(op, Scan) else True  # type: ignore[union-attr]
 
 
-def _expects(op: Op) -> bool:
-    return getattr(op, "expect", None) is not None
+def _may_fail(op: Op) -> bool:
+    """Whether it may be refused, or counts with values that are stored."""
+    counts = isinstance(op, Patch) and bool(op.increment or op.maximum)
+    return counts or getattr(op, "expect", None) is not None
 
 
 def _put_in(results: Results, places: Iterable[int], found: Sequence[Any]) -> None:
@@ -321,13 +349,32 @@ def _base(loaded: Iterable[Loaded]) -> int:
     return max((one.base for one in loaded), default=0)
 
 
-def _by_partition(work: Work) -> dict[str, dict[bytes, bytes | None]]:
-    """What has changed, as scripts write it, by partition."""
-    changes: defaultdict[str, dict[bytes, bytes | None]] = defaultdict(dict)
-    for (namespace, key), entry in work.changed().items():
-        raw = None if entry is None else packing.packed(entry)
-        changes[keys.partition(namespace, key)][place(namespace, key)] = raw
-    return changes
+def _by_partition(changed: Changed) -> dict[str, Changed]:
+    parts: defaultdict[str, Changed] = defaultdict(dict)
+    for where, entry in changed.items():
+        parts[keys.partition(*where)][where] = entry
+    return parts
+
+
+def _as_written(found: Any, written: Mapping[str, Changed], changed: Changed) -> Any:
+    """What was read of a batch that was worked out again, with the versions that are stored.
+
+    Args:
+        found: the result of one operation.
+        written: what the partitions got that are written already.
+        changed: the same records, and others, as they came out this time.
+    """
+    if isinstance(found, Record):
+        where = found.namespace, found.key
+        stored = written.get(keys.partition(*where), {}).get(where)
+        again = changed.get(where)
+        if stored is not None and again is not None and again.version == found.version:
+            return found._replace(version=stored.version)
+    elif isinstance(found, Hit):
+        return found._replace(record=_as_written(found.record, written, changed))
+    elif isinstance(found, list):
+        return [_as_written(one, written, changed) for one in found]
+    return found
 
 
 def _beset() -> SessionConflict:

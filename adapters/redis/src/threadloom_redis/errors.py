@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from redis import exceptions as theirs
 
-from threadloom.errors import CorruptRecord, StoreUnavailable, ThreadloomError
+from threadloom.errors import CorruptRecord, SchemaTooNew, StoreUnavailable, ThreadloomError
 
 _REFUSED = (theirs.AuthenticationError, theirs.AuthorizationError, theirs.NoPermissionError)
 _PASSING = ("LOADING", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "READONLY", "MOVED", "ASK", "BUSY")
@@ -39,6 +40,18 @@ _BY_CLASS: tuple[tuple[type[Exception], str], ...] = (
     (theirs.MasterDownError, "MASTERDOWN"),
     (theirs.NoPermissionError, "NOPERM"),
 )
+
+
+_FORMAT = re.compile(r"\bFORMAT (\S+)")
+"""What scripts say of a partition whose header is of another format than theirs."""
+
+
+def too_new(what: str, format: str) -> SchemaTooNew:
+    """What is raised where something has a format that is not known here."""
+    return SchemaTooNew(
+        f"{what} has format {format:.20}, this version of threadloom-redis knows up to 1. Install "
+        "a newer one: pip install --upgrade threadloom-redis"
+    )
 
 
 def kind(error: BaseException) -> str:
@@ -90,6 +103,8 @@ def translated(error: BaseException, place: str, *, unknown: bool = False) -> Th
         return error
     word = kind(error)
     text = str(error)
+    if found := _FORMAT.search(text):
+        return too_new(place, found[1])
     if "DAMAGED" in text:
         return CorruptRecord(f"{place}: a record is damaged: {text[text.index('DAMAGED') :]:.120}")
     if isinstance(error, _REFUSED) and word != "NOPERM":

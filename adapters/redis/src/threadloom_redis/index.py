@@ -23,17 +23,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadloom.documents import decode_doc
+from threadloom.errors import CorruptRecord
 from threadloom.ops import Doc, Namespace
 from threadloom.stores import listing
 from threadloom_redis import packing
 from threadloom_redis.attempts import Talk
 from threadloom_redis.batches import RETENTION
+from threadloom_redis.errors import too_new
 from threadloom_redis.names import Names, Partition
-from threadloom_redis.scripts import COUNT, ENTER, KNOWN, LIST, MARK, SETTLE, Call
+from threadloom_redis.scripts import COUNT, ENTER, FORMAT, KNOWN, LIST, MARK, SETTLE, Call
 
 logger = logging.getLogger("threadloom.stores")
 
-FORMAT = b"1"
+_FORMAT = b"1"
+"""How the keys of one prefix are laid out. Written with the first write, when there is an index."""
 _AT_ONCE = 100
 """Partitions that are settled together."""
 _PER_SCRIPT = 25
@@ -73,10 +76,58 @@ class Index:
 
     Args:
         names: its keys.
+        must_exist: whether reads, too, want an index to be there.
+        may_lack: whether one that is not there reads as empty: it has been made sure that there is
+            no partition.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, *, must_exist: bool = False, may_lack: bool = False) -> None:
         self._names = names
+        self._must_exist = must_exist
+        self._may_lack = may_lack
+        self._looked = may_lack
+        self._found = False
+
+    # The format
+
+    def begin(self, *, writes: bool) -> Talk[None]:
+        """Compare the format before anything is done; once, and for writes until there is one.
+
+        Raises:
+            IndexLost: there is no format, and it is needed.
+            SchemaTooNew: a newer version of this package wrote the data.
+        """
+        if self._found or (self._looked and not writes and not self._must_exist):
+            return
+        found = yield from self.look()
+        self._looked = True
+        self._found = found
+        if not found and (writes or self._must_exist):
+            raise IndexLost
+
+    def look(self) -> Talk[bool]:
+        """Whether there is a format.
+
+        Raises:
+            SchemaTooNew: a newer version of this package wrote the data.
+        """
+        [found] = yield [Call(FORMAT, (self._names.format,), [])]
+        self._compare(found)
+        return found is not None
+
+    def count_as_whole(self) -> Talk[None]:
+        """Remember that there is an index, and that it knows everything."""
+        [found] = yield [Call(FORMAT, (self._names.format,), [_FORMAT])]
+        self._compare(found)
+        self._found = True
+
+    def _compare(self, found: bytes | None) -> None:
+        if found in (None, _FORMAT):
+            return
+        what = f"what is stored in Redis under the prefix {self._names.prefix!r:.200}"
+        if not found.isdigit():
+            raise CorruptRecord(f"{what} has a format that is no number: {found!r:.80}")
+        raise too_new(what, found.decode())
 
     # Telling
 
@@ -87,14 +138,16 @@ class Index:
             partitions: which.
             above: for each a number that must be exceeded.
         """
-        keys = (self._names.sequence, self._names.pending)
+        keys = (self._names.sequence, self._names.pending, self._names.format)
         replies = yield [
-            Call(MARK, keys, [partition.name.encode(), b"%d" % number])
+            Call(MARK, keys, [partition.name.encode(), b"%d" % number, _FORMAT])
             for partition, number in zip(partitions, above, strict=True)
         ]
-        if replies and replies[-1][1] > _BACKLOG:
+        for reply in replies:
+            self._compare(reply[0])
+        if replies and replies[-1][2] > _BACKLOG:
             yield from self.settle_pending(max(_AT_ONCE, 2 * len(partitions)))
-        return [int(number) for number, _ in replies]
+        return [int(number) for _, number, _ in replies]
 
     def settle_pending(self, most: int | None = None) -> Talk[None]:
         """Bring in what the index was told.
@@ -104,12 +157,14 @@ class Index:
 
         Raises:
             IndexLost: there is no index; not where `most` is given.
+            SchemaTooNew: a newer version of this package wrote the data.
         """
         position = b"0"
         done = 0
         while most is None or done < most:
             [reply] = yield [self._known(position)]
-            if reply[0] == b"LOST":
+            self._compare(reply[0])
+            if reply[0] is None and not self._may_lack:
                 if most is None:
                     raise IndexLost
                 return
@@ -145,10 +200,6 @@ class Index:
                 self._enter(entries[low : low + _PER_SCRIPT])
                 for low in range(0, len(entries), _PER_SCRIPT)
             ]
-
-    def count_as_whole(self) -> Talk[None]:
-        """Remember that there is an index, and that it knows everything."""
-        yield [self._known(b"0", FORMAT)]
 
     # Asking
 
@@ -196,10 +247,9 @@ class Index:
 
     # Calls
 
-    def _known(self, position: bytes, format: bytes | None = None) -> Call:
-        args = [b"%d" % _AT_ONCE, position]
+    def _known(self, position: bytes) -> Call:
         keys = (self._names.format, self._names.pending)
-        return Call(KNOWN, keys, args if format is None else [*args, format])
+        return Call(KNOWN, keys, [b"%d" % _AT_ONCE, position])
 
     def _settle(self, partition: Partition, told: bytes) -> Call:
         keys = (partition.records, partition.order)

@@ -68,14 +68,17 @@ class Address:
 
 
 def parse(url: str, limits: Limits, prefix: str | None = None) -> tuple[Address, Limits, str]:
-    """Take a URL apart; what is given beside it counts more than what it says.
+    """Take a URL apart; what it says goes before what is given beside it.
 
     Returns the address, the limits and the prefix.
 
     Raises:
         InvalidKey: it is no URL of Redis, or has an unknown option.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose text may repeat the URL, and with it a password
+        raise InvalidKey("not a URL of Redis: its host makes no sense") from None
     shown = f"{parts.scheme}://{parts.hostname or 'localhost'}"
     if parts.scheme not in SCHEMES:
         raise InvalidKey(f"{shown} is no URL of Redis; there are {', '.join(SCHEMES)}")
@@ -98,7 +101,7 @@ def parse(url: str, limits: Limits, prefix: str | None = None) -> tuple[Address,
     tls = parts.scheme == "rediss"
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name == "prefix":
-            prefix = value if prefix is None else prefix
+            prefix = value
         elif name == "tls" and cluster:
             tls = _yes(name, value)
         elif name in _TLS:

@@ -6,9 +6,8 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import redis.exceptions
@@ -16,8 +15,8 @@ from langgraph.store.base import IndexConfig, TTLConfig
 from redis.cluster import RedisCluster
 
 from threadloom.clock import Clock
-from threadloom.errors import InvalidKey, StoreClosed
-from threadloom.ops import WRITES
+from threadloom.errors import InvalidKey, StoreClosed, StoreUnavailable
+from threadloom.ops import WRITES, Op
 from threadloom.plans import Batch, Results
 from threadloom.store import Capabilities, Store
 from threadloom.stores import forking
@@ -27,7 +26,7 @@ from threadloom_redis.aclients import AsyncClient
 from threadloom_redis.attempts import Talk
 from threadloom_redis.care import Care
 from threadloom_redis.clients import Client
-from threadloom_redis.engine import Engine
+from threadloom_redis.engine import Engine, changes
 from threadloom_redis.index import Index, IndexLost
 from threadloom_redis.names import Names
 from threadloom_redis.options import Limits, checked_prefix, parse
@@ -48,7 +47,7 @@ class RedisStore(Store):
     Args:
         redis: a URL (``redis://``, ``rediss://``, ``redis+cluster://``), or a client
             (`redis.Redis`, `redis.cluster.RedisCluster`) that stays its owner's to close. How the
-            client decodes replies does not matter.
+            client decodes replies does not matter. What a URL says goes before the arguments.
         prefix: what keys begin with; ``threadloom`` by default. Stores with different prefixes
             never see each other.
         timeout: seconds that an answer may take.
@@ -56,6 +55,8 @@ class RedisStore(Store):
         retry_for: seconds for which a call is tried again while Redis cannot be reached.
         max_connections: connections at once.
         wait_replicas: how many replicas must have a write before it returns.
+        create: whether a prefix without any key is begun with the first write; otherwise every
+            call raises `StoreUnavailable` there, and leaves nothing.
         clock: tells the time for times of records and their expiry; the system's by default.
         index: for semantic search, see `Store`.
         ttl: how long items live, see `Store`.
@@ -76,6 +77,7 @@ class RedisStore(Store):
         retry_for: float | None = None,
         max_connections: int | None = None,
         wait_replicas: int | None = None,
+        create: bool = True,
         clock: Clock | None = None,
         index: IndexConfig | None = None,
         ttl: TTLConfig | None = None,
@@ -91,8 +93,7 @@ class RedisStore(Store):
         own: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._address = None
         if isinstance(redis, str):
-            self._address, limits, prefix = parse(redis, Limits(), prefix)
-            self._limits = replace(limits, **own)
+            self._address, self._limits, prefix = parse(redis, Limits(**own), prefix)
             self._client = Client(self._address, self._limits)
         else:
             self._limits = Limits(**own)
@@ -100,7 +101,8 @@ class RedisStore(Store):
             self._client = Client(None, self._limits, redis)
         self.prefix = prefix
         self._names = Names(prefix)
-        self._index = Index(self._names)
+        self._create = create
+        self._index = Index(self._names, must_exist=not create)
         self._care = Care(self._client, self._names, self._index)
         self._engine_of_redis = Engine(self._names, self._index)
         self._native: AsyncClient | None = None
@@ -125,8 +127,8 @@ class RedisStore(Store):
         try:
             return self._run(self._talk(ops))
         except IndexLost:
-            self._remake_index()
-            return self._run(self._talk(ops))
+            engine = self._recovered(ops)
+        return self._run(self._talk(ops, engine))
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute` for event loops.
@@ -141,13 +143,28 @@ class RedisStore(Store):
             try:
                 return await settled(task)
             except IndexLost:
-                await self._hop(ops, self._remake_index)
-            return await settled(asyncio.ensure_future(native.run(self._talk(ops))))
+                engine = await self._hop(ops, self._recovered, ops)
+            return await settled(asyncio.ensure_future(native.run(self._talk(ops, engine))))
         results: Results = await self._hop(ops, self.execute, ops)
         return results
 
-    def _talk(self, ops: Batch) -> Talk[Results]:
-        return self._engine_of_redis.apply(list(ops), self.now())
+    def _talk(self, ops: Batch, engine: Engine | None = None) -> Talk[Results]:
+        return (engine or self._engine_of_redis).apply(list(ops), self.now())
+
+    def _recovered(self, ops: Iterable[Op]) -> Engine:
+        """Make the index where there is none; what then answers a batch.
+
+        Raises:
+            StoreUnavailable: there is nothing, and there is not to be.
+        """
+        if self._remake_index(begins=self._create and changes(ops)):
+            return self._engine_of_redis
+        if not self._create:
+            raise StoreUnavailable(
+                f"{self._client.place} has nothing of Threadloom under the prefix "
+                f"{self.prefix!r:.200}, and create=False makes nothing: check the prefix"
+            )
+        return Engine(self._names, Index(self._names, may_lack=True))
 
     def _run(self, talk: Talk[Results]) -> Results:
         if not self._looked:
@@ -159,19 +176,33 @@ class RedisStore(Store):
 
     def damage(self) -> list[str]:
         """The sessions, and namespaces of long-term memory, of which something is missing."""
-        self._check_open()
+        return self._shield.run(self._damage)
+
+    def _damage(self) -> list[str]:
+        self._begin()
         return self._care.damage()
 
     def mend(self) -> list[str]:
         """Make the index again, and what is damaged whole of the records that are left."""
-        self._check_open()
+        return self._shield.run(self._mend)
+
+    def _mend(self) -> list[str]:
+        self._begin()
         done = self._care.mend()
         self._remake_index()
         return done
 
-    def _remake_index(self) -> None:
+    def _begin(self) -> None:
+        """What comes before going over all keys."""
+        self._check_open()
+        try:
+            self._client.run(self._index.begin(writes=False))
+        except IndexLost:
+            self._recovered(())
+
+    def _remake_index(self, *, begins: bool = False) -> bool:
         with self._remaking:
-            self._care.remake_index()
+            return self._care.remake_index(begins=begins)
 
     def _look_at_eviction(self) -> None:
         """Warn of a server that throws keys away when its memory is full."""
@@ -256,12 +287,12 @@ class RedisStore(Store):
             return self._threads[any(isinstance(op, WRITES) for op in ops)]
 
 
-def open_url(url: str, *, clock: Clock | None = None) -> RedisStore:
-    """Open the store of a URL; what `open_store` calls.
+def open_url(url: str, *, clock: Clock | None = None, create: bool = True) -> RedisStore:
+    """Open the store of a URL; what `open_store` calls. See `RedisStore` for `create`.
 
     Raises:
         InvalidKey: the URL or one of its options makes no sense.
     """
     if not isinstance(url, str):
         raise InvalidKey(f"not a URL: {url!r:.80}")
-    return RedisStore(url, clock=clock)
+    return RedisStore(url, clock=clock, create=create)

@@ -43,6 +43,7 @@ local function look(m)
   return r
 end
 local function set(m, r)
+  if replay then return end
   if not order[m] then
     order[#order + 1] = m
     order[m] = true
@@ -194,7 +195,7 @@ while at < #ARGV do
       arg(), arg(), arg(), arg(), arg(), arg(), arg()
     if not holds(m, expect) then return refuse() end
     local r = look(m)
-    if r and alive(r, now) then
+    if r and alive(r, now) and not replay then
       local first = r.at + (tonumber(r.d) or 0)
       local last = first + (tonumber(r.b) or 0)
       local doc, values = patched(sub(r.raw, r.at + 1, first), sets, maxima, increments)

@@ -10,7 +10,8 @@ end
 
 -- The header: version, records, records that never expire, greatest expiry, expiry of the session
 -- ('x': no session, '-': never), when the index was told, what the index has settled, texts,
--- the deadline that the keys have.
+-- the deadline that the keys have, the format.
+local FORMAT = '1'
 local function header()
   local raw = call('HMGET', R, 'h', 'q')
   local H = {v = 0, n = 0, p = 0, m = 0, s = 'x', d = 0, S = 0, k = 0, t = '-', q = raw[2]}
@@ -20,6 +21,7 @@ local function header()
     for word in string.gmatch(raw[1], '%S+') do w[#w + 1] = word end
     H.v, H.n, H.p, H.m = tonumber(w[1]), tonumber(w[2]), tonumber(w[3]), tonumber(w[4])
     H.s, H.d, H.S, H.k, H.t = w[5], tonumber(w[6]), tonumber(w[7]), tonumber(w[8]), w[9]
+    if w[10] and w[10] ~= FORMAT then error('FORMAT ' .. w[10]) end
     H.there = true
     extra = extra + 1
   end
@@ -28,7 +30,7 @@ local function header()
 end
 local function heading(H)
   return num(H.v) .. ' ' .. num(H.n) .. ' ' .. num(H.p) .. ' ' .. num(H.m) .. ' ' .. H.s .. ' '
-    .. num(H.d) .. ' ' .. num(H.S) .. ' ' .. num(H.k) .. ' ' .. H.t
+    .. num(H.d) .. ' ' .. num(H.S) .. ' ' .. num(H.k) .. ' ' .. H.t .. ' ' .. FORMAT
 end
 
 -- A record: its front taken apart, the rest where it lies.
