@@ -25,6 +25,8 @@ from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 ON_SERVERS = {"postgres", "redis"} & set(os.environ.get("THREADLOOM_TEST_ENGINES", "").split(","))
+ONE_IN = 3
+"""How many of the suites' tests run on engines with a server; all do under soak."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # ── Hypothesis ────────────────────────────────────────────────────────────────────────────────
@@ -65,7 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Which ones follows from their names, so every run and every worker takes the same. Where
     engines with a server are named (see `tests/kinds.py`), whatever does not run on one is left
-    out.
+    out, and one in `ONE_IN` of the others is taken: each takes a schema or a process.
     """
     left = [item for item in items if not _is_taken(item)]
     if left:
@@ -74,9 +76,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_taken(item: pytest.Item) -> bool:
+    if ON_SERVERS and not _takes_one_of(item, ON_SERVERS):
+        return False
     marker = item.get_closest_marker("grid")
-    in_part = SOAK or marker is None or crc32(item.name.encode()) % marker.kwargs["every"] == 0
-    return in_part and (not ON_SERVERS or _takes_one_of(item, ON_SERVERS))
+    every = 1 if marker is None else marker.kwargs["every"]
+    if ON_SERVERS:
+        every = max(every, ONE_IN)
+    return SOAK or crc32(item.name.encode()) % every == 0
 
 
 def _takes_one_of(item: pytest.Item, engines: set[str]) -> bool:
