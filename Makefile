@@ -26,7 +26,8 @@ ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 READY    := $(ENDS:%=$(VENV)-%/.ready)
 
 # Adapters of engines. Their drivers are in the way of nobody, so they are in .venv as well, where
-# the suites below, which take an engine as a parameter, are run on them.
+# the suites below, which take an engine as a parameter, are run on them: a third of their tests, and
+# all of them by `make soak` (see conftest.py).
 ENGINES  := $(patsubst %/,%,$(dir $(wildcard adapters/postgres/pyproject.toml adapters/redis/pyproject.toml)))
 ON_THEM  := THREADLOOM_TEST_ENGINES=postgres,redis
 SUITES   := tests/conformance tests/failures tests/graphs tests/sessions tests/stateful
@@ -53,7 +54,7 @@ test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of thei
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)
 	THREADLOOM_SOAK=1 $(BIN)/python -m pytest -n auto -m "soak or grid" --timeout 3600 $(ARGS)
-	THREADLOOM_SOAK=1 $(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) -m "soak or grid" --timeout 3600 $(ARGS)
+	THREADLOOM_SOAK=1 $(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) --timeout 3600 $(ARGS)
 	THREADLOOM_SOAK=1 $(VENV)-newest/bin/python -m pytest -n auto adapters -m "soak or grid" --timeout 3600 $(ARGS)
 
 bench: $(VENV)/.dev ## LangGraph's savers and ours side by side (long; ARGS="growth --turns 200 --runs 1")
