@@ -21,3 +21,16 @@ def test_the_growth_of_two_savers_is_measured(tmp_path: Path) -> None:
     assert "Threadloom SQLite" in done.stdout
     assert "SqliteSaver" in done.stdout
     assert json.loads(figures.read_text())
+
+
+def test_round_trips_to_servers_are_counted(tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    command = [
+        *(sys.executable, "-m", "benchmarks", "trips", "--turns", "5", "--runs", "1", "--small"),
+        *("--only", "postgres-saver,threadloom-postgres", "--json", str(figures)),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    found = str(json.loads(figures.read_text()))
+    assert "'trips': 6.0, " in found
+    assert "'reading': 1" in found
