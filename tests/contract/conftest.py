@@ -1,13 +1,14 @@
 """Which of the three modes the contract is run in.
 
 Engines of our own run in all of them. Whatever stands on another engine, and stores that promise
-less, run `across`: written sync and read async, and the other way about. Under `make soak` they
-run in all modes as well.
+less, run `across`: written sync and read async, and the other way about; and a third of the tests at that,
+another third for each of them. Under `make soak` they run whole, in all modes.
 """
 
 from __future__ import annotations
 
 import os
+from zlib import crc32
 
 import pytest
 
@@ -30,4 +31,6 @@ def _is_left_out(item: pytest.Item) -> bool:
     if item.path.name != "test_stores.py" or item.path.parent.name != "contract":
         return False
     owner = item.nodeid.partition("::")[2]
-    return not owner.startswith(IN_ALL_MODES) and "[" in owner and "across" not in owner
+    if owner.startswith(IN_ALL_MODES) or "[" not in owner:
+        return False
+    return "across" not in owner or crc32(owner.encode()) % 3 != 0
