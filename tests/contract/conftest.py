@@ -1,8 +1,8 @@
 """Which of the three modes the contract is run in.
 
 Engines of our own run in all of them. Whatever stands on another engine, and stores that promise
-less, run `across`: written sync and read async, and the other way about; and a third of the tests at that,
-another third for each of them. Under `make soak` they run whole, in all modes.
+less, run `across` (written sync and read async, and the other way about), a third of the tests for
+each. Under `make soak` they run whole, and in all modes.
 """
 
 from __future__ import annotations
