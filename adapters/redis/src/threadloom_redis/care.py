@@ -96,4 +96,4 @@ class Care:
 def _look(partition: Partition) -> Talk[None]:
     place: Place | None = Place(partition, (EVERYTHING,))
     while place is not None:
-        [(place, _)] = yield from pages([place], blobs=True)
+        [(place, _, _)] = yield from pages([place], blobs=True)

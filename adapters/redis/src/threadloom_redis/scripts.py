@@ -56,6 +56,7 @@ def _script(name: str, *parts: str) -> Script:
 
 BATCH = _script("batch", "partition")
 PAGE = _script("page", "partition")
+PICK = _script("pick", "partition")
 SETTLE = _script("settle", "partition")
 MARK = _script("mark")
 ENTER = _script("enter")

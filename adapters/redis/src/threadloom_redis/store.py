@@ -104,7 +104,7 @@ class RedisStore(Store):
         self._create = create
         self._index = Index(self._names, must_exist=not create)
         self._care = Care(self._client, self._names, self._index)
-        self._engine_of_redis = Engine(self._names, self._index)
+        self._engine_of_redis = Engine(self._names, self._index, self._limits.patience)
         self._native: AsyncClient | None = None
         self._closed = False
         self._looked = False
@@ -164,7 +164,8 @@ class RedisStore(Store):
                 f"{self._client.place} has nothing of Threadloom under the prefix "
                 f"{self.prefix!r:.200}, and create=False makes nothing: check the prefix"
             )
-        return Engine(self._names, Index(self._names, may_lack=True))
+        lacking = Index(self._names, may_lack=True)
+        return Engine(self._names, lacking, self._limits.patience)
 
     def _run(self, talk: Talk[Results]) -> Results:
         if not self._looked:
