@@ -15,6 +15,7 @@ from threadloom.ops import (
     CopyTree,
     Count,
     Delete,
+    DropTree,
     Get,
     Hit,
     ListNamespaces,
@@ -199,7 +200,8 @@ class Engine:
                 _put_in(results, groups[home.name], found)
             if not untold:
                 return results
-            numbers = yield from self._index.tell(untold, above)
+            removing = [_removes(parts[home.name]) for home in untold]
+            numbers = yield from self._index.tell(untold, above, removing)
             due = [home.name for home in untold]
             told = dict(zip(due, numbers, strict=True))
             patience.check(_PERHAPS if len(parts) > 1 else _NOTHING)
@@ -312,6 +314,7 @@ class Engine:
             for where, entry in changed.items()
         ]
         request = batches.new_request()
+        removing = any(entry is None for entry in changed.values())
         told = 0
         for _ in range(_TRIES):
             [reply] = yield [
@@ -331,7 +334,7 @@ class Engine:
                 batches.check(reply, (), home)
                 return int(reply[1]) - version
             except Untold as error:
-                [told] = yield from self._index.tell([home], [error.above])
+                [told] = yield from self._index.tell([home], [error.above], [removing])
             patience.check(_PERHAPS)
         raise beset(_PERHAPS)
 
@@ -376,6 +379,10 @@ def _may_fail(op: Op) -> bool:
     """Whether it may be refused, or counts with values that are stored."""
     counts = isinstance(op, Patch) and bool(op.increment or op.maximum)
     return counts or getattr(op, "expect", None) is not None
+
+
+def _removes(ops: Iterable[Op]) -> bool:
+    return any(isinstance(op, (Delete, DropTree)) for op in ops)
 
 
 def _put_in(results: Results, places: Iterable[int], found: Sequence[Any]) -> None:

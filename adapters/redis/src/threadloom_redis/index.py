@@ -131,17 +131,23 @@ class Index:
 
     # Telling
 
-    def tell(self, partitions: Sequence[Partition], above: Sequence[int]) -> Talk[list[int]]:
+    def tell(
+        self, partitions: Sequence[Partition], above: Sequence[int], removing: Sequence[bool] = ()
+    ) -> Talk[list[int]]:
         """Say that partitions are about to change; the numbers under which that is known.
 
         Args:
             partitions: which.
             above: for each a number that must be exceeded.
+            removing: for each whether records go, so that it is said even when Redis's memory is
+                full; where it is empty, for none.
         """
         keys = (self._names.sequence, self._names.pending, self._names.format)
         replies = yield [
-            Call(MARK, keys, [partition.name.encode(), b"%d" % number, _FORMAT])
-            for partition, number in zip(partitions, above, strict=True)
+            Call(MARK, keys, [partition.name.encode(), b"%d" % number, _FORMAT, b"%d" % removes])
+            for partition, number, removes in zip(
+                partitions, above, removing or [False] * len(partitions), strict=True
+            )
         ]
         for reply in replies:
             self._compare(reply[0])

@@ -297,17 +297,19 @@ if H.d == 0 or H.d < clock - 600000000 then
   H.d = clock
 end
 
-local sets, adds, dels, rems = {}, {}, {}, {}
+local sets, adds, dels, grown = {}, {}, {}, 0
 local fresh = H.n == 0
 for _, m in ipairs(order) do
   local old, new = before[m], after[m]
   local is_session = session ~= '' and sub(m, 1, #session) == session
   if old then
+    grown = grown - #m - #old.raw
     H.n = H.n - 1
     if old.t ~= '-' then H.k = H.k - 1 end
     if is_session then H.s = 'x' elseif old.e == '-' then H.p = H.p - 1 end
   end
   if new then
+    grown = grown + #m + #new.raw
     H.n = H.n + 1
     if new.t ~= '-' then H.k = H.k + 1 end
     if is_session then H.s = new.e
@@ -358,11 +360,16 @@ local function all(command, key, args)
     call(command, key, unpack(args, i, math.min(i + 1999, #args)))
   end
 end
-all('HSET', R, sets)
-if #dels > 0 then
+-- What makes room goes through when memory is full; anything else is refused by its first write.
+local removes = #sets == 4 or (#dels > 0 and grown <= 0)
+if removes then unbound() end
+local function remove()
   all('HDEL', R, dels)
   all('ZREM', O, dels)
 end
+if removes then remove() end
+all('HSET', R, sets)
+if not removes then remove() end
 all('ZADD', O, adds)
 if moved then
   if deadline == '-' then
