@@ -16,7 +16,7 @@ from redis.cluster import RedisCluster
 from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
-from threadloom.errors import InvalidKey, StoreUnavailable
+from threadloom.errors import InvalidKey, StoreClosed, StoreUnavailable
 from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.options import Address, Limits
 from threadloom_redis.scripts import Call
@@ -48,7 +48,7 @@ class Client:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(limits.max_connections)
         self._client: Any = self._given
-        self._waiting = 0
+        self._ended = False
 
     @property
     def cluster(self) -> bool:
@@ -110,8 +110,9 @@ class Client:
             return client.execute_command(*args, **options)
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here; nothing is opened any more."""
         with self._lock:
+            self._ended = True
             client, self._client = self._client, None
         if client is not None and self._given is None:
             client.close()
@@ -128,6 +129,8 @@ class Client:
         if client is not None:
             return client
         with self._lock:
+            if self._ended:
+                raise StoreClosed(f"the store in {self.place} was closed")
             if self._client is None:
                 assert self._address is not None
                 self._client = _made(self._address, self.limits)
