@@ -191,7 +191,7 @@ def _front(
 
 def _made(partition: Partition, args: list[bytes], mode: str) -> Call:
     keys_ = (partition.records, partition.order)
-    return Call(BATCH, keys_, args, mode == "w", _AGE if mode == "w" else None)
+    return Call(BATCH, keys_, args, mode == "w", mode == "w", _AGE if mode == "w" else None)
 
 
 def _add(args: list[bytes], op: Op) -> None:

@@ -197,7 +197,8 @@ class RedisStore(Store):
         with self._under_way.one():
             self._begin()
             done = self._care.mend()
-            self._remake_index()
+            with self._remaking:
+                self._care.remake_from_empty()
             return done
 
     def _begin(self) -> None:
