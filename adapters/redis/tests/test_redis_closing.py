@@ -116,3 +116,17 @@ def test_closed_by_others_a_loops_connections_go(
 
     assert asyncio.run(work()) == before
     assert _stored(store) == 2
+
+
+def test_closed_while_its_loop_stands_still_a_loops_connections_go_later(
+    store: RedisStore, raw: redis.Redis
+) -> None:
+    before = _connections(raw)
+    with asyncio.Runner() as runner:
+        runner.run(store.aopen())
+        runner.run(store.aexecute([Put(SPACE, "0")]))
+        store.close()
+        with pytest.raises(StoreClosed):
+            runner.run(store.aexecute([Get(SPACE, "0")]))
+        runner.run(store.aclose())
+    assert _connections(raw) == before

@@ -247,9 +247,9 @@ class RedisStore(Store):
         doing: it is finished, and the connections are closed, as the loop goes on. `aclose` waits.
         """
         self._under_way.shut()
-        native, self._native = self._native, None
-        if native is not None:
-            _end(native)
+        native = self._native
+        if native is not None and _end(native):
+            self._native = None
         at_rest = self._under_way.wait()
         if not at_rest:
             logger.warning("%r was closed while something was still under way", self)
@@ -308,8 +308,8 @@ class RedisStore(Store):
             return self._threads[any(isinstance(op, WRITES) for op in ops)]
 
 
-def _end(native: AsyncClient) -> None:
-    """Close the connections of a loop from anywhere."""
+def _end(native: AsyncClient) -> bool:
+    """Close the connections of a loop from anywhere; False where it stands still."""
     loop = native.loop
     try:
         here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
@@ -320,6 +320,9 @@ def _end(native: AsyncClient) -> None:
     elif loop.is_running():
         ended = asyncio.run_coroutine_threadsafe(native.close(), loop)
         wait([ended], timeout=CLOSING)
+    else:
+        return False
+    return True
 
 
 def open_url(url: str, *, clock: Clock | None = None, create: bool = True) -> RedisStore:
