@@ -260,6 +260,49 @@ def test_an_index_that_was_lost_is_made_again(store: RedisStore, raw: redis.Redi
     assert [i.id for i in asyncio.run(_listed_natively(store, raw))] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("part", ["ids:", "created:", "updated:", "entered", "partitions"])
+def test_an_index_that_was_lost_in_part_is_told_and_made_again(
+    store: RedisStore, raw: redis.Redis, part: str
+) -> None:
+    sessions = SessionManager(store)
+    _talk(store, "a", "b", "c")
+    store.execute([Put(("users",), "k")])
+    assert len(sessions.list_sessions()) == 3
+    assert store.damage() == []
+    raw.delete(*raw.scan_iter(match=Names(store.prefix).index + part.encode() + b"*", count=1_000))
+    assert "the index lacks" in store.damage()[0]
+    assert sessions.delete_session("a")
+    assert not sessions.check().ok
+    assert "the index lacks" in store.mend()[0]
+    assert (store.damage(), store.mend()) == ([], [])
+    assert [info.id for info in sessions.list_sessions()] == ["b", "c"]
+    assert {info.id for info in sessions.list_sessions(order_by="updated_at")} == {"b", "c"}
+    assert (sessions.count_sessions(), sessions.check().ok) == (2, True)
+    assert [one.namespace for one in store.execute([Query(("users",), deep=True)])[0]] == [
+        ("users",)
+    ]
+
+
+def test_an_index_with_what_is_not_there_is_told_and_made_again(
+    store: RedisStore, raw: redis.Redis
+) -> None:
+    sessions = SessionManager(store)
+    _talk(store, "a", "b")
+    sessions.list_sessions()
+    raw.zadd(Names(store.prefix).index + b"ids:", {"none": 0})
+    assert "1 too many" in store.damage()[0]
+    assert sessions.count_sessions() == 3
+    store.mend()
+    assert (sessions.count_sessions(), store.damage()) == (2, [])
+
+
+def test_what_redis_has_forgotten_is_no_damage(store: RedisStore, raw: redis.Redis) -> None:
+    _talk(store, "a", "b")
+    SessionManager(store).list_sessions()
+    raw.delete(*_keys_of_session(store, "a"))
+    assert store.damage() == []
+
+
 async def _listed_natively(store: RedisStore, raw: redis.Redis) -> list[Any]:
     for key in raw.scan_iter(match=Names(store.prefix).index + b"*", count=1_000):
         raw.delete(key)

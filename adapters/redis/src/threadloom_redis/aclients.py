@@ -7,7 +7,7 @@ that are under way when one of them fails; there the store's threads do better.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import redis.asyncio
@@ -15,8 +15,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
 
+from threadloom.errors import StoreClosed
 from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.clients import AT_ONCE, RAW
+from threadloom_redis.life import CLOSING
 from threadloom_redis.options import Address, Limits
 from threadloom_redis.scripts import Call
 
@@ -41,6 +43,8 @@ class AsyncClient:
             retry=Retry(NoBackoff(), 0),
         )
         self._slots = asyncio.Semaphore(limits.max_connections)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ended = False
 
     async def run(self, talk: Talk[T]) -> T:
         """Drive logic to its end; its result."""
@@ -71,11 +75,23 @@ class AsyncClient:
                 return attempts.replies
             await asyncio.sleep(pause)
 
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Work on the loop that closing waits for."""
+        task = self.loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
     async def close(self) -> None:
-        """Close all connections."""
+        """Wait for what was started, for a while, then close all connections for good."""
+        if tasks := self._tasks - {asyncio.current_task()}:
+            await asyncio.wait(tasks, timeout=CLOSING)
+        self._ended = True
         await self._client.aclose()
 
     async def _once(self, calls: Sequence[Call]) -> list[Any]:
+        if self._ended:
+            raise StoreClosed(f"the store in {self._place} was closed")
         if len(calls) == 1:
             return [await self._single(calls[0])]
         replies: list[Any] = []

@@ -7,10 +7,41 @@ import time
 from collections.abc import Generator, Sequence
 from typing import Any, TypeVar
 
+from threadloom.errors import StoreUnavailable
 from threadloom_redis.errors import may_pass, never_arrived, translated
 from threadloom_redis.scripts import Call
 
 T = TypeVar("T")
+
+
+class Patience:
+    """How long somebody tries again because others write to the same.
+
+    Args:
+        seconds: how long.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._until = time.monotonic() + seconds
+
+    def check(self, outcome: str = "nothing was written") -> None:
+        """Raise once it is over.
+
+        Args:
+            outcome: what has happened so far, for people.
+
+        Raises:
+            StoreUnavailable: it is over.
+        """
+        if time.monotonic() > self._until:
+            raise beset(outcome)
+
+
+def beset(outcome: str = "nothing was written") -> StoreUnavailable:
+    """What is raised where others leave no time; `outcome` says what has happened so far."""
+    return StoreUnavailable(f"others write here without rest; {outcome}; try again")
+
+
 Replies = list[Any]
 Talk = Generator[list[Call], Replies, T]
 """Logic that yields calls, which do not depend on each other, and is sent the replies."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha1
 from typing import Any
 
 from threadloom import keys
@@ -105,23 +106,31 @@ def commit(
     now: int,
     *,
     guard: bytes,
+    seen: Mapping[bytes, bytes | None] | None = None,
+    base: int,
     version: int,
     told: int,
     request: bytes,
 ) -> Call:
-    """The call that writes records as they are, if the partition is still at a version.
+    """The call that writes records as they are, if those that they follow from still stand.
 
     Args:
         partition: where.
         changes: places, and records or None where they go.
         now: microseconds since the epoch.
-        guard: the version that the partition must have.
-        version: the one that it has afterwards.
+        guard: the version that the partition must have; empty for any.
+        seen: what must stand at some places; None where there must be nothing.
+        base: the version that the new ones were counted from; where the partition has a greater
+            one by now, all of them move up.
+        version: the greatest of the new ones.
         told: as in `call`.
         request: as in `call`.
     """
     args = _front(partition, now, "w", told, guard, request)
-    args += (b"b", b"%d" % version)
+    for where, raw in (seen or {}).items():
+        sum = b"" if raw is None else sha1(raw, usedforsecurity=False).hexdigest().encode()
+        args += (b"o", where, sum)
+    args += (b"b", b"%d" % version, b"%d" % base)
     for where, raw in changes:
         args += (b"x", where) if raw is None else (b"w", where, raw)
     return _made(partition, args, "w")
@@ -182,7 +191,7 @@ def _front(
 
 def _made(partition: Partition, args: list[bytes], mode: str) -> Call:
     keys_ = (partition.records, partition.order)
-    return Call(BATCH, keys_, args, mode == "w", _AGE if mode == "w" else None)
+    return Call(BATCH, keys_, args, mode == "w", mode == "w", _AGE if mode == "w" else None)
 
 
 def _add(args: list[bytes], op: Op) -> None:

@@ -16,10 +16,10 @@ from redis.cluster import RedisCluster
 from redis.exceptions import MovedError, NoScriptError
 from redis.retry import Retry
 
-from threadloom.errors import InvalidKey, StoreUnavailable
+from threadloom.errors import InvalidKey, StoreClosed, StoreUnavailable
 from threadloom_redis.attempts import Attempts, Replies, T, Talk
 from threadloom_redis.options import Address, Limits
-from threadloom_redis.scripts import Call
+from threadloom_redis.scripts import MARK, Call
 
 RAW = {"NEVER_DECODE": True}
 """An option of redis-py: replies are bytes, whatever the client is set to."""
@@ -48,7 +48,7 @@ class Client:
         self._lock = threading.Lock()
         self._slots = threading.BoundedSemaphore(limits.max_connections)
         self._client: Any = self._given
-        self._waiting = 0
+        self._ended = False
 
     @property
     def cluster(self) -> bool:
@@ -110,8 +110,9 @@ class Client:
             return client.execute_command(*args, **options)
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close what was opened here; nothing is opened any more."""
         with self._lock:
+            self._ended = True
             client, self._client = self._client, None
         if client is not None and self._given is None:
             client.close()
@@ -128,6 +129,8 @@ class Client:
         if client is not None:
             return client
         with self._lock:
+            if self._ended:
+                raise StoreClosed(f"the store in {self.place} was closed")
             if self._client is None:
                 assert self._address is not None
                 self._client = _made(self._address, self.limits)
@@ -151,7 +154,7 @@ class Client:
         with self._slot():
             try:
                 client = self._open()
-                if len(calls) == 1 and not (calls[0].writes and self.limits.wait_replicas):
+                if len(calls) == 1 and not (calls[0].waits and self.limits.wait_replicas):
                     return [self._single(client, calls[0])]
                 if not self.cluster:
                     return self._together(client, calls)
@@ -185,7 +188,7 @@ class Client:
         return replies
 
     def _send(self, client: Any, calls: Sequence[Call], *, whole: bool) -> list[Any]:
-        wanted = self.limits.wait_replicas if any(call.writes for call in calls) else 0
+        wanted = self.limits.wait_replicas if any(call.waits for call in calls) else 0
         with client.pipeline(transaction=False) as pipe:
             known: set[bytes] = set()
             for call in calls:
@@ -200,6 +203,12 @@ class Client:
             got = replies.pop()
             if isinstance(got, Exception):
                 raise got
+            told = [_is_told(call, reply) for call, reply in zip(calls, replies, strict=True)]
+            if got < wanted and any(told):
+                raise StoreUnavailable(
+                    f"{self.place}: nothing was written, only {got} of {wanted} replicas have what "
+                    "the index was told"
+                )
             if got < wanted and any(_is_done(reply) for reply in replies):
                 raise StoreUnavailable(
                     f"{self.place}: it is written, but only {got} of {wanted} replicas have it"
@@ -225,6 +234,10 @@ class Client:
                         reply = error
                 replies[at] = reply
         return replies
+
+
+def _is_told(call: Call, reply: Any) -> bool:
+    return call.script is MARK and not isinstance(reply, Exception) and len(reply) > 1
 
 
 def _is_done(reply: Any) -> bool:

@@ -7,12 +7,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from threadloom import keys
-from threadloom.errors import SessionConflict, UnsupportedByStore
+from threadloom.errors import UnsupportedByStore
 from threadloom.ops import (
     ABSENT,
     WRITES,
+    Check,
     CopyTree,
     Count,
+    Delete,
+    DropTree,
+    Get,
     Hit,
     ListNamespaces,
     Match,
@@ -24,22 +28,27 @@ from threadloom.ops import (
     Query,
     Reclaim,
     Record,
+    Renew,
     Scan,
 )
 from threadloom.plans import Batch, Results
 from threadloom.stores.spaces import Entry, Spaces
 from threadloom.stores.working import Work
 from threadloom_redis import batches, packing
-from threadloom_redis.attempts import Talk
+from threadloom_redis.attempts import Patience, Talk, beset
 from threadloom_redis.batches import SIMPLE, Hard, Stale, Untold
 from threadloom_redis.index import Index
-from threadloom_redis.loading import Loaded, spaces, whole
+from threadloom_redis.loading import Loaded, picked, spaces, whole
 from threadloom_redis.names import Names, Partition, place
 from threadloom_redis.reading import Reading
 
 _KNOWN = (*SIMPLE, Query, Count, Match, ListNamespaces, Measure, CopyTree, Reclaim)
 _SURVEYS = (Query, Count, Match, ListNamespaces, Measure)
+_NAMED = (Get, Put, Patch, Delete, Renew, Check)
+"""Operations on one record, which they name."""
 _TRIES = 200
+_NOTHING, _PART = "nothing was written", "a part of the batch is not written"
+_PERHAPS = "the batch, or a part of it, is not written"
 
 Changed = dict[tuple[Namespace, str], Entry | None]
 """Records as they are to be written; None where they go."""
@@ -51,10 +60,12 @@ class Engine:
     Args:
         names: its keys.
         index: its index.
+        patience: seconds for which a batch is tried again because others write to the same.
     """
 
-    def __init__(self, names: Names, index: Index) -> None:
+    def __init__(self, names: Names, index: Index, patience: float) -> None:
         self._names = names
+        self._patience = patience
         self._index = index
 
     def apply(self, ops: Batch, now: int) -> Talk[Results]:
@@ -103,7 +114,7 @@ class Engine:
         if wide:
             if any(_needs_index(ops[at]) for at in wide):
                 yield from self._index.settle_pending()
-            reading = Reading(self._names, self._index, now)
+            reading = Reading(self._names, self._index, now, Patience(self._patience))
             for at in wide:
                 results[at] = yield from reading.answer(ops[at])
         return results
@@ -118,7 +129,7 @@ class Engine:
             if all(isinstance(op, SIMPLE) for op in mine):
                 at_once.append((partition, places, mine))
                 continue
-            loaded = yield from whole(partition)
+            loaded = yield from whole(partition, Patience(self._patience))
             work = Work(spaces(loaded.records), now, 0)
             _put_in(results, places, [work.apply(op) for op in mine])
         replies = yield [batches.call(partition, mine, now) for partition, _, mine in at_once]
@@ -161,6 +172,7 @@ class Engine:
         begun = {name: batches.new_request() for name in parts}
         told = yield from self._told_first(parts)
         due = list(parts)
+        patience = Patience(self._patience)
         for _ in range(_TRIES):
             homes = [self._names.partition(name) for name in due]
             replies = yield [
@@ -188,10 +200,12 @@ class Engine:
                 _put_in(results, groups[home.name], found)
             if not untold:
                 return results
-            numbers = yield from self._index.tell(untold, above)
+            removing = [_removes(parts[home.name]) for home in untold]
+            numbers = yield from self._index.tell(untold, above, removing)
             due = [home.name for home in untold]
             told = dict(zip(due, numbers, strict=True))
-        raise _beset()
+            patience.check(_PERHAPS if len(parts) > 1 else _NOTHING)
+        raise beset(_PERHAPS if len(parts) > 1 else _NOTHING)
 
     def _told_first(self, parts: dict[str, list[Op]]) -> Talk[dict[str, int]]:
         """Tell the index of what begins here, which it cannot know yet."""
@@ -215,18 +229,29 @@ class Engine:
         for op in ops:
             if isinstance(op, CopyTree):
                 keys.check_copy(op.source, op.target)
+        patience = Patience(self._patience)
         for _ in range(_TRIES):
             names = yield from self._touched(ops, now)
             loaded: dict[str, Loaded] = {}
             for name in names:
-                loaded[name] = yield from whole(self._names.partition(name))
+                loaded[name] = yield from self._load(ops, name, patience)
             try:
-                return (yield from self._work_out(ops, loaded, now))
+                return (yield from self._work_out(ops, loaded, now, patience))
             except Stale:
-                continue
-        raise _beset()
+                patience.check()
+        raise beset()
 
-    def _work_out(self, ops: Batch, loaded: dict[str, Loaded], now: int) -> Talk[Results]:
+    def _load(self, ops: Batch, name: str, patience: Patience) -> Talk[Loaded]:
+        """What a batch needs of a partition: the records that it names, else all of them."""
+        partition = self._names.partition(name)
+        if not all(isinstance(op, _NAMED) for op in ops):
+            return (yield from whole(partition, patience))
+        mine = [op for op in ops if isinstance(op, _NAMED) and batches.home(op) == name]
+        return (yield from picked(partition, [place(op.namespace, op.key) for op in mine]))
+
+    def _work_out(
+        self, ops: Batch, loaded: dict[str, Loaded], now: int, patience: Patience
+    ) -> Talk[Results]:
         """Apply a batch to what was read, and write what changed, partition by partition.
 
         Where somebody wrote to a partition meanwhile while others are written already, the batch
@@ -253,27 +278,43 @@ class Engine:
                     if name in written:
                         continue
                     if name not in loaded:
-                        loaded[name] = yield from whole(self._names.partition(name))
-                    version = max(work.version, loaded[name].base + 1)
-                    yield from self._commit(name, mine, loaded[name].guard, version, now)
+                        loaded[name] = yield from self._load(ops, name, patience)
+                    base = _base(loaded.values())
+                    version = max(work.version, base + 1)
+                    up = yield from self._commit(
+                        name, mine, loaded[name], base, version, now, patience
+                    )
                     written[name] = mine
+                    for at, op in enumerate(ops):
+                        if up and self._home(op) == name:
+                            results[at] = _moved_up(op, results[at], base, up)
             except Stale:
                 if not written:
                     raise
-                loaded[name] = yield from whole(self._names.partition(name))
+                patience.check(_PART)
+                loaded[name] = yield from self._load(ops, name, patience)
                 continue
             return results
-        raise SessionConflict("others write here without rest; a part of the batch is not written")
+        raise beset(_PART)
 
     def _commit(
-        self, name: str, changed: Changed, guard: bytes, version: int, now: int
-    ) -> Talk[None]:
+        self,
+        name: str,
+        changed: Changed,
+        loaded: Loaded,
+        base: int,
+        version: int,
+        now: int,
+        patience: Patience,
+    ) -> Talk[int]:
+        """Write to one partition; by how much versions have moved up."""
         home = self._names.partition(name)
         changes = [
             (place(*where), None if entry is None else packing.packed(entry))
             for where, entry in changed.items()
         ]
         request = batches.new_request()
+        removing = any(entry is None for entry in changed.values())
         told = 0
         for _ in range(_TRIES):
             [reply] = yield [
@@ -281,24 +322,28 @@ class Engine:
                     home,
                     changes,
                     now,
-                    guard=guard,
+                    guard=loaded.guard,
+                    seen=loaded.seen,
+                    base=base,
                     version=version,
                     told=told,
                     request=request,
                 )
             ]
             try:
-                return batches.check(reply, (), home)
+                batches.check(reply, (), home)
+                return int(reply[1]) - version
             except Untold as error:
-                [told] = yield from self._index.tell([home], [error.above])
-        raise _beset()
+                [told] = yield from self._index.tell([home], [error.above], [removing])
+            patience.check(_PERHAPS)
+        raise beset(_PERHAPS)
 
     def _touched(self, ops: Batch, now: int) -> Talk[list[str]]:
         """The partitions of a batch, in the order in which they are named."""
         found: dict[str, None] = {}
         if any(_needs_index(op) and self._home(op) is None for op in ops):
             yield from self._index.settle_pending()
-        reading = Reading(self._names, self._index, now)
+        reading = Reading(self._names, self._index, now, Patience(self._patience))
         for op in ops:
             trees = [op.source, op.target] if isinstance(op, CopyTree) else [op.namespace]  # type: ignore[union-attr]
             for tree in trees:
@@ -334,6 +379,10 @@ def _may_fail(op: Op) -> bool:
     """Whether it may be refused, or counts with values that are stored."""
     counts = isinstance(op, Patch) and bool(op.increment or op.maximum)
     return counts or getattr(op, "expect", None) is not None
+
+
+def _removes(ops: Iterable[Op]) -> bool:
+    return any(isinstance(op, (Delete, DropTree)) for op in ops)
 
 
 def _put_in(results: Results, places: Iterable[int], found: Sequence[Any]) -> None:
@@ -377,5 +426,10 @@ def _as_written(found: Any, written: Mapping[str, Changed], changed: Changed) ->
     return found
 
 
-def _beset() -> SessionConflict:
-    return SessionConflict("others write here without rest; nothing was written, try again")
+def _moved_up(op: Op, found: Any, base: int, up: int) -> Any:
+    """The result of an operation on a record whose version moved up when it was written."""
+    if isinstance(op, (Put, Patch)) and found is not None and found > base:
+        return found + up
+    if isinstance(found, Record) and found.version > base:
+        return found._replace(version=found.version + up)
+    return found

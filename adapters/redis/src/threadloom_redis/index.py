@@ -19,19 +19,20 @@ was lost is made again from the keys there are (`Store.mend` does so on request)
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from threadloom.documents import decode_doc
 from threadloom.errors import CorruptRecord
 from threadloom.ops import Doc, Namespace
 from threadloom.stores import listing
+from threadloom.stores.spaces import Entry
 from threadloom_redis import packing
 from threadloom_redis.attempts import Talk
 from threadloom_redis.batches import RETENTION
 from threadloom_redis.errors import too_new
 from threadloom_redis.names import Names, Partition
-from threadloom_redis.scripts import COUNT, ENTER, FORMAT, KNOWN, LIST, MARK, SETTLE, Call
+from threadloom_redis.scripts import CLEAR, COUNT, ENTER, FORMAT, KNOWN, LIST, MARK, SETTLE, Call
 
 logger = logging.getLogger("threadloom.stores")
 
@@ -131,17 +132,28 @@ class Index:
 
     # Telling
 
-    def tell(self, partitions: Sequence[Partition], above: Sequence[int]) -> Talk[list[int]]:
+    def tell(
+        self, partitions: Sequence[Partition], above: Sequence[int], removing: Sequence[bool] = ()
+    ) -> Talk[list[int]]:
         """Say that partitions are about to change; the numbers under which that is known.
 
         Args:
             partitions: which.
             above: for each a number that must be exceeded.
+            removing: for each whether records go, so that it is said even when Redis's memory is
+                full; where it is empty, for none.
         """
         keys = (self._names.sequence, self._names.pending, self._names.format)
         replies = yield [
-            Call(MARK, keys, [partition.name.encode(), b"%d" % number, _FORMAT])
-            for partition, number in zip(partitions, above, strict=True)
+            Call(
+                MARK,
+                keys,
+                [partition.name.encode(), b"%d" % number, _FORMAT, b"%d" % removes],
+                waits=True,
+            )
+            for partition, number, removes in zip(
+                partitions, above, removing or [False] * len(partitions), strict=True
+            )
         ]
         for reply in replies:
             self._compare(reply[0])
@@ -244,6 +256,44 @@ class Index:
     def of_partitions(self) -> Span:
         """The names of all partitions that hold records."""
         return Span(self._names.partitions)
+
+    def places_of(self, partition: Partition, session: Entry) -> Iterator[bytes]:
+        """The keys of the index that have an entry for a session's record."""
+        root = partition.name.rpartition("/")[0].encode()
+        doc: Doc = {} if session.doc is None else decode_doc(session.doc)
+        yield self._names.entered
+        yield self._names.index + b"ids:" + root
+        if session.expires_at is not None:
+            yield self._names.index + b"expires:" + root
+        for field, value in set(listing.entries_of(doc)):
+            for column in listing.ORDERS.values():
+                yield b"%b%b:%b\x00%b" % (
+                    *(self._names.index, column.encode(), root),
+                    _named(field, value),
+                )
+
+    def counted(self, key: bytes) -> bool:
+        """Whether a key is of the index and can be made again from the partitions."""
+        names = self._names
+        return key.startswith(names.index) and key not in (
+            *(names.sequence, names.pending, names.format),
+        )
+
+    def moment(self) -> Talk[bytes | None]:
+        """What changes whenever the index is told of something."""
+        [found] = yield [Call(FORMAT, (self._names.sequence,), [])]
+        return found  # type: ignore[no-any-return]
+
+    def clear(self, there: Iterable[bytes]) -> Talk[None]:
+        """Empty the index, which then counts as lost.
+
+        Args:
+            there: the keys of the prefix that there are.
+        """
+        yield [Call(CLEAR, (self._names.format,), [])]
+        keys = sorted({key for key in there if self.counted(key)})
+        for start in range(0, len(keys), _AT_ONCE):
+            yield [Call(CLEAR, tuple(keys[start : start + _AT_ONCE]), [])]
 
     # Calls
 

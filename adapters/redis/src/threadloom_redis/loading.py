@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from threadloom.ops import Namespace
 from threadloom.stores.spaces import Entry, Spaces
 from threadloom_redis import packing
-from threadloom_redis.attempts import Talk
+from threadloom_redis.attempts import Patience, Talk, beset
 from threadloom_redis.batches import check
 from threadloom_redis.names import EVERYTHING, Partition, Range, split
-from threadloom_redis.scripts import PAGE, Call
+from threadloom_redis.scripts import PAGE, PICK, Call
 
 PAGE_SIZE = 500
 _WHOLE = 2_000
+_MOST = 64_000
+"""Records of the largest page: what keeps Redis busy for some tenths of a second."""
 _TRIES = 20
+UNREAD = "what is there could not be read as of one moment"
 
 Found = list[tuple[Namespace, str, Entry]]
 
@@ -26,12 +29,15 @@ class Loaded(NamedTuple):
     Attributes:
         records: what was asked for.
         base: a version above which all new ones have to be.
-        guard: the version that it is at, as scripts compare it.
+        guard: the version that it is at, as scripts compare it; empty where only some records
+            were asked for.
+        seen: how those are stored, by their places; None where there is nothing.
     """
 
     records: Found
     base: int
     guard: bytes
+    seen: Mapping[bytes, bytes | None] | None = None
 
 
 class Place(NamedTuple):
@@ -46,10 +52,24 @@ class Place(NamedTuple):
     ranges: tuple[Range, ...]
 
 
+class Page(NamedTuple):
+    """Some records of one partition.
+
+    Attributes:
+        rest: where it goes on; None at the end.
+        records: the records.
+        guard: the version that the partition is at.
+    """
+
+    rest: Place | None
+    records: Found
+    guard: bytes
+
+
 def pages(
     places: Sequence[Place], *, blobs: bool, texts: bool = False, size: int = PAGE_SIZE
-) -> Talk[list[tuple[Place | None, Found]]]:
-    """The next page of each of several partitions, and where it goes on; None at its end.
+) -> Talk[list[Page]]:
+    """The next page of each of several partitions.
 
     Args:
         places: where to begin.
@@ -61,36 +81,68 @@ def pages(
         CorruptRecord: a partition is damaged.
     """
     replies = yield [_call(place, blobs=blobs, texts=texts, size=size) for place in places]
-    result: list[tuple[Place | None, Found]] = []
+    result: list[Page] = []
     for place, reply in zip(places, replies, strict=True):
         check(reply, (), place.partition)
-        _, _, more, found, _ = reply
-        result.append((_further(place, more), _entries(found)))
+        _, _, more, found, guard = reply
+        result.append(Page(_further(place, more), _entries(found), guard))
     return result
 
 
-def whole(partition: Partition, ranges: tuple[Range, ...] = (EVERYTHING,)) -> Talk[Loaded]:
-    """A part of one partition, as of one moment where nobody writes without rest.
+def size_of(tries: int, size: int = PAGE_SIZE) -> int:
+    """Records of a page, the more the oftener others have written between two of them.
+
+    Raises:
+        StoreUnavailable: so often that it is given up.
+    """
+    if tries >= _TRIES:
+        raise beset(UNREAD)
+    return min(_MOST, size << tries)
+
+
+def whole(
+    partition: Partition, patience: Patience, ranges: tuple[Range, ...] = (EVERYTHING,)
+) -> Talk[Loaded]:
+    """A part of one partition, as of one moment: all pages are of one version.
 
     Raises:
         CorruptRecord: the partition is damaged.
+        StoreUnavailable: others write without rest.
     """
-    for last in range(_TRIES):
+    tries = 0
+    while True:
+        size = size_of(tries, _WHOLE)
         records: Found = []
         place: Place | None = Place(partition, ranges)
         guard = base = b""
         while place is not None:
-            [reply] = yield [_call(place, blobs=True, texts=False, size=_WHOLE)]
+            [reply] = yield [_call(place, blobs=True, texts=False, size=size)]
             check(reply, (), partition)
             _, base, more, found, now_at = reply
-            if guard and now_at != guard and last < _TRIES - 1:
+            if guard and now_at != guard:
                 break  # somebody wrote in between: begin anew
             guard = now_at
             records += _entries(found)
             place = _further(place, more)
         else:
-            break
-    return Loaded(records, int(base), guard)
+            return Loaded(records, int(base), guard)
+        tries += 1
+        patience.check()
+
+
+def picked(partition: Partition, places: Iterable[bytes]) -> Talk[Loaded]:
+    """Some records of one partition, as of one moment.
+
+    Raises:
+        CorruptRecord: the partition is damaged.
+    """
+    wanted = list(dict.fromkeys(places))
+    [reply] = yield [Call(PICK, (partition.records, partition.order), wanted)]
+    check(reply, (), partition)
+    _, base, _, found, _ = reply
+    seen: dict[bytes, bytes | None] = dict.fromkeys(wanted)
+    seen.update(zip(found[::2], found[1::2], strict=True))
+    return Loaded(_entries(found), int(base), b"", seen)
 
 
 def spaces(found: Iterable[tuple[Namespace, str, Entry]]) -> Spaces:

@@ -39,6 +39,11 @@ class Limits:
     max_connections: int = 32
     wait_replicas: int = 0
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which a batch is tried again because others write to the same."""
+        return self.timeout + self.retry_for
+
     def __post_init__(self) -> None:
         for name in ("timeout", "connect_timeout", "retry_for"):
             value = getattr(self, name)

@@ -33,9 +33,9 @@ from threadloom.stores import listing
 from threadloom.stores.working import Work
 from threadloom.text import tokens
 from threadloom_redis import batches
-from threadloom_redis.attempts import Talk
+from threadloom_redis.attempts import Patience, Talk
 from threadloom_redis.index import START, Index, Position, Span
-from threadloom_redis.loading import Place, pages, spaces
+from threadloom_redis.loading import UNREAD, Place, pages, size_of, spaces
 from threadloom_redis.names import Names, tree_ranges
 
 _PARTITIONS = 64
@@ -45,6 +45,8 @@ _EXACT = 2**53
 
 Visit = Callable[[Work], bool]
 """Looks at a page of records; whether it has seen enough."""
+Mark = Callable[[], Callable[[], None]]
+"""Remembers what was found so far; what it returns goes back to that."""
 
 
 class Reading:
@@ -54,9 +56,11 @@ class Reading:
         names: the keys of the store.
         index: its index.
         now: microseconds since the epoch.
+        patience: how long what others write to is read again.
     """
 
-    def __init__(self, names: Names, index: Index, now: int) -> None:
+    def __init__(self, names: Names, index: Index, now: int, patience: Patience) -> None:
+        self._patience = patience
         self._names = names
         self._index = index
         self._now = now
@@ -73,14 +77,7 @@ class Reading:
             case Match():
                 return (yield from self._match(op))
             case ListNamespaces():
-                found: set[Namespace] = set()
-
-                def name(work: Work) -> bool:
-                    found.update(work.apply(op))
-                    return False
-
-                yield from self._walk(op.namespace, name, user_only=op.user_only)
-                return sorted(found)
+                return (yield from self._namespaces(op))
             case Measure():
                 return (yield from self._measure(op))
         raise UnsupportedByStore(f"unknown operation {op!r}")
@@ -233,8 +230,12 @@ class Reading:
             found.extend(work.apply(plain))
             return may_stop and end is not None and len(found) >= end
 
+        def mark() -> Callable[[], None]:
+            many = len(found)
+            return lambda: found.__delitem__(slice(many, None))
+
         yield from self._walk(
-            *(op.namespace, visit), deep=op.deep, user_only=op.user_only, blobs=op.blobs
+            *(op.namespace, visit, mark), deep=op.deep, user_only=op.user_only, blobs=op.blobs
         )
         return arranged(found, op)
 
@@ -252,7 +253,16 @@ class Reading:
             total += work.apply(op)
             return False
 
-        yield from self._walk(op.namespace, visit, deep=op.deep)
+        def mark() -> Callable[[], None]:
+            before = total
+
+            def undo() -> None:
+                nonlocal total
+                total = before
+
+            return undo
+
+        yield from self._walk(op.namespace, visit, mark, deep=op.deep)
         return total
 
     def _match(self, op: Match) -> Talk[list[Hit]]:
@@ -267,7 +277,16 @@ class Reading:
                 hits = nlargest(op.limit, hits, key=_rank)
             return False
 
-        yield from self._walk(op.namespace, visit, texts=True)
+        def mark() -> Callable[[], None]:
+            before = list(hits)
+
+            def undo() -> None:
+                nonlocal hits
+                hits = list(before)
+
+            return undo
+
+        yield from self._walk(op.namespace, visit, mark, texts=True)
         return nlargest(op.limit, hits, key=_rank)
 
     def _measure(self, op: Measure) -> Talk[list[Measured]]:
@@ -279,8 +298,31 @@ class Reading:
                 sizes[namespace] = before[0] + records, before[1] + size
             return False
 
-        yield from self._walk(op.namespace, visit, blobs=True)
+        def mark() -> Callable[[], None]:
+            before = dict(sizes)
+
+            def undo() -> None:
+                nonlocal sizes
+                sizes = dict(before)
+
+            return undo
+
+        yield from self._walk(op.namespace, visit, mark, blobs=True)
         return sorted(Measured(namespace, *size) for namespace, size in sizes.items())
+
+    def _namespaces(self, op: ListNamespaces) -> Talk[list[Namespace]]:
+        found: set[Namespace] = set()
+
+        def visit(work: Work) -> bool:
+            found.update(work.apply(op))
+            return False
+
+        def mark() -> Callable[[], None]:
+            before = set(found)
+            return lambda: found.intersection_update(before)
+
+        yield from self._walk(op.namespace, visit, mark, user_only=op.user_only)
+        return sorted(found)
 
     # Walking
 
@@ -288,6 +330,7 @@ class Reading:
         self,
         namespace: Namespace,
         visit: Visit,
+        mark: Mark,
         *,
         deep: bool = True,
         user_only: bool = False,
@@ -296,7 +339,11 @@ class Reading:
     ) -> Talk[None]:
         """Show all records at or below a namespace, page by page.
 
-        Where all of them are the user's, that is in the order of their places.
+        Where all of them are the user's, that is in the order of their places. What is seen of one
+        partition is as of one moment: where others write to it between two pages, it is begun anew.
+
+        Raises:
+            StoreUnavailable: others write without rest.
         """
         ranges = tuple(tree_ranges(namespace, deep=deep))
         if deep:
@@ -306,19 +353,33 @@ class Reading:
         waiting = iter(sorted(names, key=_order))
         width = 1  # more at a time once it shows that there are many
         due: list[Place] = []
+        begun = b""  # the version of the partition in the middle of which it goes on
+        undo: Callable[[], None] | None = None
+        tries = 0
         while True:
             more = islice(waiting, max(0, width - len(due)))
             due += [Place(self._names.partition(name), ranges) for name in more]
             if not due:
                 return
-            found = yield from pages(due, blobs=blobs, texts=texts)
-            further: list[Place] = []
-            for at, (rest, records) in enumerate(found):
+            together = due[:1] if tries else due
+            found = yield from pages(together, blobs=blobs, texts=texts, size=size_of(tries))
+            if undo is not None and found[0].guard != begun:
+                undo()
+                undo = None
+                due[0] = Place(due[0].partition, ranges)
+                tries += 1
+                self._patience.check(UNREAD)
+                continue
+            further = due[len(together) :]
+            for at, (rest, records, guard) in enumerate(found):
+                if rest is not None and undo is None:
+                    begun, undo = guard, mark()
                 if records and visit(Work(spaces(records), self._now, 0)):
                     return
                 if rest is not None:
                     further = [rest, *due[at + 1 :]]
                     break
+                undo, tries = None, 0
             due = further
             width = min(_PARTITIONS, 2 * width)
 

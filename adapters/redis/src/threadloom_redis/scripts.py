@@ -28,7 +28,8 @@ class Call(NamedTuple):
         script: what to run.
         keys: the keys, all with one hash tag.
         args: the arguments.
-        writes: whether somebody waits for replicas to have what it did.
+        writes: whether it writes records.
+        waits: whether somebody waits for replicas to have what it did.
         age: which argument says how old the call is (milliseconds), where running it once more
             is harmless only because of that; None where it always is.
     """
@@ -37,6 +38,7 @@ class Call(NamedTuple):
     keys: tuple[bytes, ...]
     args: list[bytes]
     writes: bool = False
+    waits: bool = False
     age: int | None = None
 
     @property
@@ -56,6 +58,7 @@ def _script(name: str, *parts: str) -> Script:
 
 BATCH = _script("batch", "partition")
 PAGE = _script("page", "partition")
+PICK = _script("pick", "partition")
 SETTLE = _script("settle", "partition")
 MARK = _script("mark")
 ENTER = _script("enter")
@@ -63,4 +66,6 @@ LIST = _script("list")
 KNOWN = _script("known")
 FORMAT = _script("format")
 COUNT = _script("count")
+SIZES = _script("sizes")
+CLEAR = _script("clear")
 MEND = _script("mend", "partition")

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import redis.exceptions
@@ -28,6 +28,7 @@ from threadloom_redis.care import Care
 from threadloom_redis.clients import Client
 from threadloom_redis.engine import Engine, changes
 from threadloom_redis.index import Index, IndexLost
+from threadloom_redis.life import CLOSING, UnderWay
 from threadloom_redis.names import Names
 from threadloom_redis.options import Limits, checked_prefix, parse
 
@@ -104,12 +105,13 @@ class RedisStore(Store):
         self._create = create
         self._index = Index(self._names, must_exist=not create)
         self._care = Care(self._client, self._names, self._index)
-        self._engine_of_redis = Engine(self._names, self._index)
+        self._engine_of_redis = Engine(self._names, self._index, self._limits.patience)
         self._native: AsyncClient | None = None
-        self._closed = False
+        self._under_way = UnderWay(repr(self))
         self._looked = False
         self._threads: tuple[ThreadPoolExecutor, ThreadPoolExecutor] | None = None
         self._threads_of = 0
+        self._has_ended = False
         self._threads_lock = threading.Lock()
         self._remaking = threading.Lock()
         self._shield = Shield(self._client.place)
@@ -120,15 +122,16 @@ class RedisStore(Store):
 
     def execute(self, ops: Batch, /) -> Results:
         """Apply a batch; within one partition all or nothing. See `Store.execute`."""
+        self._check_open()
         return self._shield.run(lambda: self._execute(ops))
 
     def _execute(self, ops: Batch) -> Results:
-        self._check_open()
-        try:
-            return self._run(self._talk(ops))
-        except IndexLost:
-            engine = self._recovered(ops)
-        return self._run(self._talk(ops, engine))
+        with self._under_way.one():
+            try:
+                return self._run(self._talk(ops))
+            except IndexLost:
+                engine = self._recovered(ops)
+            return self._run(self._talk(ops, engine))
 
     async def aexecute(self, ops: Batch, /) -> Results:
         """`execute` for event loops.
@@ -139,14 +142,16 @@ class RedisStore(Store):
         self._check_open()
         native = self._native
         if native is not None and native.loop is asyncio.get_running_loop():
-            task = asyncio.ensure_future(native.run(self._talk(ops)))
-            try:
-                return await settled(task)
-            except IndexLost:
-                engine = await self._hop(ops, self._recovered, ops)
-            return await settled(asyncio.ensure_future(native.run(self._talk(ops, engine))))
+            return await settled(native.start(self._natively(native, ops)))
         results: Results = await self._hop(ops, self.execute, ops)
         return results
+
+    async def _natively(self, native: AsyncClient, ops: Batch) -> Results:
+        try:
+            return await native.run(self._talk(ops))
+        except IndexLost:
+            engine = await self._hop(ops, self._recovered, ops)
+        return await native.run(self._talk(ops, engine))
 
     def _talk(self, ops: Batch, engine: Engine | None = None) -> Talk[Results]:
         return (engine or self._engine_of_redis).apply(list(ops), self.now())
@@ -164,7 +169,8 @@ class RedisStore(Store):
                 f"{self._client.place} has nothing of Threadloom under the prefix "
                 f"{self.prefix!r:.200}, and create=False makes nothing: check the prefix"
             )
-        return Engine(self._names, Index(self._names, may_lack=True))
+        lacking = Index(self._names, may_lack=True)
+        return Engine(self._names, lacking, self._limits.patience)
 
     def _run(self, talk: Talk[Results]) -> Results:
         if not self._looked:
@@ -179,22 +185,24 @@ class RedisStore(Store):
         return self._shield.run(self._damage)
 
     def _damage(self) -> list[str]:
-        self._begin()
-        return self._care.damage()
+        with self._under_way.one():
+            self._begin()
+            return self._care.damage()
 
     def mend(self) -> list[str]:
         """Make the index again, and what is damaged whole of the records that are left."""
         return self._shield.run(self._mend)
 
     def _mend(self) -> list[str]:
-        self._begin()
-        done = self._care.mend()
-        self._remake_index()
-        return done
+        with self._under_way.one():
+            self._begin()
+            done = self._care.mend()
+            with self._remaking:
+                self._care.remake_from_empty()
+            return done
 
     def _begin(self) -> None:
         """What comes before going over all keys."""
-        self._check_open()
         try:
             self._client.run(self._index.begin(writes=False))
         except IndexLost:
@@ -233,21 +241,33 @@ class RedisStore(Store):
         self._native = AsyncClient(address, self._limits)
 
     def close(self) -> None:
-        """Wait for what is under way, then give back connections and threads."""
-        self._closed = True
+        """Wait for what is under way, half a minute at most, then give back connections, threads.
+
+        Called on the very loop that has connections of its own, it does not wait for what that is
+        doing: it is finished, and the connections are closed, as the loop goes on. `aclose` waits.
+        """
+        self._under_way.shut()
+        native = self._native
+        if native is not None and _end(native):
+            self._native = None
+        at_rest = self._under_way.wait()
+        if not at_rest:
+            logger.warning("%r was closed while something was still under way", self)
         self._shield.close()
         with self._threads_lock:
+            self._has_ended = True
             threads, self._threads = self._threads, None
         if threads is not None and self._threads_of == os.getpid():
             for pool in threads:
-                pool.shutdown(wait=True)
+                pool.shutdown(wait=at_rest)
         self._client.close()
 
     async def aclose(self) -> None:
         """`close`, without blocking the loop."""
-        native, self._native = self._native, None
+        self._under_way.shut()
+        native = self._native
         if native is not None and native.loop is asyncio.get_running_loop():
-            self._closed = True
+            self._native = None
             await native.close()
         await asyncio.to_thread(self.close)
 
@@ -261,11 +281,11 @@ class RedisStore(Store):
         self._threads_lock = threading.Lock()
         self._remaking = threading.Lock()
         self._native = None
+        self._under_way.renew()
         self._client.renew()
 
     def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosed(f"{self!r} was closed")
+        self._under_way.check()
 
     async def _hop(self, ops: Batch, work: Callable[..., Any], *args: Any) -> Any:
         """Work on one of the store's threads; reads never queue behind writes."""
@@ -277,7 +297,8 @@ class RedisStore(Store):
 
     def _pool(self, ops: Batch) -> ThreadPoolExecutor:
         with self._threads_lock:
-            self._check_open()
+            if self._has_ended:
+                raise StoreClosed(f"{self!r} was closed")
             if self._threads is None or self._threads_of != os.getpid():
                 self._threads = (
                     ThreadPoolExecutor(_READ_THREADS, "threadloom-redis-read"),
@@ -285,6 +306,23 @@ class RedisStore(Store):
                 )
                 self._threads_of = os.getpid()
             return self._threads[any(isinstance(op, WRITES) for op in ops)]
+
+
+def _end(native: AsyncClient) -> bool:
+    """Close the connections of a loop from anywhere; False where it stands still."""
+    loop = native.loop
+    try:
+        here: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        here = None
+    if loop is here:
+        native.start(native.close())
+    elif loop.is_running():
+        ended = asyncio.run_coroutine_threadsafe(native.close(), loop)
+        wait([ended], timeout=CLOSING)
+    else:
+        return False
+    return True
 
 
 def open_url(url: str, *, clock: Clock | None = None, create: bool = True) -> RedisStore:

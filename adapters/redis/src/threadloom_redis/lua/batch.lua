@@ -138,6 +138,8 @@ local function patched(doc, sets, maxima, increments)
   return '{' .. table.concat(parts, ',') .. '}', values
 end
 
+-- New versions count from a base; where others wrote meanwhile, all of them move up.
+local base, shift = 0, 0
 local results = {}
 local function answer(value) results[#results + 1] = value end
 local function refuse() return {'EXPECT', #results} end
@@ -259,7 +261,11 @@ while at < #ARGV do
     local m = arg()
     look(m)
     stamp()
-    set(m, opened(arg()))
+    local r = opened(arg())
+    if shift > 0 and tonumber(r.v) > base then
+      r = made(num(tonumber(r.v) + shift), r.c, r.u, r.e, r.d, r.b, r.t, sub(r.raw, r.at + 1))
+    end
+    set(m, r)
     answer(false)
   elseif op == 'x' then
     local m = arg()
@@ -267,8 +273,15 @@ while at < #ARGV do
     stamp()
     set(m, false)
     answer(false)
+  elseif op == 'o' then
+    local m, sum = arg(), arg()
+    local r = look(m)
+    if not replay and (r and redis.sha1hex(r.raw) or '') ~= sum then return {'GUARD'} end
   elseif op == 'b' then
-    version = tonumber(arg())
+    local last
+    last, base = tonumber(arg()), tonumber(arg())
+    if H.v > base then shift = math.max(H.v, micros()) - base end
+    version = last + shift
   end
 end
 
@@ -284,17 +297,19 @@ if H.d == 0 or H.d < clock - 600000000 then
   H.d = clock
 end
 
-local sets, adds, dels, rems = {}, {}, {}, {}
+local sets, adds, dels, grown = {}, {}, {}, 0
 local fresh = H.n == 0
 for _, m in ipairs(order) do
   local old, new = before[m], after[m]
   local is_session = session ~= '' and sub(m, 1, #session) == session
   if old then
+    grown = grown - #m - #old.raw
     H.n = H.n - 1
     if old.t ~= '-' then H.k = H.k - 1 end
     if is_session then H.s = 'x' elseif old.e == '-' then H.p = H.p - 1 end
   end
   if new then
+    grown = grown + #m + #new.raw
     H.n = H.n + 1
     if new.t ~= '-' then H.k = H.k + 1 end
     if is_session then H.s = new.e
@@ -345,11 +360,16 @@ local function all(command, key, args)
     call(command, key, unpack(args, i, math.min(i + 1999, #args)))
   end
 end
-all('HSET', R, sets)
-if #dels > 0 then
+-- What makes room goes through when memory is full; anything else is refused by its first write.
+local removes = #sets == 4 or (#dels > 0 and grown <= 0)
+if removes then unbound() end
+local function remove()
   all('HDEL', R, dels)
   all('ZREM', O, dels)
 end
+if removes then remove() end
+all('HSET', R, sets)
+if not removes then remove() end
 all('ZADD', O, adds)
 if moved then
   if deadline == '-' then

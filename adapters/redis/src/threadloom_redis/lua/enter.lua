@@ -3,6 +3,8 @@
 -- been told, version, records, 1 or 0 whether a session is there; for a session: whose it is,
 -- id, created, updated, expires ('-' never), number of entries, the entries.
 local call, base, at = redis.call, ARGV[1], 1
+-- A write that takes no memory, as the first one: with it this goes on where memory is full.
+call('ZREM', KEYS[1], '')
 local function arg()
   at = at + 1
   return ARGV[at]

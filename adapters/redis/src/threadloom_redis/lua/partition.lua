@@ -33,6 +33,10 @@ local function heading(H)
     .. num(H.d) .. ' ' .. num(H.S) .. ' ' .. num(H.k) .. ' ' .. H.t .. ' ' .. FORMAT
 end
 
+-- Redis looks whether memory is full before a script's first write; one that takes none is let
+-- through, and with it what follows.
+local function unbound() call('HDEL', R, ' ') end
+
 -- A record: its front taken apart, the rest where it lies.
 local function opened(raw)
   local _, at, v, c, u, e, d, b, t =

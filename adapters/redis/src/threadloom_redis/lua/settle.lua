@@ -15,6 +15,7 @@ if ARGV[2] ~= '' then
     record = {sub(page[1], #ARGV[2] + 1), without_blob(opened(raw))}
   end
 end
+unbound() -- who lists, or makes room, is not kept off by memory that is full
 call('HSET', R, 'h', heading(H))
 if fresh then call('PEXPIRE', R, ARGV[3]) end
 return {'OK', num(H.v), num(H.n), record}

@@ -1,0 +1,2 @@
+-- Takes keys of the index away. KEYS: which.
+return redis.call('UNLINK', unpack(KEYS))
