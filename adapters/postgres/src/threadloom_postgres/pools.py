@@ -199,9 +199,12 @@ class Pools:
 
     # On an event loop
 
+    def _may_be_native(self) -> bool:
+        return self._given is None and not self._closed and self._native is None
+
     async def open_native(self) -> None:
         """Give the running event loop a pool of its own."""
-        if self._given is not None or self._closed or self._native is not None:
+        if not self._may_be_native():
             return
         pool: AsyncPool = AsyncConnectionPool(
             await asyncio.to_thread(self._probed),
@@ -214,7 +217,7 @@ class Pools:
             num_workers=2,
         )
         await pool.open()
-        if self._closed or self._native is not None:  # somebody else was faster
+        if not self._may_be_native():  # somebody else was faster
             await pool.close()
             return
         self._native = (asyncio.get_running_loop(), pool)
