@@ -16,6 +16,8 @@ from pathlib import Path
 HOST = "127.0.0.1"
 _POLL = 0.02
 _MEMORY = Path("/dev/shm")
+_ROOM = 4 << 30
+"""Bytes that must be free in memory for a server's data to go there."""
 _ends: list[Callable[[], None]] = []
 
 
@@ -50,14 +52,18 @@ def free_port() -> int:
 def temporary_folder(prefix: str, *, owner: str | None = None, quick: bool = False) -> Path:
     """A folder that goes when this process ends; on request it belongs to another user.
 
-    A quick one is in memory, where the system has a place for that.
+    A quick one is in memory, where the system has a place for that with room enough.
     """
-    place = _MEMORY if quick and os.access(_MEMORY, os.W_OK) else None
+    place = _MEMORY if quick and _has_room(_MEMORY) else None
     folder = Path(tempfile.mkdtemp(prefix=f"threadloom-{prefix}-", dir=place))
     if owner is not None:
         shutil.chown(folder, owner)
     at_end(lambda: shutil.rmtree(folder, ignore_errors=True))
     return folder
+
+
+def _has_room(place: Path) -> bool:
+    return os.access(place, os.W_OK) and shutil.disk_usage(place).free > _ROOM
 
 
 def at_end(end: Callable[[], None]) -> None:
