@@ -20,8 +20,9 @@ HEAD = """\
 # The command line
 
 `threadloom COMMAND STORE …` looks at sessions, changes them, looks after them and moves them. It
-comes with `pip install "threadloom[cli]"` and needs nothing of the application: types that it
-does not have are shown as what is stored of them, and never imported or made.
+comes with `threadloom[cli]` (from a clone: `pip install ".[cli]"`) and needs nothing of the
+application: types that it does not have are shown as what is stored of them, and never imported or
+made.
 
 ```
 threadloom list sessions.db                        # a file, a folder of journals, or a URL
