@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -9,12 +10,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import redis
+from hypothesis import settings
 
 from servers import redis as servers
 from servers.cluster import cluster
 from threadloom.store import Store
 from threadloom.testing import Driver, FrozenClock, StoreContract, store_state_machine
 from threadloom_redis import RedisStore
+
+SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 
 
 class OnRedis(StoreContract):
@@ -81,3 +85,4 @@ _numbers = count()
 TestAtRandom = store_state_machine(
     lambda clock: RedisStore(servers.place("random", str(next(_numbers))), clock=clock)
 ).TestCase
+TestAtRandom.settings = settings(max_examples=200 if SOAK else 20, stateful_step_count=40)
