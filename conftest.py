@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 ON_SERVERS = {"postgres", "redis"} & set(os.environ.get("THREADLOOM_TEST_ENGINES", "").split(","))
-ONE_IN = 4
+ONE_IN = 5
 """How many of the suites' tests run on engines with a server; all do under soak."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
