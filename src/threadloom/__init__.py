@@ -38,6 +38,7 @@ from threadloom.keys import compose_id, inner_id, is_storable, split_id
 from threadloom.models import (
     CheckReport,
     KindStats,
+    MessageList,
     MoveReport,
     Problem,
     PruneReport,
@@ -45,6 +46,7 @@ from threadloom.models import (
     SessionContext,
     SessionInfo,
     SessionMatch,
+    SessionMatches,
     SessionOrigin,
     SessionPage,
     SessionQuery,
@@ -96,6 +98,8 @@ __all__ = [
     # what comes back
     "SessionContext",
     "SessionMatch",
+    "SessionMatches",
+    "MessageList",
     "SessionOrigin",
     "SessionPage",
     "PruneReport",

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
+
+from threadloom.clock import from_micros
+from threadloom.displayed import Displayed, Tabular
 
 SessionStatus = Literal["idle", "running", "interrupted", "error"]
 
@@ -35,7 +38,7 @@ class SessionOrigin(BaseModel):
     message_id: str | None = None
 
 
-class SessionInfo(BaseModel):
+class SessionInfo(Displayed, BaseModel):
     """One session as the index knows it, at the moment of reading.
 
     Wherever Threadloom asks for a session, this will do as well as its id; `str(info)` is
@@ -107,7 +110,7 @@ def id_of(session: SessionRef) -> str:
     return session.id if isinstance(session, SessionInfo) else session
 
 
-class Session(BaseModel):
+class Session(Displayed, BaseModel):
     """A session whole, for code without a graph: `save_session` takes it, `load_session` gives it.
 
     Attributes:
@@ -124,7 +127,7 @@ class Session(BaseModel):
     state: Any = None
 
 
-class SessionPage(list[SessionInfo]):
+class SessionPage(Tabular, list[SessionInfo]):
     """A list of sessions that knows how the listing goes on.
 
     Attributes:
@@ -178,6 +181,10 @@ class SessionMatch(BaseModel):
     snippet: str = ""
 
 
+class SessionMatches(Tabular, list[SessionMatch]):
+    """The sessions that a search found, the best first."""
+
+
 class TimestampedMessage(BaseModel):
     """A message of a conversation and the time when it was added."""
 
@@ -185,6 +192,28 @@ class TimestampedMessage(BaseModel):
 
     message: SerializeAsAny[BaseMessage]
     created_at: datetime
+
+
+class MessageList(Tabular, list[BaseMessage]):
+    """A conversation, oldest first: a list like any other that knows when its messages were added.
+
+    Attributes:
+        times: by message id, when each was added, aware UTC. For messages of a graph it is the
+            time of the checkpoint that they came with, or of one soon after it.
+    """
+
+    def __init__(
+        self, messages: Iterable[BaseMessage] = (), times: Mapping[str, datetime] | None = None
+    ) -> None:
+        super().__init__(messages)
+        self.times: dict[str, datetime] = dict(times or {})
+
+    @classmethod
+    def of(cls, conversation: Iterable[tuple[int, BaseMessage]]) -> Self:
+        """Messages with the times when they were added (microseconds; 0 where it is unknown)."""
+        pairs = list(conversation)
+        times = {message.id: from_micros(at) for at, message in pairs if message.id and at}
+        return cls((message for _, message in pairs), times)
 
 
 class StreamPage(BaseModel):
@@ -213,7 +242,7 @@ class StreamPage(BaseModel):
     state: Any = None
 
 
-class PruneReport(BaseModel):
+class PruneReport(Displayed, BaseModel):
     """What a prune removed, or would remove.
 
     Attributes:
@@ -256,7 +285,7 @@ class Problem(BaseModel):
     fixed: bool = False
 
 
-class CheckReport(BaseModel):
+class CheckReport(Displayed, BaseModel):
     """What a check found.
 
     Attributes:
@@ -275,7 +304,7 @@ class CheckReport(BaseModel):
         return all(problem.fixed for problem in self.problems)
 
 
-class MoveReport(BaseModel):
+class MoveReport(Displayed, BaseModel):
     """What an export, an import or a copy did.
 
     Attributes:
@@ -307,7 +336,7 @@ class KindStats(BaseModel):
     bytes: int
 
 
-class StorageStats(BaseModel):
+class StorageStats(Tabular, BaseModel):
     """What a tenant's sessions, or one of them, take up.
 
     Attributes:

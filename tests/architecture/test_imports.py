@@ -54,7 +54,7 @@ LAYERS: dict[str, Layer] = {
         frameworks=ANY,
     ),
     "logic": Layer(
-        ("blocks", "fences", "messages", "index", "models", "scope", "shared"),
+        ("blocks", "displayed", "fences", "messages", "index", "models", "scope", "shared"),
         ("port", "errors"),
         frameworks=(*STORE_ONLY, "langchain_core.messages", "langchain_core.runnables"),
     ),
@@ -112,7 +112,7 @@ LAYERS: dict[str, Layer] = {
     ),
 }
 ENGINES = ("memory", "sqlite", "file", "langgraph", "wrappers")
-PLANNED = {"display"}  # named above, not written yet
+PLANNED: set[str] = set()  # named above, not written yet
 
 FRAMEWORKS = re.compile(r"(langgraph|langchain)\w*(\.|$)")
 DRIVERS = re.compile(r"(sqlite3|aiosqlite|psycopg\w*|redis|valkey|aiofiles)(\.|$)")

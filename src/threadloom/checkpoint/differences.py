@@ -13,6 +13,7 @@ from threadloom.checkpoint.foreign import as_shown
 from threadloom.checkpoint.header import Header
 from threadloom.checkpoint.layout import Place, Stored
 from threadloom.checkpoint.plain_reading import read_channels
+from threadloom.displayed import Displayed
 from threadloom.errors import CheckpointNotFound, CorruptRecord
 from threadloom.keys import SessionPaths
 from threadloom.ops import Get
@@ -65,7 +66,7 @@ class ChannelChange(BaseModel):
     messages: tuple[MessageChange, ...] = ()
 
 
-class CheckpointDiff(BaseModel):
+class CheckpointDiff(Displayed, BaseModel):
     """What has changed between two checkpoints of a session.
 
     Attributes:

@@ -23,6 +23,7 @@ from threadloom.checkpoint.namespaces import WholeNamespace, read_session
 from threadloom.checkpoint.plain_reading import Material
 from threadloom.checkpoint.spans import element_place
 from threadloom.clock import from_micros
+from threadloom.displayed import Tabular
 from threadloom.keys import SessionPaths
 from threadloom.plans import Plan
 from threadloom.values import Values
@@ -70,7 +71,7 @@ class CheckpointNode(BaseModel):
     messages: int | None = None
 
 
-class CheckpointTree(BaseModel):
+class CheckpointTree(Tabular, BaseModel):
     """The checkpoints of a session.
 
     Attributes:

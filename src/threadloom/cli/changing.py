@@ -11,8 +11,9 @@ from threadloom.cli import finding, output
 from threadloom.cli.asking import ask
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.listing import pages
-from threadloom.cli.output import Column, counted
+from threadloom.cli.output import Column
 from threadloom.cli.places import Place
+from threadloom.display.words import counted
 from threadloom.errors import SessionConflict
 from threadloom.sessions import SessionManager
 

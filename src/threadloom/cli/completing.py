@@ -11,7 +11,7 @@ from threadloom.cli import places
 from threadloom.cli.group import Fault
 from threadloom.cli.keys import keyring
 from threadloom.cli.listing import pages
-from threadloom.cli.printable import visible
+from threadloom.display.printable import visible
 from threadloom.errors import ThreadloomError
 
 _MOST = 100

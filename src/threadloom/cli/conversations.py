@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 
-from threadloom.checkpoint.foreign import OPAQUE_TYPE
 from threadloom.cli.output import Column, Line
-from threadloom.cli.values import in_a_line, plain
+from threadloom.display.speech import calls, said, title
+from threadloom.display.values import plain
 
 COLUMNS = (Column("id"), Column("who"), Column("text"))
 _STYLES = {
@@ -18,7 +18,6 @@ _STYLES = {
     "system": "bold magenta",
     "tool": "bold yellow",
 }
-_LONGEST_ARGUMENTS = 200
 _INDENT = 2
 
 
@@ -31,53 +30,6 @@ def chat(messages: Iterable[BaseMessage]) -> Iterator[Line]:
         for call in calls(message):
             yield Line(call, "cyan", _INDENT)
         yield Line("")
-
-
-def title(message: BaseMessage) -> str:
-    """Who speaks: the kind of message, its name, and its class if that is the application's."""
-    parts = [getattr(message, "role", None) or message.type]
-    if message.name:
-        parts.append(message.name)
-    if isinstance(message, ToolMessage) and message.status == "error":
-        parts.append("failed")
-    if own := message.additional_kwargs.get(OPAQUE_TYPE):
-        parts.append(f"({own})")
-    return " ".join(map(str, parts))
-
-
-def said(message: BaseMessage) -> str:
-    """The text of a message; what is no text in its place, in brackets."""
-    content = message.content
-    if isinstance(content, str):
-        return content
-    return "\n".join(shown for block in content if (shown := _block(block)))
-
-
-def _block(block: Any) -> str:
-    if isinstance(block, str):
-        return block
-    if not isinstance(block, dict):
-        return in_a_line(block)
-    kind = str(block.get("type", ""))
-    for name in ("text", "reasoning", "thinking"):
-        if isinstance(found := block.get(name), str):
-            return found if name == "text" else f"[{kind}] {found}"
-    if kind in ("tool_use", "tool_call", "function_call", "input_json_delta"):
-        return ""  # among the calls
-    return f"[{kind or 'block'}]"
-
-
-def calls(message: BaseMessage) -> Iterator[str]:
-    """What a message calls, call by call."""
-    if not isinstance(message, AIMessage):
-        return
-    for call in message.tool_calls or ():
-        arguments = ", ".join(f"{name}={in_a_line(item)}" for name, item in call["args"].items())
-        if len(arguments) > _LONGEST_ARGUMENTS:
-            arguments = arguments[:_LONGEST_ARGUMENTS] + " …"
-        yield f"→ {call['name']}({arguments})"
-    for bad in message.invalid_tool_calls or ():
-        yield f"→ {bad.get('name')}({bad.get('args')}), which makes no sense"
 
 
 def row(message: BaseMessage) -> tuple[str, str, str]:

@@ -9,16 +9,12 @@ from typing import Any
 from threadloom import ChannelChange, CheckpointDiff, CheckpointNode, MessageChange
 from threadloom.cli import conversations
 from threadloom.cli.output import Line
-from threadloom.cli.values import plain, text
+from threadloom.display.changes import MARKS
+from threadloom.display.speech import title
+from threadloom.display.values import is_internal, plain, text
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow"}
-_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 _INDENT = 2
-
-
-def is_internal(channel: str) -> bool:
-    """Whether a channel is LangGraph's own: what it branches by, and the input of a run."""
-    return channel.startswith(("branch:", "__"))
 
 
 def told(
@@ -57,7 +53,7 @@ def channel(change: ChannelChange) -> Iterator[Line]:
     """What differs in one channel."""
     if change.messages:
         kinds = [item.kind for item in change.messages]
-        counts = [f"{kinds.count(kind)} {kind}" for kind in _MARKS if kind in kinds]
+        counts = [f"{kinds.count(kind)} {kind}" for kind in MARKS if kind in kinds]
         yield Line(f"{change.channel}: {', '.join(counts)}", "bold")
         for item in change.messages:
             yield from _message(item)
@@ -67,9 +63,9 @@ def channel(change: ChannelChange) -> Iterator[Line]:
 
 
 def _message(change: MessageChange) -> Iterator[Line]:
-    mark, style = _MARKS[change.kind], _STYLES[_MARKS[change.kind]]
+    mark, style = MARKS[change.kind], _STYLES[MARKS[change.kind]]
     some = change.after if change.before is None else change.before
-    yield Line(f"{mark} {conversations.title(some)} ({some.id})", style, _INDENT)
+    yield Line(f"{mark} {title(some)} ({some.id})", style, _INDENT)
     if change.kind != "changed":
         _, _, content = conversations.row(some)
         yield Line(content, style, 2 * _INDENT)
@@ -102,4 +98,4 @@ def document(diff: CheckpointDiff) -> dict[str, Any]:
     return found
 
 
-__all__ = ["channel", "document", "is_internal", "told"]
+__all__ = ["channel", "document", "told"]

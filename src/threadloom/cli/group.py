@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from threadloom.cli.printable import visible
+from threadloom.display.printable import visible
 from threadloom.errors import ThreadloomError
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -10,8 +10,9 @@ from threadloom.cli import finding, output
 from threadloom.cli.asking import ask
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.listing import pages
-from threadloom.cli.output import Column, Size, counted
+from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
+from threadloom.display.words import counted, in_words
 from threadloom.sessions import SessionManager
 
 _PRUNED = (Column("session"), Column("checkpoints", right=True), Column("bytes", right=True))
@@ -79,7 +80,7 @@ def _each(
 
 def _sum(found: Sequence[PruneReport]) -> str:
     checkpoints = sum(report.checkpoints for report in found)
-    size = output.in_words(sum(report.bytes for report in found))
+    size = in_words(sum(report.bytes for report in found))
     return f"{counted(checkpoints, 'checkpoint')} of {counted(len(found), 'session')}, {size}"
 
 

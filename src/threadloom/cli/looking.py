@@ -19,10 +19,11 @@ from threadloom import (
     UnsupportedByStore,
 )
 from threadloom.cli import conversations, differences, finding, output, trees
-from threadloom.cli.output import Column, Line, counted
+from threadloom.cli.output import Column, Line
 from threadloom.cli.places import Place
-from threadloom.cli.printable import visible
-from threadloom.cli.values import in_a_line, plain
+from threadloom.display.printable import visible
+from threadloom.display.values import in_a_line, is_internal, plain
+from threadloom.display.words import counted
 from threadloom.errors import CheckpointNotFound
 from threadloom.sessions import SessionManager
 from threadloom.sessions.conversation import Source
@@ -103,7 +104,7 @@ def _state(sessions: SessionManager, info: SessionInfo, tree: CheckpointTree) ->
     return {
         change.channel: change.after
         for change in found.channels
-        if not change.messages and not differences.is_internal(change.channel)
+        if not change.messages and not is_internal(change.channel)
     }
 
 

@@ -12,6 +12,7 @@ from threadloom.cli import output
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place, import_modules
+from threadloom.display.words import in_words
 from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_langgraph
 from threadloom.migrate.source import holds_checkpoints
@@ -71,8 +72,8 @@ def _print(report: MigrationReport, old: Place, new: Place, after: int | None) -
             outcome = thread.outcome
         rows.append((thread.id, outcome, thread.checkpoints, thread.writes, Size(thread.bytes)))
     output.table(_THREADS, rows)
-    before = output.in_words(report.bytes_before)
-    size = "unknown" if after is None else output.in_words(after)
+    before = in_words(report.bytes_before)
+    size = "unknown" if after is None else in_words(after)
     if report.dry_run:
         basis = "" if report.sampled is None else f", by a sample of {report.sampled} threads"
         output.fact(f"Dry run, nothing was stored: {before} would become about {size}{basis}")

@@ -12,8 +12,9 @@ from threadloom import Keyring, MoveReport
 from threadloom.cli import finding, output
 from threadloom.cli.asking import ask
 from threadloom.cli.group import USAGE, Fault
-from threadloom.cli.output import Column, counted
+from threadloom.cli.output import Column
 from threadloom.cli.places import Place
+from threadloom.display.words import counted
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import is_store_at
 

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.filesize import decimal
 from rich.padding import Padding
 from rich.progress import (
     BarColumn,
@@ -26,7 +25,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from threadloom.cli.printable import visible
+from threadloom.display.printable import visible
+from threadloom.display.words import in_words
 from threadloom.migrate import Progress as Step
 
 _STYLES = {
@@ -133,16 +133,6 @@ def fact(text: str) -> None:
         line(text)
     else:
         remark(text)
-
-
-def in_words(size: int) -> str:
-    """A number of bytes as people say it."""
-    return decimal(size)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number of things."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def remark(text: str) -> None:
@@ -281,7 +271,7 @@ def _text(value: Any, *, people: bool) -> str:
     if isinstance(value, Text):
         return value.plain
     if isinstance(value, Size):
-        return decimal(value) if people else str(int(value))
+        return in_words(value) if people else str(int(value))
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M}" if people else _plain(value)
     if isinstance(value, (tuple, list)):
@@ -299,11 +289,9 @@ __all__ = [
     "Column",
     "Line",
     "Size",
-    "counted",
     "counting",
     "document",
     "fact",
-    "in_words",
     "line",
     "lines",
     "progress",

@@ -9,6 +9,7 @@ from threadloom.cli import finding, output
 from threadloom.cli.group import Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
+from threadloom.display.words import counted, in_words
 from threadloom.errors import SessionNotFound
 from threadloom.migrate.sampling import Estimate, estimate
 from threadloom.migrate.source import LangGraphFile
@@ -47,8 +48,8 @@ def store_statistics(
     ]
     rows.append(("total", found.records, Size(found.bytes)))
     output.table(_KINDS, rows)
-    size = "" if found.file_bytes is None else f", file {output.in_words(found.file_bytes)}"
-    output.line(f"{output.counted(found.sessions, 'session')}{size}")
+    size = "" if found.file_bytes is None else f", file {in_words(found.file_bytes)}"
+    output.line(f"{counted(found.sessions, 'session')}{size}")
 
 
 def langgraph_statistics(
@@ -109,7 +110,7 @@ def langgraph_statistics(
         ],
     )
     output.line("")
-    output.fact(f"The whole file: {output.in_words(size)}. {_after(found, id)}")
+    output.fact(f"The whole file: {in_words(size)}. {_after(found, id)}")
     for problem in _problems(found):
         output.remark(problem)
 
@@ -118,8 +119,8 @@ def _after(found: Estimate, id: str | None) -> str:
     what = "it" if id is None else f"thread {id}"
     if found.bytes is None:
         return f"What {what} would be after a migration cannot be told"
-    basis = "" if found.whole else f" (from {output.counted(len(found.trials), 'thread')} of it)"
-    return f"After a migration {what} would be about {output.in_words(found.bytes)}{basis}"
+    basis = "" if found.whole else f" (from {counted(len(found.trials), 'thread')} of it)"
+    return f"After a migration {what} would be about {in_words(found.bytes)}{basis}"
 
 
 def _problems(found: Estimate) -> list[str]:

@@ -8,8 +8,10 @@ from typing import Any
 from rich.text import Text
 
 from threadloom import CheckpointNode, CheckpointTree
-from threadloom.cli.output import Column, Size, counted, in_words
-from threadloom.cli.values import in_a_line, plain
+from threadloom.cli.output import Column, Size
+from threadloom.display.branches import Drawn, draw, marks
+from threadloom.display.values import in_a_line, plain
+from threadloom.display.words import counted, in_words
 
 COLUMNS = (
     Column("id"),
@@ -26,52 +28,6 @@ COLUMNS = (
 _SHORT = 8
 _WIDE = 100
 """Columns of a terminal from which on ids are shown whole."""
-
-
-class Drawn:
-    """One line of the drawing: what leads to a checkpoint, and the checkpoint."""
-
-    __slots__ = ("lead", "node")
-
-    def __init__(self, lead: str, node: CheckpointNode) -> None:
-        self.lead = lead
-        self.node = node
-
-
-def draw(tree: CheckpointTree, namespace: str) -> Iterator[Drawn]:
-    """A namespace from its first checkpoint on.
-
-    What leads to the head goes straight down; a branch stands indented under the checkpoint that
-    it leaves.
-    """
-    children = tree.children(namespace)
-    main = _way_to_head(tree, namespace)
-    later = [("", "", node) for node in reversed(children.get(None, []))]
-    while later:
-        first, then, node = later.pop()
-        while True:
-            yield Drawn(first + ("●" if node.is_head else "○"), node)
-            below = children.get(node.id, [])
-            if not below:
-                break
-            # Straight on goes what leads to the head; off the main way, what came last.
-            on = next((child for child in below if child.id in main), below[-1])
-            branches = [child for child in below if child is not on]
-            if branches:
-                later.append((then, then, on))
-                later += [(f"{then}├─", f"{then}│ ", child) for child in reversed(branches)]
-                break
-            first, node = then, on
-
-
-def _way_to_head(tree: CheckpointTree, namespace: str) -> set[str]:
-    known = {node.id: node for node in tree.of(namespace)}
-    found: set[str] = set()
-    node = tree.head(namespace)
-    while node is not None and node.id not in found:
-        found.add(node.id)
-        node = None if node.parent is None else known.get(node.parent)
-    return found
 
 
 def picture(tree: CheckpointTree, namespace: str, *, width: int) -> Iterator[Text]:
@@ -109,16 +65,6 @@ def _facts(node: CheckpointNode, *, wide: bool) -> Iterator[str]:
             yield f"{node.created_at:%Y-%m-%d %H:%M:%S}"
 
 
-def marks(node: CheckpointNode) -> list[str]:
-    """What stands out: head, tip (of another branch), interrupted, error."""
-    found = ["head"] if node.is_head else ["tip"] if node.is_tip else []
-    if node.interrupts:
-        found.append("interrupted")
-    if node.errors:
-        found.append("error")
-    return found
-
-
 def row(node: CheckpointNode) -> tuple[Any, ...]:
     """A checkpoint as a row."""
     return (
@@ -140,4 +86,4 @@ def document(node: CheckpointNode) -> dict[str, Any]:
     return {**plain(node), "marks": marks(node)}
 
 
-__all__ = ["COLUMNS", "document", "draw", "marks", "picture", "row"]
+__all__ = ["COLUMNS", "document", "picture", "row"]

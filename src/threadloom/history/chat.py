@@ -14,7 +14,7 @@ from threadloom.clock import from_micros
 from threadloom.history import plans, summary
 from threadloom.history.viewing import Seen, View
 from threadloom.keys import SessionPaths
-from threadloom.models import SessionRef, TimestampedMessage
+from threadloom.models import MessageList, SessionRef, TimestampedMessage
 from threadloom.plans import Plan, arun, run
 from threadloom.scope import Scope
 from threadloom.store import Store
@@ -142,18 +142,18 @@ class StoreChatMessageHistory(_Base):
         """`append`, from an event loop."""
         await self.aadd_messages([message])
 
-    def load(self, limit: int | None = None, before: str | None = None) -> list[BaseMessage]:
+    def load(self, limit: int | None = None, before: str | None = None) -> MessageList:
         """The newest messages, oldest first.
 
         Args:
             limit: at most so many; costs what it returns.
             before: only those that stand before the message with this id.
         """
-        return [message for message, _ in run(self._load(limit, before), self._store)]
+        return _listed(run(self._load(limit, before), self._store))
 
-    async def aload(self, limit: int | None = None, before: str | None = None) -> list[BaseMessage]:
+    async def aload(self, limit: int | None = None, before: str | None = None) -> MessageList:
         """`load`, from an event loop."""
-        return [message for message, _ in await arun(self._load(limit, before), self._store)]
+        return _listed(await arun(self._load(limit, before), self._store))
 
     def load_with_timestamps(
         self, limit: int | None = None, before: str | None = None
@@ -243,6 +243,10 @@ class StoreChatMessageHistory(_Base):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(session_id={self.session_id!r})"
+
+
+def _listed(pairs: Iterable[tuple[BaseMessage, int]]) -> MessageList:
+    return MessageList.of((at, message) for message, at in pairs)
 
 
 def _timestamped(pairs: Iterable[tuple[BaseMessage, int]]) -> list[TimestampedMessage]:

@@ -13,7 +13,7 @@ from threadloom.history.graph import GraphChatMessageHistory
 from threadloom.history.trimming import Counter
 from threadloom.history.viewing import View
 from threadloom.messages import MESSAGES
-from threadloom.models import SessionRef, id_of
+from threadloom.models import MessageList, SessionRef, id_of
 from threadloom.scope import Scope
 from threadloom.store import Store
 from threadloom.values import Values
@@ -89,13 +89,13 @@ class Memory:
 
     def load(
         self, session_id: SessionRef, limit: int | None = None, before: str | None = None
-    ) -> list[BaseMessage]:
+    ) -> MessageList:
         """The newest messages, oldest first."""
         return self(session_id).load(limit, before)
 
     async def aload(
         self, session_id: SessionRef, limit: int | None = None, before: str | None = None
-    ) -> list[BaseMessage]:
+    ) -> MessageList:
         """`load`, from an event loop."""
         return await self(session_id).aload(limit, before)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from typing import Literal, TypeVar
 
@@ -13,6 +13,7 @@ from threadloom.errors import CorruptRecord, InvalidKey
 from threadloom.history import plans as history
 from threadloom.keys import SessionPaths, message_key
 from threadloom.messages import MESSAGES
+from threadloom.models import MessageList
 from threadloom.ops import Get
 from threadloom.plans import Plan
 from threadloom.values import Values
@@ -30,7 +31,7 @@ def messages(
     source: Source,
     channel: str,
     opaque: bool = False,
-) -> Plan[list[BaseMessage]]:
+) -> Plan[MessageList]:
     """The newest messages, oldest first, of the chat history, the graph, or both.
 
     Both doors together are merged by message id: a message that came in by both shows once,
@@ -40,7 +41,7 @@ def messages(
         raise InvalidKey(f"source is 'auto', 'history' or 'graph', not {source!r}")
     (session,) = yield [Get(paths.sessions, paths.id)]
     if session is None or (limit is not None and limit <= 0):
-        return []
+        return MessageList()
     doc = session.body()
     graph: list[BaseMessage] = []
     growth: Growth = ()
@@ -51,13 +52,13 @@ def messages(
             if again is not None and again.version == session.version:
                 raise CorruptRecord(f"session {paths.id!r}: the graph's messages are missing")
     if source == "graph" or (graph and not doc.get("history_messages")):
-        return _page(graph, limit, before)
+        return _page(timed(graph, growth), limit, before)
     if not graph:
         pairs = yield from history.load(values, paths, limit=limit, before=before, opaque=opaque)
-        return [message for message, _ in pairs]
+        return MessageList.of((at, message) for message, at in pairs)
     pairs = yield from history.load(values, paths, opaque=opaque)
     own = [(message_key(message.id or ""), at, message) for message, at in pairs]
-    return _page(merged(graph, growth, own), limit, before)
+    return _page(_merged(graph, growth, own), limit, before)
 
 
 def merged(
@@ -70,19 +71,27 @@ def merged(
         growth: when the graph's conversation grew.
         own: what the chat history has: keys of message ids, times, and what stands for them.
     """
+    return [item for _, item in _merged(graph, growth, own)]
+
+
+def _merged(
+    graph: Sequence[BaseMessage], growth: Growth, own: Iterable[tuple[str, int, T]]
+) -> Iterator[tuple[int, BaseMessage | T]]:
     known = {message_key(message.id) for message in graph if message.id}
     alone: list[tuple[int, BaseMessage | T]] = [
         (at, item) for key, at, item in own if key not in known
     ]
-    both = merge(timed(graph, growth), alone, key=lambda pair: pair[0])
-    return [item for _, item in both]
+    return merge(timed(graph, growth), alone, key=lambda pair: pair[0])
 
 
-def _page(messages: list[BaseMessage], limit: int | None, before: str | None) -> list[BaseMessage]:
+def _page(
+    conversation: Iterable[tuple[int, BaseMessage]], limit: int | None, before: str | None
+) -> MessageList:
+    found = list(conversation)
     if before is not None:
-        places = [at for at, message in enumerate(messages) if message.id == before]
-        messages = messages[: places[0]] if places else []
-    return messages if limit is None else messages[-limit:]
+        places = [at for at, (_, message) in enumerate(found) if message.id == before]
+        found = found[: places[0]] if places else []
+    return MessageList.of(found if limit is None else found[-limit:])
 
 
 __all__ = ["MESSAGES", "Source", "messages"]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from langchain_core.messages import BaseMessage
 
 from threadloom.messages import MESSAGES
-from threadloom.models import SessionRef
+from threadloom.models import MessageList, SessionRef
 from threadloom.plans import Plan
 from threadloom.sessions import conversation, paging
 from threadloom.sessions.base import Face
@@ -26,7 +26,7 @@ class ConversationFace(Face):
         source: Source = "auto",
         messages_key: str = MESSAGES,
         opaque: bool = False,
-    ) -> list[BaseMessage]:
+    ) -> MessageList:
         """The conversation of a session, whichever door it came in by.
 
         Args:
@@ -54,7 +54,7 @@ class ConversationFace(Face):
         source: Source = "auto",
         messages_key: str = MESSAGES,
         opaque: bool = False,
-    ) -> list[BaseMessage]:
+    ) -> MessageList:
         """`messages`, from an event loop."""
         return await self._arun(self._messages(id, limit, before, source, messages_key, opaque))
 
@@ -66,7 +66,7 @@ class ConversationFace(Face):
         source: Source,
         messages_key: str,
         opaque: bool,
-    ) -> Plan[list[BaseMessage]]:
+    ) -> Plan[MessageList]:
         return conversation.messages(
             self._values,
             self._paths(id),

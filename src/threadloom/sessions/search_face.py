@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from threadloom.models import SessionMatch, SessionQuery
+from threadloom.models import SessionMatches, SessionQuery
 from threadloom.sessions import searching
 from threadloom.sessions.base import Face
 
@@ -10,7 +10,7 @@ from threadloom.sessions.base import Face
 class SearchFace(Face):
     """Find sessions by what was said in them."""
 
-    def search_sessions(self, query: str | SessionQuery) -> list[SessionMatch]:
+    def search_sessions(self, query: str | SessionQuery) -> SessionMatches:
         """Sessions whose name or messages hold any of some words, best first.
 
         Both doors are searched: the chat history, and the conversation at the graph's head. What
@@ -27,6 +27,6 @@ class SearchFace(Face):
         """
         return self._run(searching.search(self._scope, query))
 
-    async def asearch_sessions(self, query: str | SessionQuery) -> list[SessionMatch]:
+    async def asearch_sessions(self, query: str | SessionQuery) -> SessionMatches:
         """`search_sessions`, from an event loop."""
         return await self._arun(searching.search(self._scope, query))

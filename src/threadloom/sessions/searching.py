@@ -8,7 +8,7 @@ from threadloom import index
 from threadloom.errors import InvalidKey
 from threadloom.filters import matches
 from threadloom.keys import CHECKPOINTS, MEMORY, SESSIONS, session_of
-from threadloom.models import SessionMatch, SessionQuery
+from threadloom.models import SessionMatch, SessionMatches, SessionQuery
 from threadloom.ops import Get, Hit, Match, Record
 from threadloom.plans import Plan
 from threadloom.scope import Scope
@@ -26,7 +26,7 @@ class _Found(NamedTuple):
     text: str
 
 
-def search(scope: Scope, query: SessionQuery | str) -> Plan[list[SessionMatch]]:
+def search(scope: Scope, query: SessionQuery | str) -> Plan[SessionMatches]:
     """Sessions whose name or messages hold any of some words, best first.
 
     Raises:
@@ -38,7 +38,7 @@ def search(scope: Scope, query: SessionQuery | str) -> Plan[list[SessionMatch]]:
         raise InvalidKey(f"search for a text or a SessionQuery, not a {type(query).__qualname__}")
     filters = cast(Filters, {name: getattr(query, name) for name in Filters.__annotations__})
     if query.limit <= 0:
-        return []
+        return SessionMatches()
     if not query.text.strip():
         page = yield from listing(
             scope,
@@ -48,9 +48,9 @@ def search(scope: Scope, query: SessionQuery | str) -> Plan[list[SessionMatch]]:
             after=None,
             filters=filters,
         )
-        return [SessionMatch(session=info) for info in page]
+        return SessionMatches(SessionMatch(session=info) for info in page)
     if not tokens(query.text):
-        return []
+        return SessionMatches()
     wanted = store_filter(filters)
     asked = max(_LEAST, _PAGE * query.limit)
     checked: dict[str, Record | None] = {}
@@ -76,14 +76,14 @@ def search(scope: Scope, query: SessionQuery | str) -> Plan[list[SessionMatch]]:
         if len(order) >= query.limit and best[order[query.limit - 1][0]].score >= unseen:
             break
         asked *= 4
-    return [
+    return SessionMatches(
         SessionMatch(
             session=index.info(record),
             score=best[id].score,
             snippet=snippet(best[id].text, query.text),
         )
         for id, record in order[: query.limit]
-    ]
+    )
 
 
 def _rank(found: _Found, id: str, record: Record) -> tuple[float, int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from threadloom.models import SessionInfo, SessionRef, SessionStatus
+from threadloom.models import SessionInfo, SessionPage, SessionRef, SessionStatus
 from threadloom.sessions import turns
 from threadloom.sessions.arguments import duration
 from threadloom.sessions.base import Face
@@ -86,15 +86,15 @@ class TurnFace(Face):
         """`get_status`, from an event loop."""
         return await self._arun(turns.get_status(self._paths(id)))
 
-    def list_running_sessions(self) -> list[SessionInfo]:
+    def list_running_sessions(self) -> SessionPage:
         """The sessions with a turn under way, the newest turn first."""
         return self._run(turns.running(self._scope))
 
-    async def alist_running_sessions(self) -> list[SessionInfo]:
+    async def alist_running_sessions(self) -> SessionPage:
         """`list_running_sessions`, from an event loop."""
         return await self._arun(turns.running(self._scope))
 
-    def list_stuck_sessions(self, threshold: timedelta) -> list[SessionInfo]:
+    def list_stuck_sessions(self, threshold: timedelta) -> SessionPage:
         """Sessions whose turn seems to be dead, the oldest turn first.
 
         Args:
@@ -106,6 +106,6 @@ class TurnFace(Face):
         """
         return self._run(turns.stuck(self._scope, duration(threshold, "threshold")))
 
-    async def alist_stuck_sessions(self, threshold: timedelta) -> list[SessionInfo]:
+    async def alist_stuck_sessions(self, threshold: timedelta) -> SessionPage:
         """`list_stuck_sessions`, from an event loop."""
         return await self._arun(turns.stuck(self._scope, duration(threshold, "threshold")))

@@ -15,7 +15,7 @@ from threadloom.checkpoint.layout import Place
 from threadloom.checkpoint.standing import run_status, touch_head
 from threadloom.errors import InvalidKey, SessionBusy, SessionConflict
 from threadloom.keys import FENCE, LEASE, SESSIONS, SessionPaths
-from threadloom.models import SessionInfo, SessionStatus
+from threadloom.models import SessionInfo, SessionPage, SessionStatus
 from threadloom.ops import (
     ABSENT,
     PRESENT,
@@ -233,13 +233,14 @@ def is_on(scope: Scope, session: Record) -> Plan[bool]:
     return held is None or index.lasts(held, scope.now())
 
 
-def running(scope: Scope) -> Plan[list[SessionInfo]]:
+def running(scope: Scope) -> Plan[SessionPage]:
     """The sessions with a turn under way, the newest turn first."""
     records = yield from _running(scope)
-    return index.infos(sorted(records, key=lambda record: (-_started(record), record.key)))
+    records = sorted(records, key=lambda record: (-_started(record), record.key))
+    return SessionPage(index.infos(records))
 
 
-def stuck(scope: Scope, threshold: int) -> Plan[list[SessionInfo]]:
+def stuck(scope: Scope, threshold: int) -> Plan[SessionPage]:
     """Those whose turn began more than a time ago or was not renewed, the oldest turn first."""
     records = yield from _running(scope)
     places = [scope.paths(record.key) for record in records]
@@ -250,7 +251,9 @@ def stuck(scope: Scope, threshold: int) -> Plan[list[SessionInfo]]:
         for record, lease in zip(records, leases, strict=True)
         if _started(record) < now - threshold or (lease is not None and not index.lasts(lease, now))
     ]
-    return index.infos(sorted(found, key=lambda record: (_started(record), record.key)))
+    return SessionPage(
+        index.infos(sorted(found, key=lambda record: (_started(record), record.key)))
+    )
 
 
 def _running(scope: Scope) -> Plan[list[Record]]:

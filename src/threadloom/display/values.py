@@ -59,6 +59,11 @@ def text(value: Any) -> str:
     return json.dumps(found, ensure_ascii=False, indent=2)
 
 
+def is_internal(channel: str) -> bool:
+    """Whether a channel is LangGraph's own: what it branches by, and the input of a run."""
+    return channel.startswith(("branch:", "__"))
+
+
 def in_a_line(value: Any) -> str:
     """A value in one line of JSON."""
     return json.dumps(plain(value), ensure_ascii=False)
@@ -68,4 +73,4 @@ def _key(key: Any) -> str:
     return key if isinstance(key, str) else str(plain(key))
 
 
-__all__ = ["in_a_line", "plain", "text"]
+__all__ = ["in_a_line", "is_internal", "plain", "text"]
