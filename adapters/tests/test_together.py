@@ -27,6 +27,6 @@ def test_the_example_runs(tmp_path: Path) -> None:
 
 
 def test_the_notebook_runs(tmp_path: Path) -> None:
-    said = run_notebook(ROOT / "notebooks" / "02_several_frameworks.ipynb", tmp_path).splitlines()
+    said = run_notebook(ROOT / "notebooks" / "05_several_frameworks.ipynb", tmp_path).splitlines()
     assert sorted(line.split()[0] for line in said[:5]) == sorted(FRAMEWORKS)
     assert said[-1] == "6 0"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, SupportsIndex, TypeVar, overload
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 _DISPLAY = "threadloom.display"
+
+T = TypeVar("T")
 
 
 class Displayed:
@@ -35,8 +37,26 @@ class Tabular(Displayed):
         return _display().frame(self)
 
 
+class Rows(Tabular, list[T]):
+    """A list that shows itself, as do its slices."""
+
+    __slots__ = ()
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> T: ...
+    @overload
+    def __getitem__(self, at: slice) -> Self: ...
+    def __getitem__(self, at: SupportsIndex | slice) -> T | Self:
+        if isinstance(at, slice):
+            return self._part(super().__getitem__(at))
+        return super().__getitem__(at)
+
+    def _part(self, items: list[T]) -> Self:
+        return type(self)(items)
+
+
 def _display() -> Any:
     return import_module(_DISPLAY)
 
 
-__all__ = ["Displayed", "Tabular"]
+__all__ = ["Displayed", "Rows", "Tabular"]

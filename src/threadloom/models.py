@@ -11,7 +11,7 @@ from langchain_core.runnables import RunnableConfig
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 from threadloom.clock import from_micros
-from threadloom.displayed import Displayed, Tabular
+from threadloom.displayed import Displayed, Rows, Tabular
 
 SessionStatus = Literal["idle", "running", "interrupted", "error"]
 
@@ -127,7 +127,7 @@ class Session(Displayed, BaseModel):
     state: Any = None
 
 
-class SessionPage(Tabular, list[SessionInfo]):
+class SessionPage(Rows[SessionInfo]):
     """A list of sessions that knows how the listing goes on.
 
     Attributes:
@@ -181,7 +181,7 @@ class SessionMatch(BaseModel):
     snippet: str = ""
 
 
-class SessionMatches(Tabular, list[SessionMatch]):
+class SessionMatches(Rows[SessionMatch]):
     """The sessions that a search found, the best first."""
 
 
@@ -194,7 +194,7 @@ class TimestampedMessage(BaseModel):
     created_at: datetime
 
 
-class MessageList(Tabular, list[BaseMessage]):
+class MessageList(Rows[BaseMessage]):
     """A conversation, oldest first: a list like any other that knows when its messages were added.
 
     Attributes:
@@ -207,6 +207,9 @@ class MessageList(Tabular, list[BaseMessage]):
     ) -> None:
         super().__init__(messages)
         self.times: dict[str, datetime] = dict(times or {})
+
+    def _part(self, items: list[BaseMessage]) -> Self:
+        return type(self)(items, self.times)
 
     @classmethod
     def of(cls, conversation: Iterable[tuple[int, BaseMessage]]) -> Self:

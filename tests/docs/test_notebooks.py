@@ -11,7 +11,7 @@ import pytest
 from .programs import ROOT, run_program
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-OF_ADAPTERS = {"02_several_frameworks.ipynb"}
+OF_ADAPTERS = {"05_several_frameworks.ipynb"}
 """Those that need other frameworks: they run with the tests of adapters."""
 
 # In a process of its own: a kernel brings sockets, threads and a loop.

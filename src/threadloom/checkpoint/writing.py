@@ -22,6 +22,7 @@ from threadloom.checkpoint.standing import Seen, Standing, look, put_head
 from threadloom.errors import SessionConflict
 from threadloom.fences import fence_of
 from threadloom.keys import LEASE, NEXT_POSITION
+from threadloom.models import MessageList
 from threadloom.ops import ABSENT, PRESENT, Check, Expect, Get, Op, Put
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
@@ -281,7 +282,10 @@ def _write_channels(
     }
     found = yield from bases(cache, values, place, {} if base is None else base.refs, to_write)
     for channel, version in to_write.items():
-        writer.write(channel, version, known[channel], found.get(channel))
+        value = known[channel]
+        if isinstance(value, MessageList):
+            value = list(value)  # a node hands on what `SessionManager.messages` gave it
+        writer.write(channel, version, value, found.get(channel))
     refs = kept | writer.refs
     return {channel: ref for channel, ref in refs.items() if channel in given.versions}
 
