@@ -32,7 +32,7 @@ ENGINES  := $(patsubst %/,%,$(dir $(wildcard adapters/postgres/pyproject.toml ad
 ON_THEM  := THREADLOOM_TEST_ENGINES=postgres,redis
 SUITES   := tests/conformance tests/failures tests/graphs tests/sessions tests/stateful
 
-.PHONY: help demo test soak check bench format clean
+.PHONY: help demo notebook test soak check bench format clean
 
 help: ## print this list
 	@echo "Threadloom. Targets:"
@@ -40,10 +40,13 @@ help: ## print this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
 	@echo
 	@echo "  PYTHON=python3.12   the interpreter that .venv is made with (3.11 or newer)"
-	@echo "  ARGS='-k fork -x'   passed on to pytest by test and soak, to the program by demo and bench"
+	@echo "  ARGS='-k fork -x'   passed on to pytest by test and soak, to the program by demo, notebook and bench"
 
 demo: $(VENV)/.core ## one session across two processes, told step by step (under two minutes)
 	@$(BIN)/python examples/demo.py $(ARGS)
+
+notebook: $(VENV)/.notebook ## opens the first notebook in JupyterLab
+	$(BIN)/jupyter lab $(or $(ARGS),notebooks/01_first_session.ipynb)
 
 test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of their ranges
 	$(BIN)/python -m pytest -n auto $(ARGS)
@@ -86,6 +89,12 @@ $(VENV)/.core: pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.core $(ENGINES:=/pyproject.toml)
 	@echo "Installing the development tools into $(VENV) …"
 	@$(call install,$(VENV),--editable ".[dev]" $(ENGINES:%=--editable ./%) --constraint constraints.txt)
+	@touch $@
+
+# JupyterLab and what the notebooks use.
+$(VENV)/.notebook: $(VENV)/.core
+	@echo "Installing JupyterLab into $(VENV) …"
+	@$(call install,$(VENV),--editable ".[notebooks]" --constraint constraints.txt)
 	@touch $@
 
 # All adapters with the frameworks that they are for, at one end of their ranges.
