@@ -3,6 +3,7 @@
 - A test that leaves a thread behind which would keep the process from exiting fails.
 - Under CI a skipped test is a failed test.
 - `THREADLOOM_TEST_ENGINES=postgres,redis` leaves the tests that have one of those as a parameter.
+- `THREADLOOM_TEST_ONE_IN=3` leaves one in three of the tests.
 - Under `make soak` (`THREADLOOM_SOAK=1`) counts are full, otherwise a tenth, and large grids of
   parameters are whole, otherwise a part.
 """
@@ -25,8 +26,9 @@ from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 ON_SERVERS = {"postgres", "redis"} & set(os.environ.get("THREADLOOM_TEST_ENGINES", "").split(","))
-ONE_IN = 5
-"""How many of the suites' tests run on engines with a server; all do under soak."""
+ONE_IN = int(os.environ.get("THREADLOOM_TEST_ONE_IN") or (5 if ON_SERVERS else 1))
+"""One in how many tests runs: of the suites on engines with a server one in five, for each takes a
+schema or a process; under soak all do."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
 # ── Hypothesis ────────────────────────────────────────────────────────────────────────────────
@@ -65,9 +67,9 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave all but one in `every` of the tests out that are marked as a grid, but under soak.
 
-    Which ones follows from their names, so every run and every worker takes the same. Where
-    engines with a server are named (see `tests/kinds.py`), whatever does not run on one is left
-    out, and one in `ONE_IN` of the others is taken: each takes a schema or a process.
+    Which ones follows from their names, so every run and every worker takes the same. One in
+    `ONE_IN` is taken of what is no grid. Where engines with a server are named (see
+    `tests/kinds.py`), whatever does not run on one is left out.
     """
     left = [item for item in items if not _is_taken(item)]
     if left:
@@ -79,9 +81,7 @@ def _is_taken(item: pytest.Item) -> bool:
     if ON_SERVERS and not _takes_one_of(item, ON_SERVERS):
         return False
     marker = item.get_closest_marker("grid")
-    every = 1 if marker is None else marker.kwargs["every"]
-    if ON_SERVERS:
-        every = max(every, ONE_IN)
+    every = max(ONE_IN, 1 if marker is None else marker.kwargs["every"])
     return SOAK or crc32(item.name.encode()) % every == 0
 
 
