@@ -143,8 +143,8 @@ class SessionQuery(BaseModel):
         text: words, any of which may be there; never parsed as query syntax. Blank text finds
             every session, newest updated first.
         limit: at most so many sessions.
-        owner, tags, agent_name, framework, status, context, metadata, created_since,
-            updated_since: as in `list_sessions`.
+        owner, tags, agent_name, framework, status: as in `list_sessions`.
+        context, metadata, created_since, updated_since: as in `list_sessions`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
