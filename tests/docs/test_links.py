@@ -86,6 +86,8 @@ def test_every_public_name_is_in_the_reference() -> None:
         shown |= set(re.findall(r"^::: (\S+)$", read(page), re.MULTILINE))
     names = {f"threadloom.{name}" for name in threadloom.__all__ if name != "__version__"}
     names |= {f"threadloom.migrate.{name}" for name in migrate.__all__}
+    manager = {name for name in dir(threadloom.SessionManager) if not name.startswith("_")}
+    names |= {f"threadloom.SessionManager.{name}" for name in manager}
     of_tests = {f"threadloom.testing.{name}" for name in testing.__all__}
     assert names <= shown
     assert of_tests & shown
