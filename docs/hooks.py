@@ -1,8 +1,8 @@
 """What mkdocs does not do by itself for this guide.
 
-Pages keep the links that work in the repository. The built site has them, too: what a page links to
-outside of this folder becomes a part of the site (pages such as an adapter's README, and files such as
-an example), and its links are turned to where it then is.
+Pages keep the links that work in the repository. The built site has them, too: what a page links
+to outside of this folder becomes a part of the site (pages such as an adapter's README, and files
+such as a notebook), and links are turned to where it then is.
 """
 
 from __future__ import annotations

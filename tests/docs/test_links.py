@@ -92,6 +92,6 @@ def test_every_public_name_is_in_the_reference() -> None:
     assert names <= shown
     assert of_tests & shown
     for init in (ROOT / "adapters").glob("*/src/*/__init__.py"):
-        exported = re.findall(r'"(\w+)"', init.read_text(encoding="utf-8").partition("__all__ =")[2])
+        exported = re.findall(r'"(\w+)"', read(init).partition("__all__ =")[2])
         classes = {name for name in exported if name[0].isupper() and not name.isupper()}
         assert {f"{init.parent.name}.{name}" for name in classes} <= shown
