@@ -16,7 +16,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SessionContext(BaseModel):
-    """Where a session takes place; every part is optional."""
+    """Where a session takes place; every part is optional.
+
+    Attributes:
+        channel_id, room_id, sender_id: as the application calls them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,7 +30,13 @@ class SessionContext(BaseModel):
 
 
 class SessionOrigin(BaseModel):
-    """What a session was forked or copied from."""
+    """What a session was forked or copied from.
+
+    Attributes:
+        session_id: the other session.
+        checkpoint_id: its checkpoint at which the copy ends.
+        message_id: the last message that went along.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -179,7 +189,12 @@ class SessionMatch(BaseModel):
 
 
 class TimestampedMessage(BaseModel):
-    """A message of a conversation and the time when it was added."""
+    """A message of a conversation and the time when it was added.
+
+    Attributes:
+        message: the message.
+        created_at: aware UTC.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
