@@ -36,7 +36,7 @@ SUITES   := tests/conformance tests/failures tests/graphs tests/sessions tests/s
 # `make soak`. The newest are in .venv.
 OLDEST   := tests/conformance tests/graphs
 
-.PHONY: help demo notebook test soak check bench format clean
+.PHONY: help demo notebook test soak check bench docs format clean
 
 help: ## print this list
 	@echo "Threadloom. Targets:"
@@ -78,12 +78,17 @@ check: $(VENV)/.dev $(VENV)-newest/.ready ## lint, formatting and types; changes
 	$(BIN)/mypy src
 	for adapter in $(wildcard adapters/*/src); do $(VENV)-newest/bin/mypy $$adapter || exit 1; done
 
+# The guide has an environment of its own: what builds it is in the way of nothing then.
+docs: $(VENV)-docs/.ready ## the guide, built into site/ (open site/index.html; no network is needed)
+	@NO_MKDOCS_2_WARNING=true $(VENV)-docs/bin/mkdocs build --strict $(ARGS)
+	@echo "The guide is in site/index.html"
+
 format: $(VENV)/.dev ## mend what lint and formatting can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## remove .venv, caches and build results
-	rm -rf $(VENV) $(ENDS:%=$(VENV)-%) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(ENDS:%=$(VENV)-%) $(VENV)-docs .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist site
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The library and what the demo shows its tables with.
@@ -112,6 +117,13 @@ $(VENV)-%/.ready: pyproject.toml $(ADAPTERS) adapters/constraints-%.txt
 	@$(call install,$(@D),--editable ".[adapters]" \
 	    $(foreach adapter,$(ADAPTERS:/pyproject.toml=),--editable "./$(adapter)") \
 	    --constraint adapters/constraints-$*.txt)
+	@touch $@
+
+# What builds the guide, the extra `docs` alone: the sources are read, and nothing of them imported.
+$(VENV)-docs/.ready: pyproject.toml constraints.txt
+	@$(MAKE) --no-print-directory VENV=$(@D) $(@D)/.python
+	@echo "Installing what builds the guide into $(@D) …"
+	@$(call install,$(@D),$$($(@D)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])') --constraint constraints.txt)
 	@touch $@
 
 $(VENV)/.python:

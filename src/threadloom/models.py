@@ -19,7 +19,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SessionContext(BaseModel):
-    """Where a session takes place; every part is optional."""
+    """Where a session takes place; every part is optional.
+
+    Attributes:
+        channel_id, room_id, sender_id: as the application calls them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,7 +33,13 @@ class SessionContext(BaseModel):
 
 
 class SessionOrigin(BaseModel):
-    """What a session was forked or copied from."""
+    """What a session was forked or copied from.
+
+    Attributes:
+        session_id: the other session.
+        checkpoint_id: its checkpoint at which the copy ends.
+        message_id: the last message that went along.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -146,8 +156,8 @@ class SessionQuery(BaseModel):
         text: words, any of which may be there; never parsed as query syntax. Blank text finds
             every session, newest updated first.
         limit: at most so many sessions.
-        owner, tags, agent_name, framework, status, context, metadata, created_since,
-            updated_since: as in `list_sessions`.
+        owner, tags, agent_name, framework, status: as in `list_sessions`.
+        context, metadata, created_since, updated_since: as in `list_sessions`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -186,7 +196,12 @@ class SessionMatches(Rows[SessionMatch]):
 
 
 class TimestampedMessage(BaseModel):
-    """A message of a conversation and the time when it was added."""
+    """A message of a conversation and the time when it was added.
+
+    Attributes:
+        message: the message.
+        created_at: aware UTC.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 

@@ -1,33 +1,21 @@
-"""The README is true: its programs run as they stand, and its commands exist."""
+"""The commands that the README and other pages name exist."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from .programs import ROOT, run_program
+from .pages import PAGES, blocks_of, name_of, program_of, prose_of, read
+from .programs import ROOT
 
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"\bmake ([a-z]+)\b")
-
-
-def program_of(markdown: str) -> str:
-    """The ```python blocks as one program; every line keeps its number."""
-    lines = [""] * (markdown.count("\n") + 1)
-    for block in FENCE.finditer(markdown):
-        if block[1] == "python":
-            first = markdown.count("\n", 0, block.start(2))
-            for offset, line in enumerate(block[2].splitlines()):
-                lines[first + offset] = line
-    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def commands_of(markdown: str) -> set[str]:
     """Targets of make that are named as code, in a block or in a line."""
-    code = [block[2] for block in FENCE.finditer(markdown)]
-    code += re.findall(r"`([^`\n]+)`", FENCE.sub("", markdown))
+    code = [block.code for block in blocks_of(markdown)]
+    code += re.findall(r"`([^`\n]+)`", prose_of(markdown))
     return {target for text in code for target in COMMAND.findall(text)}
 
 
@@ -36,40 +24,19 @@ def readme() -> str:
     return (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def test_the_programs_run(readme: str, tmp_path: Path) -> None:
-    source = program_of(readme)
-    assert source.strip(), "no ```python block"
-    program = tmp_path / "README.py"
-    program.write_text(source, encoding="utf-8")
-    run_program(program, tmp_path)
-
-
-def test_the_programs_of_the_guide_run(tmp_path: Path) -> None:
-    pages = [ROOT / "docs" / "long-term-memory.md"]
-    for page in pages:
-        program = tmp_path / f"{page.stem}.py"
-        program.write_text(program_of(page.read_text(encoding="utf-8")), encoding="utf-8")
-        run_program(program, tmp_path)
-
-
 def test_the_commands_exist(readme: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
-    assert {"demo", "test"} <= commands_of(readme)
-    assert commands_of(readme) <= targets
+    assert {"demo", "test", "docs"} <= commands_of(readme)
+    for page in PAGES:
+        assert commands_of(read(page)) <= targets, name_of(page)
 
 
 def test_the_test_command_is_what_ci_calls(readme: str) -> None:
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     called = set(re.findall(r"^\s*step \w+ \d+ make ([a-z]+)$", ci, re.MULTILINE))
-    assert called == {"check", "test", "demo"}
+    assert called == {"check", "docs", "test", "demo"}
     assert "test" in commands_of(readme)
-
-
-def test_the_files_that_it_links_to_exist(readme: str) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", FENCE.sub("", readme))
-    local = [link for link in links if "://" not in link and not link.startswith("mailto:")]
-    assert [link for link in local if not (ROOT / link).exists()] == []
 
 
 SAMPLE = """# Title
