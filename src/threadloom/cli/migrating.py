@@ -186,9 +186,9 @@ def _look_behind(old: Place, table: str | None) -> Old:
         return Old(old.url, is_history=True)
     try:
         open_source(old.url).close()
-    except HoldsNothing:
+    except HoldsNothing as error:
         if not histories:
-            raise
+            raise Fault(f"{error}; nor is there a table of LangChain's chat histories") from error
         return Old(old.url, is_history=True)
     return Old(old.url, is_history=False, histories=histories)
 
