@@ -16,9 +16,12 @@ from threadloom.migrate.rebuilding import digest, is_same, rebuild
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
 from threadloom.migrate.transfer import refuse_content
 from threadloom.migrate.walking import Target, config_of
+from threadloom.values import values_for
 
 _BATCH = 200
 """Messages that are stored at once at most."""
+_LONGEST = 200
+"""Characters of a reason; what lies deep has a long name."""
 
 
 class Standing(NamedTuple):
@@ -101,11 +104,12 @@ class HistoryTransfer:
         }
         times = _times(rows, self._otherwise[id])
         done = standing.stored
+        _check(rows[done:], messages[done:])
         self._show(times[max(done - 1, 0)] if times else self._otherwise[id])
         self._begin(id, mark)
         for at, count in _batches(times[done:]):
             self._show(at)
-            self._append(id, rows[done : done + count], messages[done : done + count])
+            self._target.manager.memory(id).add_messages(messages[done : done + count])
             done += count
             tick(size * count // len(rows))
         done_mark = {**mark, "complete": True, "digest": digest(rows), "messages": len(rows)}
@@ -163,20 +167,22 @@ class HistoryTransfer:
         else:
             manager.update_session(id, metadata={MARK: mark})
 
-    def _append(
-        self, id: str, rows: Sequence[StoredMessage], messages: Sequence[BaseMessage]
-    ) -> None:
-        try:
-            self._target.manager.memory(id).add_messages(messages)
-        except SerializationError as error:
-            for row, message in zip(rows, messages, strict=True):
-                if str(error).startswith(f"message {message.id}:"):
-                    raise Unavailable(f"{row.place}: {one_line(error)}") from error
-            raise
-
     def _show(self, at: datetime) -> None:
         if self._target.clock is not None:
             self._target.clock.show(at)
+
+
+def _check(rows: Sequence[StoredMessage], messages: Sequence[BaseMessage]) -> None:
+    """Make sure that all can be stored, before anything is."""
+    values = values_for(None)
+    for row, message in zip(rows, messages, strict=True):
+        try:
+            values.dumps(message, where=row.place)
+        except SerializationError as error:
+            said = one_line(error)
+            if len(said) > _LONGEST:
+                said = f"{said[: _LONGEST // 2]} … {said[-_LONGEST // 2 :]}"
+            raise Unavailable(f"{row.place} cannot be stored: {said}") from error
 
 
 def _times(rows: Sequence[StoredMessage], otherwise: datetime) -> list[datetime]:

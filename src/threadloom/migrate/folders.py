@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from threadloom.migrate.conversations import HistorySource, HistorySummary, Stor
 
 _END = ".json"
 _DATABASE = b"SQLite format 3\0"
+_LOOK = 1_000
 
 
 class HistoryFolder(HistorySource):
@@ -95,12 +97,12 @@ class HistoryFolder(HistorySource):
     def _reporting(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise StoreUnavailable(f"{self.path} cannot be read: {error}") from error
 
 
 def is_history(path: Path) -> bool:
-    """Whether a path leads to a folder, or to a file that is no database but a JSON list.
+    """Whether a path leads to a folder, or to a file that is JSON by its name or its beginning.
 
     Raises:
         StoreUnavailable: it cannot be read.
@@ -109,14 +111,11 @@ def is_history(path: Path) -> bool:
         if path.is_dir():
             return True
         with path.open("rb") as file:
-            if file.read(len(_DATABASE)) == _DATABASE:
-                return False
-        _messages(path)
-    except CorruptRecord:
-        return False
-    except (OSError, ValueError) as error:
+            begins = file.read(_LOOK)
+    except OSError as error:
         raise StoreUnavailable(f"{path} cannot be read: {error}") from error
-    return True
+    is_json = path.name.endswith(_END) or begins.removeprefix(BOM_UTF8).lstrip()[:1] == b"["
+    return is_json and not begins.startswith(_DATABASE)
 
 
 def _messages(file: Path) -> list[Any]:
