@@ -62,12 +62,13 @@ class HistoryFile(DatabaseFile, HistorySource):
                 page = ids[start : start + _PAGE]
                 found += [
                     StoredMessage(f"row {id}", f"{self.table}-{id}", text, _time(at))
-                    for id, text, at in self.connection.execute(
-                        "SELECT id, CAST(message AS BLOB), "  # noqa: S608
+                    for owner, id, text, at in self.connection.execute(
+                        "SELECT CAST(session_id AS BLOB), id, CAST(message AS BLOB), "  # noqa: S608
                         f"{'created_at' if timed else 'NULL'} FROM {_quoted(self.table)} "
                         f"WHERE id IN ({', '.join('?' * len(page))}) ORDER BY id",
                         page,
                     )
+                    if _text(owner) == session  # SQLite gives ids of removed rows to new ones
                 ]
         if len(found) != len(ids):
             raise CorruptRecord("rows of it went away while they were read. Run it again")
