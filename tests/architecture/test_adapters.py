@@ -30,7 +30,8 @@ PORT = {
         for tool in ("forking", "shielding", "spaces", "waiting", "working")
     ),
     *(f"threadloom.stores.{tool}" for tool in ("fulltext", "likely", "listing")),
-    *("threadloom.migrate.base", "threadloom.migrate.ordering"),
+    *("threadloom.migrate.base", "threadloom.migrate.conversations"),
+    "threadloom.migrate.ordering",
 }
 """What engines may take besides: `docs/write-a-store.md` is about it, and `docs/architecture.md`
 about migrations."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = '''
+PROGRAM = """
 import asyncio
 from typing import assert_type
 
@@ -60,7 +60,7 @@ async def main() -> None:
 
 
 asyncio.run(main())
-'''
+"""
 
 MISTAKES = """
 from threadloom import SessionManager

@@ -27,8 +27,11 @@ from threadloom import (
     open_store,
 )
 from threadloom.migrate import MigrationReport, Progress, migrate_langgraph
+from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.sampling import estimate, sample
 from threadloom.migrate.source import LangGraphFile
+from threadloom.migrate.transfer import Transfer
+from threadloom.migrate.walking import Target
 
 from . import shapes, threads
 from .threads import ALL, RESUMED, SMALL, config
@@ -546,8 +549,12 @@ def test_a_large_source_is_estimated_by_a_sample(made: Path) -> None:
         all_threads = source.threads()
         total = sum(thread.bytes for thread in all_threads)
         small = [thread for thread in all_threads if thread.id != "long"]
-        whole = estimate(source, small)
-        some = estimate(source, small, largest=sum(thread.bytes for thread in small) // 3)
+
+        def begin(target: Target) -> Transfer:
+            return Transfer(source, target, Decoder())
+
+        whole = estimate(begin, small)
+        some = estimate(begin, small, largest=sum(thread.bytes for thread in small) // 3)
     assert whole.whole
     assert not some.whole
     assert 1 <= len(some.trials) < len(small)

@@ -40,6 +40,17 @@ threadloom copy sessions.db postgresql://host/db   # goes on where it was interr
 make the one that they bring something into. `list` and `stats` also read a database of
 LangGraph's `SqliteSaver`; `migrate` brings it over.
 
+**OLD** of `migrate` may also be what LangChain's chat histories wrote: an SQLite file or a
+PostgreSQL database with a table of the columns `id`, `session_id` and `message`, a JSON file, or
+a folder whose files end in `.json` (one session each, called as the file). The table is found by
+its columns; where several have them, and where there are checkpoints of LangGraph as well, which
+then come alone, `--table` names it. Messages keep their order and ids, and have the time of their
+row's `created_at`. If there is none they have the latest time that they can have been written at:
+that of the file's last change, or of a server the present one. A message without an id gets that
+of its row, such as `message_store-12`. What has grown is completed; a session that was changed in
+the target, or whose messages were changed in the source, is refused and left as it is. Where the
+same ids are in both, bring them into different stores, or for different tenants.
+
 **Output.** On a terminal: tables, colours, pictures; a narrow terminal leaves columns out. Into a
 pipe or a file: one line for each thing, its parts separated by tabs, no headings, no colours.
 `--json` prints one JSON document. Progress, questions and remarks go to stderr, progress only

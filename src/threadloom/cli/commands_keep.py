@@ -189,14 +189,21 @@ def migrate(
         str,
         typer.Argument(
             metavar="OLD",
-            help="A database of LangGraph's SqliteSaver, or postgresql://… of its PostgresSaver.",
+            help="A database of LangGraph's SqliteSaver or of LangChain's SQLChatMessageHistory, "
+            "a file or a folder of its FileChatMessageHistory, or postgresql://… of a "
+            "PostgresSaver or a PostgresChatMessageHistory.",
         ),
     ],
     new: Annotated[
         str, typer.Argument(metavar="NEW", help="A store, as a file or a URL; made if missing.")
     ],
     thread: Annotated[
-        list[str] | None, typer.Option(metavar="ID", help="Only this thread; may come again.")
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this thread or history; may come again."),
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Bring over the chat histories in this table."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Store nothing; tell how large it would be.")
@@ -205,18 +212,21 @@ def migrate(
     tenant: Tenant = None,
     json: Json = False,
 ) -> int:
-    """Bring threads of LangGraph's SqliteSaver or PostgresSaver over.
+    """Bring LangGraph's threads or LangChain's histories over.
 
-    OLD is only read. Run it again to go on after a break, or to bring over what is new.
+    OLD is only read. Run it again to go on after a break, or to bring over what is new. Of a
+    database with both, the threads come; its chat histories come with --table.
     """
     from threadloom.cli import migrating, places
 
-    if thread is not None and not all(thread):
-        raise Fault("--thread is empty", code=USAGE)
+    for option, given in (("--thread", thread), ("--table", None if table is None else [table])):
+        if given is not None and not all(given):
+            raise Fault(f"{option} is empty", code=USAGE)
     return migrating.migrate(
         places.place(old, "OLD"),
         places.place(new, "NEW"),
         threads=thread or None,
+        table=table,
         tenant=tenant,
         imports=import_ or [],
         dry_run=dry_run,

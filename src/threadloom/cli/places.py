@@ -14,7 +14,8 @@ from urllib.parse import quote, unquote, urlsplit
 from threadloom import Keyring
 from threadloom.cli.group import USAGE, Fault
 from threadloom.errors import CorruptRecord, StoreUnavailable
-from threadloom.migrate.source import check_file, holds_checkpoints
+from threadloom.migrate.files import check_file
+from threadloom.migrate.source import holds_checkpoints
 from threadloom.sessions import SessionManager
 
 _PASSWORD = re.compile(r"(:/{1,2}[^/?#@:]*:)[^@]*(?:@[^@]*)*(@)|([?&](?:ssl)?password=)[^&]*(&|$)")

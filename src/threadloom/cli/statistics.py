@@ -11,8 +11,10 @@ from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
 from threadloom.display.words import counted, in_words
 from threadloom.errors import SessionNotFound
+from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.sampling import Estimate, estimate
 from threadloom.migrate.source import LangGraphFile
+from threadloom.migrate.transfer import Transfer
 
 _TRIAL = 32_000_000
 """Bytes that are brought over for an estimate; statistics should not take long."""
@@ -68,7 +70,12 @@ def langgraph_statistics(
             if not threads:
                 raise SessionNotFound(f"{place.shown} has no thread {id!r}")
         with output.progress("Trying out", quiet=as_json) as show:
-            found = estimate(source, threads, largest=_TRIAL, progress=show)
+            found = estimate(
+                lambda target: Transfer(source, target, Decoder()),
+                threads,
+                largest=_TRIAL,
+                progress=show,
+            )
         size = source.bytes
     if as_json:
         output.document(

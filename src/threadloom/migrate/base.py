@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from threadloom.closing import Closing
+from threadloom.errors import StoreUnavailable
 from threadloom.migrate.ordering import Order
 
 ENTRY_POINTS = "threadloom.sources"
@@ -18,6 +19,10 @@ ENTRY_POINTS = "threadloom.sources"
 
 _GREGORIAN = datetime(1582, 10, 15, tzinfo=UTC)
 """Where the time in a version 6 UUID begins, in steps of 100 nanoseconds (RFC 9562)."""
+
+
+class HoldsNothing(StoreUnavailable):
+    """A database can be read, and there is nothing in it that LangGraph has stored."""
 
 
 class ThreadSummary(NamedTuple):
@@ -31,6 +36,10 @@ class ThreadSummary(NamedTuple):
     first_id: str
     last_id: str
     last_step: int | None
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {"checkpoints": self.checkpoints, "writes": self.writes}
 
     @property
     def first_at(self) -> datetime | None:
@@ -172,6 +181,7 @@ def made_at(checkpoint_id: str) -> datetime | None:
 
 __all__ = [
     "ENTRY_POINTS",
+    "HoldsNothing",
     "Outline",
     "Source",
     "StoredCheckpoint",

@@ -10,14 +10,14 @@ Outcome = Literal["migrated", "updated", "skipped", "refused", "failed"]
 
 
 class ThreadReport(BaseModel):
-    """What became of one thread.
+    """What became of one thread of checkpoints, or of one chat history.
 
     Attributes:
-        id: the thread, which is the session's id.
+        id: what it is called in the source, which is the session's id.
         outcome: ``migrated`` as a whole, or the rest of it; ``updated`` by what was new in the
             source; ``skipped`` because all of it is there; ``refused`` because the target has
             something else under this id; ``failed`` because the source cannot be read.
-        checkpoints, writes: how many were stored this time.
+        checkpoints, writes, messages: how many were stored this time.
         bytes: what it takes up in the source.
         reason: why it was refused or failed, and what to do.
         notes: what is not exactly as it was.
@@ -29,6 +29,7 @@ class ThreadReport(BaseModel):
     outcome: Outcome
     checkpoints: int = 0
     writes: int = 0
+    messages: int = 0
     bytes: int = 0
     reason: str = ""
     notes: tuple[str, ...] = ()
@@ -40,7 +41,7 @@ class MigrationReport(BaseModel):
     Attributes:
         source: what was read.
         dry_run: whether nothing was to be stored.
-        threads: what became of each thread.
+        threads: what became of each thread, or of each history.
         items: how many items of long-term memory were written, or with `dry_run` are there.
         bytes_before: the size of the source.
         bytes_after: with `dry_run`, about what the threads would take up in an SQLite store; None
@@ -60,7 +61,7 @@ class MigrationReport(BaseModel):
 
     @property
     def complete(self) -> bool:
-        """Whether all threads that were asked for are in the target, or would be."""
+        """Whether all that was asked for is in the target, or would be."""
         return not any(thread.outcome in ("refused", "failed") for thread in self.threads)
 
     def count(self, outcome: Outcome) -> int:

@@ -6,19 +6,18 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
 
-from threadloom.errors import InvalidKey, SessionNotFound
 from threadloom.itemstore import ItemStore
-from threadloom.migrate.base import Source, ThreadSummary
+from threadloom.migrate.base import Source
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.memory import bring_items
-from threadloom.migrate.reports import MigrationReport, Progress, Refused, ThreadReport
-from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
+from threadloom.migrate.reports import MigrationReport, Progress
 from threadloom.migrate.sources import open_source
-from threadloom.migrate.transfer import Transfer, look
+from threadloom.migrate.steering import bring_all, chosen, open_target, try_all
+from threadloom.migrate.transfer import Transfer
 from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
-from threadloom.stores.registry import is_store_at, open_store
+from threadloom.stores.registry import open_store
 
 
 def migrate_langgraph(
@@ -65,57 +64,25 @@ def migrate_langgraph(
         InvalidKey: the arguments make no sense.
     """
     with nullcontext(old) if isinstance(old, Source) else open_source(old) as source:
-        wanted = _chosen(source, threads)
-        if store_or_manager is None and not dry_run:
-            raise InvalidKey("only a dry run goes without a store")
+
+        def begin(target: Target) -> Transfer:
+            return Transfer(source, target, Decoder())
+
+        wanted = chosen(source.threads(), threads, noun="thread", source=source.name)
         with ExitStack() as stack:
-            target = _target(store_or_manager, tenant, stack, create=not dry_run)
-            if dry_run:
+            target = open_target(store_or_manager, tenant, stack, dry_run=dry_run)
+            if dry_run or target is None:
+                report = try_all(begin, wanted, target, progress)
                 items = source.count_items() if threads is None else 0
-                return _try(source, wanted, target, progress).model_copy(update={"items": items})
-            assert target is not None
-            reports = _run(Transfer(source, target, Decoder()), wanted, progress)
-            memory = _memory(store_or_manager, tenant, target, stack)
-            items = bring_items(source, *memory) if threads is None else 0
-        return MigrationReport(
-            source=source.name, threads=tuple(reports), items=items, bytes_before=source.bytes
+            else:
+                report = MigrationReport(
+                    source="", threads=bring_all(begin(target), wanted, progress)
+                )
+                memory = _memory(store_or_manager, tenant, target, stack)
+                items = bring_items(source, *memory) if threads is None else 0
+        return report.model_copy(
+            update={"source": source.name, "items": items, "bytes_before": source.bytes}
         )
-
-
-def _chosen(source: Source, threads: Iterable[str] | None) -> list[ThreadSummary]:
-    if isinstance(threads, str):
-        raise InvalidKey(f"threads is a list of ids, not the text {threads!r}")
-    found = source.threads()
-    if threads is None:
-        return found
-    by_id = {thread.id: thread for thread in found}
-    wanted = list(dict.fromkeys(threads))
-    for id in wanted:
-        if id not in by_id:
-            raise SessionNotFound(f"{source.name} has no thread {id!r}")
-    return [by_id[id] for id in wanted]
-
-
-def _target(
-    given: str | Store | SessionManager | None,
-    tenant: str | None,
-    stack: ExitStack,
-    *,
-    create: bool,
-) -> Target | None:
-    """Where threads go; what was opened for it is closed with the stack. None for nowhere yet."""
-    if given is None:
-        return None
-    if isinstance(given, str) and not create and not is_store_at(given):
-        return None
-    if isinstance(given, SessionManager):
-        if tenant is not None:
-            raise InvalidKey("a manager has its tenant already")
-        return Target(given, given.checkpointer(), None)
-    store = stack.enter_context(open_store(given)) if isinstance(given, str) else given
-    clock = SetClock()
-    manager = SessionManager(store, tenant=tenant, clock=clock)
-    return Target(manager, manager.checkpointer(), clock)
 
 
 def _memory(
@@ -133,79 +100,6 @@ def _memory(
     clock = SetClock()
     store = stack.enter_context(open_store(given, clock=clock))
     return SessionManager(store, tenant=tenant).store, clock
-
-
-def _run(
-    transfer: Transfer,
-    threads: list[ThreadSummary],
-    progress: Callable[[Progress], None] | None,
-) -> list[ThreadReport]:
-    total = sum(thread.bytes for thread in threads)
-    finished = 0
-    reports: list[ThreadReport] = []
-    for number, thread in enumerate(threads):
-        done = 0
-
-        def tick(size: int) -> None:
-            nonlocal done
-            done += size
-            if progress is not None:
-                progress(Progress(thread.id, number, len(threads), finished + done, total))  # noqa: B023
-
-        reports.append(transfer.thread(thread.id, thread.bytes, tick))
-        finished += thread.bytes
-        if progress is not None:
-            progress(Progress(thread.id, number + 1, len(threads), finished, total))
-    return reports
-
-
-def _try(
-    source: Source,
-    threads: list[ThreadSummary],
-    target: Target | None,
-    progress: Callable[[Progress], None] | None,
-) -> MigrationReport:
-    standing: dict[str, ThreadReport] = {}
-    if target is not None:
-        for thread in threads:
-            with source.at_one_moment():
-                outline = source.outline(thread.id)
-            try:
-                outcome, reason = look(target, thread.id, outline).outcome, ""
-            except Refused as refusal:
-                outcome, reason = "refused", str(refusal)
-            standing[thread.id] = ThreadReport(
-                id=thread.id, outcome=outcome, bytes=thread.bytes, reason=reason
-            )
-    found = estimate(source, threads, largest=LARGEST_TRIAL, progress=progress)
-    return MigrationReport(
-        source=source.name,
-        dry_run=True,
-        threads=tuple(_would_be(thread, standing.get(thread.id), found) for thread in threads),
-        bytes_before=source.bytes,
-        bytes_after=found.bytes,
-        sampled=None if found.whole else len(found.trials),
-    )
-
-
-def _would_be(
-    thread: ThreadSummary, standing: ThreadReport | None, found: Estimate
-) -> ThreadReport:
-    """What would become of a thread: what the target says, and whether it can be read."""
-    trial = found.trials.get(thread.id)
-    if standing is not None and standing.outcome in ("refused", "skipped"):
-        return standing
-    if trial is not None and trial.outcome == "failed":
-        return trial
-    outcome = "migrated" if standing is None else standing.outcome
-    return ThreadReport(
-        id=thread.id,
-        outcome=outcome,
-        checkpoints=thread.checkpoints,
-        writes=thread.writes,
-        bytes=thread.bytes,
-        notes=() if trial is None else trial.notes,
-    )
 
 
 __all__ = ["migrate_langgraph"]

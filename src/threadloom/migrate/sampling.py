@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-from threadloom.migrate.base import Source, ThreadSummary
-from threadloom.migrate.decoding import Decoder
+from threadloom.migrate.carrying import Carrier, Part
 from threadloom.migrate.reports import Progress, ThreadReport
-from threadloom.migrate.transfer import Transfer
 from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import open_store
 
 LARGEST_TRIAL = 200_000_000
 """Bytes of the source that are brought over for an estimate, if it has more."""
+
+AnyPart = TypeVar("AnyPart", bound=Part)
 
 
 class Estimate(NamedTuple):
@@ -35,8 +35,8 @@ class Estimate(NamedTuple):
 
 
 def estimate(
-    source: Source,
-    threads: list[ThreadSummary],
+    begin: Callable[[Target], Carrier],
+    threads: Sequence[Part],
     *,
     largest: int = LARGEST_TRIAL,
     progress: Callable[[Progress], None] | None = None,
@@ -45,6 +45,12 @@ def estimate(
 
     Where they are larger than `largest` together, some of every size stand for all, by their
     share of the bytes; at least one thread is brought over whole.
+
+    Args:
+        begin: what brings threads into a target.
+        threads: what is to be brought.
+        largest: bytes of the source that are brought over at most.
+        progress: called after each piece.
     """
     chosen = sample(threads, largest)
     total = sum(thread.bytes for thread in chosen)
@@ -57,7 +63,7 @@ def estimate(
         with open_store(_url(file)) as store:
             manager = SessionManager(store, clock=clock)
             target = Target(manager, manager.checkpointer(), clock)
-            transfer = Transfer(source, target, Decoder())
+            carrier = begin(target)
             done = 0
             for number, thread in enumerate(chosen):
 
@@ -68,7 +74,7 @@ def estimate(
                         at = Progress(thread.id, number, len(chosen), min(done, total), total)  # noqa: B023
                         progress(at)
 
-                trials[thread.id] = transfer.thread(thread.id, thread.bytes, tick)
+                trials[thread.id] = carrier.thread(thread.id, thread.bytes, tick)
         size = file.stat().st_size
     good = sum(report.bytes for report in trials.values() if report.outcome != "failed")
     if threads and not good:
@@ -82,14 +88,14 @@ def estimate(
     return Estimate(after, trials, len(chosen) == len(threads))
 
 
-def sample(threads: list[ThreadSummary], largest: int) -> list[ThreadSummary]:
+def sample(threads: Sequence[AnyPart], largest: int) -> Sequence[AnyPart]:
     """All threads if they are small enough, or else some of every size."""
     total = sum(thread.bytes for thread in threads)
     if total <= largest:
         return threads
     by_size = sorted(threads, key=lambda thread: (thread.bytes, thread.id))
     step = -(-total // max(largest, 1))
-    chosen: list[ThreadSummary] = []
+    chosen: list[AnyPart] = []
     size = 0
     for thread in by_size[min(step // 2, len(by_size) - 1) :: step]:
         if chosen and size + thread.bytes > largest:

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
-from threadloom.errors import CorruptRecord, StoreUnavailable
+from threadloom.errors import CorruptRecord
 from threadloom.migrate.base import (
+    HoldsNothing,
     Outline,
     Source,
     StoredCheckpoint,
     StoredWrite,
     ThreadSummary,
 )
+from threadloom.migrate.files import DatabaseFile, columns_of
 from threadloom.migrate.ordering import put_order
 
 _CHECKPOINTS = frozenset(
@@ -36,11 +34,8 @@ _WRITES = frozenset(
 )
 
 
-class LangGraphFile(Source):
+class LangGraphFile(DatabaseFile, Source):
     """Reads a database that LangGraph's SQLite savers have written; never changes it.
-
-    A log that a live process is writing is read along. Without one the file is opened as
-    immutable, because SQLite would leave files of its own beside it otherwise.
 
     Args:
         path: the file.
@@ -52,62 +47,20 @@ class LangGraphFile(Source):
     kind = "langgraph-sqlite"
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.name = str(self.path)
-        check_file(self.path)
-        self._seen = _state(self.path)
-        self._immutable = not _has_log(self.path)
-        self._connection = _connect(self.path, immutable=self._immutable)
-        try:
-            with self._reporting():
-                found = self._columns()
-                if not is_langgraph(found):
-                    raise StoreUnavailable(
-                        f"{self.path} holds no checkpoints of LangGraph's SqliteSaver"
-                    )
-                self._path_column = "task_path" if "task_path" in found["writes"] else "''"
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def close(self) -> None:
-        """Close the file."""
-        self._connection.close()
-
-    async def aclose(self) -> None:
-        """`close`, from an event loop."""
-        self.close()
-
-    @property
-    def bytes(self) -> int:
-        """The size of the file and of its log."""
-        log = self.path.with_name(self.path.name + "-wal")
-        return sum(file.stat().st_size for file in (self.path, log) if file.is_file())
-
-    @contextmanager
-    def at_one_moment(self) -> Iterator[None]:
-        """Read what is inside as it is at one moment, whatever others write meanwhile."""
-        with self._reporting():
-            self._connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            self._connection.execute("ROLLBACK")
-        if self._immutable and (_has_log(self.path) or _state(self.path) != self._seen):
-            raise StoreUnavailable(
-                f"{self.path} was changed by another program while it was read. Run it again"
-            )
+        super().__init__(path)
+        if not is_langgraph(self.columns):
+            self.close()
+            raise HoldsNothing(f"{self.path} holds no checkpoints of LangGraph's SqliteSaver")
+        self._path_column = "task_path" if "task_path" in self.columns["writes"] else "''"
 
     def tables(self) -> dict[str, tuple[int, int]]:
         """Rows and bytes of content of the two tables."""
-        with self._reporting():
-            (checkpoints,) = self._connection.execute(
+        with self.reporting():
+            (checkpoints,) = self.connection.execute(
                 "SELECT count(*), total(length(checkpoint) + coalesce(length(metadata), 0)) "
                 "FROM checkpoints"
             )
-            (writes,) = self._connection.execute(
-                "SELECT count(*), total(length(value)) FROM writes"
-            )
+            (writes,) = self.connection.execute("SELECT count(*), total(length(value)) FROM writes")
         return {
             "checkpoints": (checkpoints[0], int(checkpoints[1])),
             "writes": (writes[0], int(writes[1])),
@@ -115,14 +68,14 @@ class LangGraphFile(Source):
 
     def threads(self) -> list[ThreadSummary]:
         """All threads that have a checkpoint, by id."""
-        with self._reporting():
+        with self.reporting():
             writes = {
                 row[0]: row[1:]
-                for row in self._connection.execute(
+                for row in self.connection.execute(
                     "SELECT thread_id, count(*), total(length(value)) FROM writes GROUP BY 1"
                 )
             }
-            found = self._connection.execute(
+            found = self.connection.execute(
                 "SELECT thread_id, count(DISTINCT checkpoint_ns), count(*), "
                 "total(length(checkpoint) + coalesce(length(metadata), 0)), min(checkpoint_id), "
                 "coalesce(max(CASE WHEN checkpoint_ns = '' THEN checkpoint_id END), "
@@ -148,8 +101,8 @@ class LangGraphFile(Source):
         links: dict[str, dict[str, str | None]] = {"": {}}
         sizes: dict[tuple[str, str], int] = {}
         writes = loose = 0
-        with self._reporting():
-            for ns, id, parent, kind, size, more in self._connection.execute(
+        with self.reporting():
+            for ns, id, parent, kind, size, more in self.connection.execute(
                 "SELECT checkpoint_ns, checkpoint_id, parent_checkpoint_id, type, "
                 "length(checkpoint), length(metadata) FROM checkpoints WHERE thread_id = ? "
                 "ORDER BY checkpoint_ns, checkpoint_id",
@@ -158,7 +111,7 @@ class LangGraphFile(Source):
                 links.setdefault(ns, {})[id] = parent or None
                 sizes[ns, id] = (size or 0) + (more or 0)
                 digest.update(repr((ns, id, parent, kind, size, more)).encode())
-            for row in self._connection.execute(
+            for row in self.connection.execute(
                 "SELECT checkpoint_ns, checkpoint_id, task_id, idx, channel, type, value, "  # noqa: S608
                 f"{self._path_column} FROM writes WHERE thread_id = ? ORDER BY 1, 2, 3, 4",
                 (thread,),
@@ -174,8 +127,8 @@ class LangGraphFile(Source):
 
     def checkpoint(self, thread: str, ns: str, id: str) -> StoredCheckpoint:
         """One checkpoint."""
-        with self._reporting():
-            row = self._connection.execute(
+        with self.reporting():
+            row = self.connection.execute(
                 "SELECT type, checkpoint, metadata FROM checkpoints "
                 "WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
                 (thread, ns, id),
@@ -191,8 +144,8 @@ class LangGraphFile(Source):
 
     def writes(self, thread: str, ns: str, id: str) -> list[StoredWrite]:
         """The pending writes of a checkpoint, in the order in which they are read."""
-        with self._reporting():
-            rows = self._connection.execute(
+        with self.reporting():
+            rows = self.connection.execute(
                 f"SELECT task_id, {self._path_column}, idx, channel, type, value "  # noqa: S608
                 "FROM writes WHERE thread_id = ? AND checkpoint_ns = ? AND checkpoint_id = ?",
                 (thread, ns, id),
@@ -204,7 +157,7 @@ class LangGraphFile(Source):
         return sorted(found, key=lambda write: (write.task_path, write.task_id, write.number))
 
     def _step(self, thread: str, id: str) -> int | None:
-        row = self._connection.execute(
+        row = self.connection.execute(
             "SELECT metadata FROM checkpoints "
             "WHERE thread_id = ? AND checkpoint_id = ? ORDER BY checkpoint_ns LIMIT 1",
             (thread, id),
@@ -215,35 +168,6 @@ class LangGraphFile(Source):
             return None
         return step if isinstance(step, int) else None
 
-    def _columns(self) -> dict[str, set[str]]:
-        return _columns(self._connection)
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise unreadable(self.path, error) from error
-
-
-def check_file(path: Path) -> None:
-    """Make sure that a path leads to a file that has something in it.
-
-    Raises:
-        StoreUnavailable: it does not.
-    """
-    try:
-        if not path.exists():
-            raise StoreUnavailable(f"{path} does not exist: check the path")
-        if path.is_dir():
-            raise StoreUnavailable(f"{path} is a folder: name a file in it")
-        if not path.stat().st_size:
-            raise StoreUnavailable(f"{path} is empty: nothing was stored there yet")
-    except (OSError, ValueError) as error:
-        if isinstance(error, StoreUnavailable):
-            raise
-        raise StoreUnavailable(f"{path} cannot be read: {error}") from error
-
 
 def holds_checkpoints(path: Path) -> bool:
     """Whether a file is a database of LangGraph's SQLite savers.
@@ -251,15 +175,7 @@ def holds_checkpoints(path: Path) -> bool:
     Raises:
         StoreUnavailable: there is no such file, it is empty, or it is no database.
     """
-    check_file(path)
-    try:
-        with closing(_connect(path, immutable=not _has_log(path))) as connection:
-            found = _columns(connection)
-            if not found:
-                raise StoreUnavailable(f"{path} is empty: nothing was stored there yet")
-            return is_langgraph(found)
-    except sqlite3.Error as error:
-        raise unreadable(path, error) from error
+    return is_langgraph(columns_of(path))
 
 
 def is_langgraph(tables: dict[str, set[str]]) -> bool:
@@ -269,44 +185,4 @@ def is_langgraph(tables: dict[str, set[str]]) -> bool:
     )
 
 
-def unreadable(path: Path, error: sqlite3.Error) -> StoreUnavailable | CorruptRecord:
-    """The error for a file that SQLite cannot read."""
-    if "malformed" in str(error) or isinstance(error, sqlite3.DataError):
-        return CorruptRecord(f"{path} is damaged: {error}")
-    if "not a database" in str(error):
-        return StoreUnavailable(f"{path} is not an SQLite database: check the path")
-    hint = "" if os.access(path, os.R_OK) else " (no permission: run it as somebody who may)"
-    return StoreUnavailable(f"{path} cannot be read: {error}{hint}")
-
-
-def _connect(path: Path, *, immutable: bool) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
-    try:
-        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30.0)
-    except sqlite3.Error as error:
-        raise unreadable(path, error) from error
-
-
-def _has_log(path: Path) -> bool:
-    real = path.resolve()
-    return any(real.with_name(real.name + end).exists() for end in ("-wal", "-journal"))
-
-
-def _state(path: Path) -> tuple[int, int, int]:
-    found = path.stat()
-    return (found.st_ino, found.st_size, found.st_mtime_ns)
-
-
-def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
-    names = [
-        name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type='table'")
-    ]
-    columns = "SELECT name FROM pragma_table_info(?)"
-    return {name: {row[0] for row in connection.execute(columns, (name,))} for name in names}
-
-
-__all__ = [
-    "LangGraphFile",
-    "check_file",
-    "holds_checkpoints",
-]
+__all__ = ["LangGraphFile", "holds_checkpoints", "is_langgraph"]

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from threadloom.errors import ThreadloomError
 from threadloom.migrate.base import Outline, Source
+from threadloom.migrate.carrying import ANOTHER, HISTORIES, MARK, Tick, one_line
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
 from threadloom.migrate.walking import State, Target, Walk, config_of
 from threadloom.models import SessionInfo
-
-MARK = "migrated_from"
-"""Where a session's metadata say what was brought over, and whether that was all of it."""
-
-Tick = Callable[[int], None]
-"""Told how many bytes of the source are done with."""
 
 
 class Progress(NamedTuple):
@@ -46,7 +41,10 @@ def look(target: Target, thread: str, outline: Outline) -> Progress:
     if session is None:
         return Progress("migrated", {})
     if not isinstance(mark, dict):
-        return _look_unmarked(target, session)
+        refuse_content(target, session)
+        return Progress("migrated", {})
+    if str(mark.get("source")).startswith(HISTORIES):
+        raise Refused(ANOTHER.format(mark["source"]))
     if mark.get("complete") and mark.get("digest") == outline.digest:
         return Progress("skipped", {})
     stored: dict[str, frozenset[str]] = {}
@@ -74,14 +72,18 @@ def look(target: Target, thread: str, outline: Outline) -> Progress:
     return Progress(outcome, exact, whole_order=False, replay=True)
 
 
-def _look_unmarked(target: Target, session: SessionInfo) -> Progress:
+def refuse_content(target: Target, session: SessionInfo) -> None:
+    """Refuse a session that no migration has begun, unless there is nothing in it.
+
+    Raises:
+        Refused: there is.
+    """
     newest = next(target.saver.list(config_of(session.id, None), limit=1), None)
     if newest is not None or session.message_count or session.turn_count:
         raise Refused(
             "the target has a session of this id with other content. Delete or fork it there, or "
             "migrate into another store"
         )
-    return Progress("migrated", {})
 
 
 class Transfer:
@@ -111,10 +113,19 @@ class Transfer:
         except (Unavailable, ThreadloomError) as error:
             if isinstance(error, ConnectionError):
                 raise
-            return ThreadReport(id=id, outcome="failed", bytes=size, reason=_one_line(error))
+            return ThreadReport(id=id, outcome="failed", bytes=size, reason=one_line(error))
         except RecursionError:
             reason = "a value is nested too deeply"
             return ThreadReport(id=id, outcome="failed", bytes=size, reason=reason)
+
+    def standing(self, id: str) -> tuple[Outcome, str]:
+        """What bringing one thread over would be, by what the target has of it, and why."""
+        with self._source.at_one_moment():
+            outline = self._source.outline(id)
+        try:
+            return look(self._target, id, outline).outcome, ""
+        except Refused as refusal:
+            return "refused", str(refusal)
 
     def _thread(self, id: str, size: int, tick: Tick) -> ThreadReport:
         outline = self._source.outline(id)
@@ -194,8 +205,4 @@ def _notes(outline: Outline) -> Iterator[str]:
             )
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-__all__ = ["MARK", "Tick", "Transfer", "look"]
+__all__ = ["Transfer", "look", "refuse_content"]

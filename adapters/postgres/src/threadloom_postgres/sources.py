@@ -1,8 +1,6 @@
 """What LangGraph's `PostgresSaver` and `PostgresStore` have written, for `threadloom migrate`.
 
-Both of theirs keep fixed names of tables wherever the connection's search path leads to; `schema=`
-in the URL says another place. Nothing is ever changed: all that is read is read in transactions
-that may only read.
+Both keep fixed names of tables.
 """
 
 from __future__ import annotations
@@ -10,17 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import psycopg
-from psycopg import conninfo, pq
-from psycopg.rows import tuple_row
-
-from threadloom.errors import CorruptRecord, StoreUnavailable
+from threadloom.errors import CorruptRecord
 from threadloom.migrate.base import (
+    HoldsNothing,
     Outline,
     Source,
     StoredCheckpoint,
@@ -29,7 +21,7 @@ from threadloom.migrate.base import (
     ThreadSummary,
 )
 from threadloom.migrate.ordering import put_order
-from threadloom_postgres.options import parse, quoted
+from threadloom_postgres.reading import ReadOnlyDatabase
 
 _CHECKPOINTS = {"thread_id", "checkpoint_ns", "checkpoint_id", "parent_checkpoint_id", "checkpoint"}
 _BLOBS = {"thread_id", "checkpoint_ns", "channel", "version", "type", "blob"}
@@ -93,7 +85,7 @@ ORDER BY prefix COLLATE "C", key COLLATE "C" LIMIT %s
 _COUNT = "SELECT count(*) FROM store WHERE {expires} IS NULL OR {expires} > now()"
 
 
-class LangGraphDatabase(Source):
+class LangGraphDatabase(ReadOnlyDatabase, Source):
     """Reads a PostgreSQL database that LangGraph's savers and stores have written.
 
     Args:
@@ -108,17 +100,7 @@ class LangGraphDatabase(Source):
     sends_are_writes = True
 
     def __init__(self, url: str) -> None:
-        info, options = parse(url, {})
-        schema = options.schema if "schema" in parse_qs(urlsplit(url).query) else None
-        self.name = _shown(info, schema)
-        with self._reporting():
-            self._connection = psycopg.connect(
-                info, autocommit=True, prepare_threshold=None, row_factory=tuple_row
-            )
-        # Said anew in each transaction: what a pooler has between belongs to others afterwards.
-        self._settings = ["SET LOCAL timezone = 'UTC'"]
-        if schema is not None:
-            self._settings.append(f"SET LOCAL search_path = {quoted(schema)}")
+        super().__init__(url)
         try:
             found = self._columns()
             self._has_threads = found.get("checkpoints", set()) >= _CHECKPOINTS and (
@@ -127,12 +109,12 @@ class LangGraphDatabase(Source):
             )
             self._has_items = found.get("store", set()) >= _ITEMS
             if not self._has_threads and not self._has_items:
-                raise StoreUnavailable(
+                raise HoldsNothing(
                     f"{self.name} holds nothing of LangGraph's PostgresSaver or PostgresStore; "
                     "if it is in a schema off the search path, add ?schema=its_name"
                 )
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
         # Older savers had no paths of tasks, older stores no expiry.
         has_path = "task_path" in found.get("checkpoint_writes", set())
@@ -145,33 +127,12 @@ class LangGraphDatabase(Source):
         self._expires = "expires_at" if has_expiry else "NULL::timestamptz"
         self._kept: tuple[tuple[str, str], dict[tuple[str, str], Encoded]] = ("", ""), {}
 
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
     @property
     def bytes(self) -> int:
         """The size of LangGraph's tables with their indexes."""
         names = ["checkpoints", "checkpoint_blobs", "checkpoint_writes"] * self._has_threads
         names += ["store"] * self._has_items
-        (row,) = self._rows(
-            "SELECT sum(pg_total_relation_size(n::regclass)) FROM unnest(%s::text[]) n", names
-        )
-        return int(row[0])
-
-    @contextmanager
-    def at_one_moment(self) -> Iterator[None]:
-        """Read what is inside as it is at one moment, whatever others write meanwhile."""
-        with self._reporting():
-            self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            for setting in self._settings:
-                self._connection.execute(setting.encode())
-        try:
-            yield
-        finally:
-            if not self._connection.closed:
-                with self._reporting():
-                    self._connection.execute("ROLLBACK")
+        return self.size_of(*names)
 
     def threads(self) -> list[ThreadSummary]:
         """All threads that have a checkpoint, by id."""
@@ -179,7 +140,7 @@ class LangGraphDatabase(Source):
             return []
         return [
             ThreadSummary(id, spaces, count, writes, int(size), first, last, _number(step))
-            for id, spaces, count, writes, size, first, last, step in self._rows(_SUMMARIES)
+            for id, spaces, count, writes, size, first, last, step in self.rows(_SUMMARIES)
         ]
 
     def outline(self, thread: str) -> Outline:
@@ -187,13 +148,13 @@ class LangGraphDatabase(Source):
         digest = hashlib.sha256()
         links: dict[str, dict[str, str | None]] = {"": {}}
         sizes: dict[tuple[str, str], int] = {}
-        for row in self._rows(_LINKS, thread):
+        for row in self.rows(_LINKS, thread):
             ns, id, parent, size, _ = row
             links.setdefault(ns, {})[id] = parent or None
             sizes[ns, id] = size
             digest.update(repr(row).encode())
         writes = loose = 0
-        for row in self._rows(_WRITTEN.format(writes=self._writes), thread):
+        for row in self.rows(_WRITTEN.format(writes=self._writes), thread):
             if row[:2] in sizes:
                 writes += 1
             else:
@@ -204,7 +165,7 @@ class LangGraphDatabase(Source):
 
     def checkpoint(self, thread: str, ns: str, id: str) -> StoredCheckpoint:
         """One checkpoint; its values stand apart, but for numbers and short texts."""
-        rows = self._rows(_ONE, thread, ns, id)
+        rows = self.rows(_ONE, thread, ns, id)
         if not rows:
             raise CorruptRecord(f"checkpoint {id} went away while it was read")
         state, metadata, versions = rows[0]
@@ -224,7 +185,7 @@ class LangGraphDatabase(Source):
         """The pending writes of a checkpoint, in the order in which they are read."""
         found = [
             StoredWrite(task, path, number, channel, kind, bytes(blob or b""))
-            for task, path, number, channel, kind, blob in self._rows(
+            for task, path, number, channel, kind, blob in self.rows(
                 _OF_ONE.format(writes=self._writes), thread, ns, id
             )
         ]
@@ -234,14 +195,14 @@ class LangGraphDatabase(Source):
         """How many items of long-term memory there are."""
         if not self._has_items:
             return 0
-        (row,) = self._rows(_COUNT.format(expires=self._expires))
+        (row,) = self.rows(_COUNT.format(expires=self._expires))
         return int(row[0])
 
     def items(self) -> Iterator[StoredItem]:
         """The items of long-term memory that have not expired."""
         last = ("", "")
         while self._has_items:
-            rows = self._rows(_MEMORY.format(expires=self._expires), *last, _PAGE)
+            rows = self.rows(_MEMORY.format(expires=self._expires), *last, _PAGE)
             for prefix, key, value, created, updated, expires in rows:
                 found = json.loads(value)
                 if not isinstance(found, dict):
@@ -263,7 +224,7 @@ class LangGraphDatabase(Source):
         found = {pair: known[pair] for pair in wanted if pair in known}
         if missing:
             channels, versions = map(list, zip(*missing, strict=True))
-            for channel, version, kind, blob in self._rows(_APART, channels, versions, thread, ns):
+            for channel, version, kind, blob in self.rows(_APART, channels, versions, thread, ns):
                 found[channel, version] = (kind, bytes(blob or b""))
         self._kept = (thread, ns), found
         return found
@@ -271,7 +232,7 @@ class LangGraphDatabase(Source):
     def _columns(self) -> dict[str, set[str]]:
         """Columns of the tables that the search path leads to, by table."""
         found: dict[str, set[str]] = {}
-        for table, column in self._rows(
+        for table, column in self.rows(
             "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
             "WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'p', 'v') AND a.attnum > 0 "
             "AND NOT a.attisdropped AND pg_table_is_visible(c.oid)",
@@ -279,34 +240,6 @@ class LangGraphDatabase(Source):
         ):
             found.setdefault(table, set()).add(column)
         return found
-
-    def _rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        if self._connection.info.transaction_status == pq.TransactionStatus.IDLE:
-            with self.at_one_moment():
-                return self._rows(statement, *values)
-        with self._reporting():
-            # The driver wants literals; names of tables and columns are all that is put in.
-            return self._connection.execute(statement.encode(), values or None).fetchall()
-
-    @contextmanager
-    def _reporting(self) -> Iterator[None]:
-        try:
-            yield
-        except psycopg.Error as error:
-            raise StoreUnavailable(f"{self.name} cannot be read: {_one_line(error)}") from error
-
-
-def _shown(info: str, schema: str | None) -> str:
-    """A database as reports name it: without user, password and options."""
-    parts = conninfo.conninfo_to_dict(info)
-    host, port = parts.get("host", ""), parts.get("port")
-    where = f"{host}:{port}" if port else str(host)
-    tail = "" if schema is None else f"?schema={schema}"
-    return f"postgresql://{where}/{parts.get('dbname', '')}{tail}"
-
-
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())
 
 
 def _number(text: str | None) -> int | None:

@@ -1,0 +1,142 @@
+"""How a migration goes, whatever it brings over: the choice, the run, the dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from typing import TypeVar
+
+from threadloom.errors import InvalidKey, SessionNotFound
+from threadloom.migrate.carrying import Carrier, Part
+from threadloom.migrate.reports import MigrationReport, Progress, ThreadReport
+from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
+from threadloom.migrate.walking import SetClock, Target
+from threadloom.sessions import SessionManager
+from threadloom.store import Store
+from threadloom.stores.registry import is_store_at, open_store
+
+AnyPart = TypeVar("AnyPart", bound=Part)
+
+
+def chosen(
+    found: list[AnyPart], wanted: Iterable[str] | None, *, noun: str, source: str
+) -> list[AnyPart]:
+    """Those that are wanted, in that order; all of them where that is None.
+
+    Raises:
+        InvalidKey: a text is no list of ids.
+        SessionNotFound: there is no such one.
+    """
+    if isinstance(wanted, str):
+        raise InvalidKey(f"{noun}s is a list of ids, not the text {wanted!r}")
+    if wanted is None:
+        return found
+    by_id = {part.id: part for part in found}
+    ids = list(dict.fromkeys(wanted))
+    for id in ids:
+        if id not in by_id:
+            raise SessionNotFound(f"{source} has no {noun} {id!r}")
+    return [by_id[id] for id in ids]
+
+
+def open_target(
+    given: str | Store | SessionManager | None,
+    tenant: str | None,
+    stack: ExitStack,
+    *,
+    dry_run: bool,
+) -> Target | None:
+    """Where to; what was opened for it is closed with the stack. None for nowhere yet.
+
+    Raises:
+        InvalidKey: the arguments make no sense.
+        StoreUnavailable: it cannot be opened.
+    """
+    if given is None:
+        if not dry_run:
+            raise InvalidKey("only a dry run goes without a store")
+        return None
+    if isinstance(given, str) and dry_run and not is_store_at(given):
+        return None
+    if isinstance(given, SessionManager):
+        if tenant is not None:
+            raise InvalidKey("a manager has its tenant already")
+        return Target(given, given.checkpointer(), None)
+    store = stack.enter_context(open_store(given)) if isinstance(given, str) else given
+    clock = SetClock()
+    manager = SessionManager(store, tenant=tenant, clock=clock)
+    return Target(manager, manager.checkpointer(), clock)
+
+
+def bring_all(
+    carrier: Carrier, parts: Sequence[Part], progress: Callable[[Progress], None] | None
+) -> tuple[ThreadReport, ...]:
+    """Bring everything over, one after another."""
+    total = sum(part.bytes for part in parts)
+    finished = 0
+    reports: list[ThreadReport] = []
+    for number, part in enumerate(parts):
+        done = 0
+
+        def tick(size: int) -> None:
+            nonlocal done
+            done += size
+            if progress is not None:
+                progress(Progress(part.id, number, len(parts), finished + done, total))  # noqa: B023
+
+        reports.append(carrier.thread(part.id, part.bytes, tick))
+        finished += part.bytes
+        if progress is not None:
+            progress(Progress(part.id, number + 1, len(parts), finished, total))
+    return tuple(reports)
+
+
+def try_all(
+    begin: Callable[[Target], Carrier],
+    parts: Sequence[Part],
+    target: Target | None,
+    progress: Callable[[Progress], None] | None,
+) -> MigrationReport:
+    """What would become of everything; nothing is stored in the target.
+
+    Args:
+        begin: what brings parts into a target.
+        parts: what is to be brought.
+        target: where to; None for a store that is not there yet.
+        progress: called now and then.
+    """
+    standing: dict[str, ThreadReport] = {}
+    if target is not None:
+        carrier = begin(target)
+        for part in parts:
+            outcome, reason = carrier.standing(part.id)
+            standing[part.id] = ThreadReport(
+                id=part.id, outcome=outcome, bytes=part.bytes, reason=reason
+            )
+    found = estimate(begin, parts, largest=LARGEST_TRIAL, progress=progress)
+    return MigrationReport(
+        source="",
+        dry_run=True,
+        threads=tuple(_would_be(part, standing.get(part.id), found) for part in parts),
+        bytes_after=found.bytes,
+        sampled=None if found.whole else len(found.trials),
+    )
+
+
+def _would_be(part: Part, standing: ThreadReport | None, found: Estimate) -> ThreadReport:
+    """What would become of one: what the target says, and whether it can be read."""
+    trial = found.trials.get(part.id)
+    if standing is not None and standing.outcome in ("refused", "skipped", "failed"):
+        return standing
+    if trial is not None and trial.outcome == "failed":
+        return trial
+    return ThreadReport(
+        id=part.id,
+        outcome="migrated" if standing is None else standing.outcome,
+        bytes=part.bytes,
+        notes=() if trial is None else trial.notes,
+        **part.counts,  # type: ignore[arg-type]
+    )
+
+
+__all__ = ["bring_all", "chosen", "open_target", "try_all"]
