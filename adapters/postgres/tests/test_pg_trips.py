@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
@@ -102,7 +104,10 @@ def test_trips_of_a_batch(
     assert len(sent) == trips
 
 
-def test_a_page_of_many_sessions_costs_the_page(pg_store: PostgresStore) -> None:
+@pytest.mark.parametrize("with_statistics", [False, True])
+def test_a_page_of_many_sessions_costs_the_page(
+    pg_url: str, pg_store: PostgresStore, with_statistics: bool
+) -> None:
     at = ("sessions",)
     for start in range(0, 6_000, 1_000):
         docs = (
@@ -110,18 +115,54 @@ def test_a_page_of_many_sessions_costs_the_page(pg_store: PostgresStore) -> None
             for n in range(start, start + 1_000)
         )
         pg_store.execute([Put(at, f"s{n:05}", doc=doc) for n, doc in docs])
+    if with_statistics:  # as a server makes them sooner or later
+        with psycopg.connect(pg_url.partition("?")[0], autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
     for filter in (None, {"owner": "o1"}, {"tags": {"$contains": "t1"}}):
         for order in ("created_at", "updated_at"):
             query = Query(at, filter=filter, order_by=order, descending=True, limit=20)
-            assert len(pg_store.execute([query])[0]) == 20
+            page = pg_store.execute([query])[0]
+            assert len(page) == 20
             assert _rows_read(pg_store, query) < 200, (filter, order)
+            after = (page[-1].body()[order], page[-1].key)
+            more = query._replace(after=after)
+            assert pg_store.execute([more])[0][0].key not in {record.key for record in page}
+            assert _rows_read(pg_store, more) < 200, (filter, order)
+    many = [Get(at, f"s{n:05}") for n in range(0, 6_000, 60)]
+    assert None not in pg_store.execute(many)
+    assert _rows_read(pg_store, many) < 1_000
 
 
-def _rows_read(store: PostgresStore, query: Query) -> int:
-    """Rows that the server touches for a query's first statement."""
+def test_a_page_goes_on_behind_what_has_expired(pg_url: str) -> None:
+    time = datetime(2026, 3, 2, tzinfo=UTC)
+    with PostgresStore(pg_url, clock=lambda: time) as store:
+        _fill_with_expiring(store)
+        time += timedelta(hours=1)
+        query = Query(("sessions",), order_by="created_at", limit=5)
+        found = store.execute([query])[0]
+        assert [record.key for record in found] == [f"s{n:05}" for n in range(680, 685)]
+        rare = query._replace(filter={"owner": "o", "updated_at": 699})
+        assert [record.key for record in store.execute([rare])[0]] == ["s00699"]
+
+
+def _fill_with_expiring(store: PostgresStore) -> None:
+    end = store.now() + 1_000_000
+    docs = [{"owner": "o", "created_at": n, "updated_at": n} for n in range(700)]
+    store.execute(
+        [
+            Put(("sessions",), f"s{n:05}", doc=doc, expires_at=None if n >= 680 else end)
+            for n, doc in enumerate(docs)
+        ]
+    )
+
+
+def _rows_read(store: PostgresStore, reads: Query | list[Get]) -> int:
+    """Rows that the server touches for the first statement of a read."""
 
     def explain() -> Any:
-        statement = next(Reads(store._quoted, store.now()).read(query))
+        seen = Reads(store._quoted, store.now())
+        reading = seen.points(reads) if isinstance(reads, list) else seen.read(reads)
+        statement = next(reading)
         statement.sql = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.sql}"
         result = yield statement
         return result.get_value(0, 0)

@@ -44,6 +44,10 @@ Reading = Generator[Statement, pq.abc.PGresult, Any]
 
 _BY_PLACE = f"string_to_array(r.name, '.') COLLATE \"C\" {{0}}, {KEY} {{0}}"
 _MORE = 50
+_SOME = 4
+"""Rows of the list that are read beyond those that are asked for: some may have expired."""
+_MANY = 4_096
+"""Up to so many rows of the list are looked up one by one."""
 _LARGEST = 2**53
 
 
@@ -127,9 +131,16 @@ class Reads:
                 f"AND r.space = {to.number(space_of(op.namespace).space)} "
                 f"AND r.key = {to.text(key)}"
             )
-        return self._gets(to, ops, leaf_of(part)) + f" WHERE r.part = {to.number(part)}"
+        return self._gets(to, ops, leaf_of(part), f"r.part = {to.number(part)}")
 
-    def _gets(self, to: Statement, ops: Sequence[tuple[int, Get]], table: str = "records") -> str:
+    def _gets(
+        self,
+        to: Statement,
+        ops: Sequence[tuple[int, Get]],
+        table: str = "records",
+        part: str = "r.part = g.part",
+    ) -> str:
+        """Records one by one, as in `_first`."""
         parts = to.array(INT8, [int8(part_of(op.namespace, op.key)) for _, op in ops])
         spaces = to.array(INT8, [int8(space_of(op.namespace).space) for _, op in ops])
         texts = to.array(TEXT, [short_key(op.key)[0] for _, op in ops])
@@ -139,8 +150,8 @@ class Reads:
             f"SELECT g.number::int4, {columns('CASE WHEN g.blob THEN r.blob END')} "
             f"FROM unnest({numbers}::int8[], {parts}::int8[], {spaces}::int8[], {texts}::text[], "
             f"{blobs}::bool[]) AS g (number, part, space, key, blob) "
-            f"JOIN {self._schema}.{table} r "
-            "ON r.part = g.part AND r.space = g.space AND r.key = g.key"
+            f"CROSS JOIN LATERAL (SELECT * FROM {self._schema}.{table} r "
+            f"WHERE {part} AND r.space = g.space AND r.key = g.key OFFSET 0) r"
         )
 
     def _scan(self, to: Statement, number: int, op: Scan, *, exactly: bool = False) -> str:
@@ -255,6 +266,16 @@ class Reads:
         if not keys.is_storable(wanted.value):
             wanted = listing.Split("", "", [], dict(op.filter or {}))
 
+        if op.limit is not None and not op.expired:
+            end = op.offset + min(op.limit, _LARGEST)
+            rows = end + (_MORE if wanted.rest else _SOME)
+            while rows <= _MANY:
+                result = yield self._first(op, wanted, rows)
+                passing = list(islice(_passing(records(result, None, 1), wanted.rest), end))
+                if len(passing) == end or result.ntuples < rows:
+                    return passing[op.offset :]
+                rows *= 8
+
         def page(rows: int | None) -> Statement:
             statement = Statement()
             self._page(statement, op, wanted, rows)
@@ -262,30 +283,55 @@ class Reads:
 
         return (yield from _paged(op, wanted.rest, page))
 
+    def _first(self, op: Query, wanted: listing.Split, rows: int) -> Statement:
+        """So many of the list, each with its record if that is alive and may pass.
+
+        The list is read first and the records one by one, whatever the planner thinks of it: as
+        a join it would read all records once it has statistics, for it takes their number for
+        what is to be expected of the list.
+        """
+        to = Statement()
+        where, order = self._on_list(to, op, wanted)
+        alive = [self._alive(to), *_likely(to, wanted.rest)]
+        to.sql = (
+            f"SELECT {to.text(space_of(op.namespace).name)}::text, "
+            f"{COLUMNS if op.blobs else WITHOUT_BLOB} FROM ("
+            f"SELECT * FROM {self._schema}.listed l WHERE {where} ORDER BY {order} "
+            f"{_limit(to, rows)}) l LEFT JOIN LATERAL ("
+            f"SELECT * FROM {self._schema}.records r "
+            "WHERE r.part = l.part AND r.space = l.space AND r.key = l.key "
+            f"AND {' AND '.join(alive)} OFFSET 0) r ON TRUE ORDER BY {order}"
+        )
+        return to
+
     def _page(self, to: Statement, op: Query, wanted: listing.Split, rows: int | None) -> None:
+        """All of the list, or so many whose records are alive and may pass."""
+        where, order = self._on_list(to, op, wanted)
+        alive = [self._alive(to, expired=op.expired), *_likely(to, wanted.rest)]
+        to.sql = (
+            f"SELECT {to.text(space_of(op.namespace).name)}::text, "
+            f"{COLUMNS if op.blobs else WITHOUT_BLOB} FROM {self._schema}.listed l "
+            f"JOIN {self._schema}.records r "
+            "ON r.part = l.part AND r.space = l.space AND r.key = l.key "
+            f"WHERE {where} AND {' AND '.join(alive)} ORDER BY {order} {_limit(to, rows)}"
+        )
+
+    def _on_list(self, to: Statement, op: Query, wanted: listing.Split) -> tuple[str, str]:
+        """What is looked for on the list, as a condition on `l`, and its order."""
         assert op.order_by is not None
         column = listing.ORDERS[op.order_by]
         entry = documents.entry(wanted.field, wanted.value) if wanted.field else ""
         where = [
             f"l.space = {to.number(space_of(op.namespace).space)}",
             f"l.entry = {to.text(entry)}",
-            self._alive(to, expired=op.expired),
             *(f"l.{column} {operator} {to.number(bound)}" for operator, bound in wanted.bounds),
-            *_likely(to, wanted.rest),
         ]
         if op.after is not None:
             compare = "<" if op.descending else ">"
             value, (key, _) = to.number(op.after[0]), short_key(op.after[1])
             where.append(f"(l.{column}, l.key) {compare} ({value}, {to.text(key)})")
-        order = "DESC" if op.descending else "ASC"
-        to.sql = (
-            f"SELECT {to.text(space_of(op.namespace).name)}::text, "
-            f"{COLUMNS if op.blobs else WITHOUT_BLOB} FROM {self._schema}.listed l "
-            f"JOIN {self._schema}.records r "
-            "ON r.part = l.part AND r.space = l.space AND r.key = l.key "
-            f"WHERE {' AND '.join(where)} ORDER BY l.{column} {order}, l.key {order} "
-            f"{_limit(to, rows)}"
-        )
+        way = "DESC" if op.descending else "ASC"
+        return " AND ".join(where), f"l.{column} {way}, l.key {way}"
 
     def _count(self, op: Count) -> Reading:
         check_filter(op.filter)

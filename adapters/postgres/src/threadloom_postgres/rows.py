@@ -66,7 +66,7 @@ def record(result: pq.abc.PGresult, row: int, at: int, namespace: Namespace) -> 
 def records(
     result: pq.abc.PGresult, namespace: Namespace | None = None, at: int = 0
 ) -> list[Record]:
-    """The records of a result, whose first column is `at`.
+    """The records of a result, whose first column is `at`; rows that have none are left out.
 
     Args:
         result: what a statement gave.
@@ -80,6 +80,8 @@ def records(
 def _each(result: pq.abc.PGresult, namespace: Namespace | None, at: int) -> Iterator[Record]:
     known: dict[bytes, Namespace] = {}
     for row in range(result.ntuples):
+        if result.get_value(row, at) is None:
+            continue
         if namespace is not None:
             yield record(result, row, at, namespace)
             continue
