@@ -25,11 +25,11 @@ STATUS_HUES = {"idle": "grey", "running": "blue", "interrupted": "amber", "error
 _STYLE = """
 .threadloom{font-size:13px;line-height:1.45;max-width:1100px;text-align:left}
 div.threadloom table{border-collapse:collapse;margin:4px 0;display:table;font-size:13px}
-div.threadloom tr>th,div.threadloom tr>td{text-align:left;vertical-align:top;
+div.threadloom tr>th,div.threadloom tr>td{text-align:left!important;vertical-align:top;
  padding:3px 14px 3px 0;border:0;border-bottom:1px solid rgba(128,128,128,.28);
  background:none;white-space:normal}
 div.threadloom tr>th{font-weight:600;opacity:.75}
-div.threadloom tr>.right{text-align:right;font-variant-numeric:tabular-nums}
+div.threadloom tr>.right{text-align:right!important;font-variant-numeric:tabular-nums}
 .threadloom .dim{opacity:.62}
 div.threadloom code{background:none;padding:0;font-size:12px}
 .threadloom .pill{display:inline-block;padding:0 7px;border-radius:9px;font-size:11px;
