@@ -84,6 +84,7 @@ def test_what_cannot_be_moved(trips: Path, tmp_path: Path, made: Path) -> None:
         assert said in fails(1, "import", new, given), given
     torn.write_bytes(content[:1000] + b"x" + content[1001:])
     assert "line 1 is damaged" in fails(1, "import", new, torn)
+    assert not new.exists(), "a store is made for what can be read"
     assert "damaged" in fails(1, "export", trips, torn), "nothing goes on behind what is damaged"
     assert "does not exist: make it" in fails(1, "import", tmp_path / "no/new.db", file)
     assert "does not exist: make it" in fails(1, "copy", trips, tmp_path / "no/new.db")

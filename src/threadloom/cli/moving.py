@@ -60,6 +60,9 @@ def import_(
     path = Path(file).expanduser()
     if not path.is_file():
         raise Fault(f"{file} is no file: name one that threadloom export wrote")
+    if not place.is_there():  # nothing is made for a file that is damaged
+        with closing(SessionManager("memory://", tenant=tenant)) as nothing:
+            nothing.import_sessions(path, dry_run=True)
     with _target(place, tenant, keys, dry_run=dry_run) as sessions:
         report = _moved(
             lambda mode, dry, show: sessions.import_sessions(
