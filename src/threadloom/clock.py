@@ -17,6 +17,10 @@ def to_micros(moment: datetime) -> int:
     """Microseconds since the epoch of an aware datetime, exactly."""
     if moment.tzinfo is None:
         raise ValueError(f"a time needs a time zone, got the naive {moment!r}")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"{moment} is outside of the years 1 to 9999 in UTC") from error
     return (moment - _EPOCH) // _MICROSECOND
 
 

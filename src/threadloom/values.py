@@ -13,7 +13,10 @@ import ormsgpack
 from langgraph.checkpoint.serde.base import SerializerProtocol, maybe_add_typed_methods
 
 from threadloom.errors import CorruptRecord, SerializationError, ThreadloomError
-from threadloom.serde import Codec, Opened, PlainModel, Runs, opened, read_plain_model
+from threadloom.models import MessageList
+from threadloom.serde import LISTS, Codec, Opened, PlainModel, Runs, opened, read_plain_model
+
+LISTS.add(MessageList)
 
 Keep = Callable[[str | bytes], str | None]
 """Takes a long text or bytes; gives the key under which it is kept, or None to leave it."""

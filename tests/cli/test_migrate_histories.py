@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, message_to_dict
 from langgraph.checkpoint.sqlite import SqliteSaver
 
 from threadloom import InvalidKey, SessionManager, SessionNotFound, StoreUnavailable, open_store
@@ -168,6 +168,42 @@ def test_a_column_of_times_is_heeded(tmp_path: Path, new: Path) -> None:
         stamped = manager.memory("s").load_with_timestamps()
         at = datetime(2026, 1, 2, 3, 4, 5, 6, tzinfo=UTC)
         assert {message.created_at for message in stamped} == {at}
+
+
+@pytest.mark.parametrize("at", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_times_that_utc_does_not_have_are_none(tmp_path: Path, new: Path, at: str) -> None:
+    path = tmp_path / "timed.db"
+    execute(path, "CREATE TABLE message_store (id INTEGER, session_id, message, created_at)")
+    for number, when in enumerate(("2026-01-05T00:00:00+00:00", at)):
+        execute(
+            path,
+            "INSERT INTO message_store VALUES (?, 'a', ?, ?)",
+            *(number, json.dumps(message_to_dict(HumanMessage("there?"))), when),
+        )
+    assert migrate_histories(path, f"sqlite:///{new}").complete
+    with SessionManager(f"sqlite:///{new}") as sessions:
+        [info] = sessions.list_sessions()
+        assert (info.message_count, info.created_at.year) == (2, 2026)
+
+
+def test_a_file_that_is_written_to_all_the_time_comes_over(
+    old: Path, sessions: SessionManager
+) -> None:
+    """Without a log beside it, as SQLAlchemy leaves its files: between histories others write."""
+    with closing(sqlite3.connect(old)) as writer:
+        assert writer.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+        def write(_: Any) -> None:
+            row = json.dumps(message_to_dict(HumanMessage("meanwhile")))
+            writer.execute(
+                "INSERT INTO message_store (session_id, message) VALUES ('late', ?)", (row,)
+            )
+            writer.commit()
+
+        report = migrate_histories(old, sessions, progress=write)
+    assert report.complete
+    assert migrate_histories(old, sessions).complete
+    assert "late" in {info.id for info in sessions.list_sessions()}
 
 
 def test_files_of_json(folder: Path, new: Path) -> None:

@@ -5,18 +5,27 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 from xml.etree import ElementTree
 
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langgraph.graph import START, MessagesState, StateGraph
-from langgraph.types import interrupt
+from langgraph.graph.message import add_messages
+from langgraph.types import Send, interrupt
 
-from threadloom import CheckpointTree, Session, SessionInfo, SessionManager, StorageStats
+from threadloom import (
+    CheckpointNode,
+    CheckpointTree,
+    Session,
+    SessionInfo,
+    SessionManager,
+    StorageStats,
+)
 from threadloom.display.trees import picture
 from threadloom.models import CheckReport, MessageList, Problem, PruneReport, SessionPage
 
@@ -209,7 +218,7 @@ def test_long_conversations_show_their_end(sessions: SessionManager) -> None:
 
 
 def test_long_messages_are_folded() -> None:
-    found = read(MessageList([HumanMessage("word " * 5_000 + "end", id="1")]))
+    found = read(MessageList([HumanMessage("word " * 3_000 + "end", id="1")]))
     assert "details" in {tag for tag, _ in found.tags}
     assert "end" in found.text
 
@@ -412,3 +421,73 @@ def test_a_list_of_messages_in_a_state_is_stored_like_any_list(
     assert kept[:-1] == given
     kinds = {kind.kind: kind.records for kind in sessions.stats("graph").kinds}
     assert kinds["elements"] < 50, "the list that came and the one that grew share their elements"
+
+
+# ── what is odd, large or foreign ─────────────────────────────────────────────────────────────
+def test_scripts_and_emoji_are_shown_as_they_are() -> None:
+    for text in ("می‌خواهم", "क्‍ष", "\U0001f469‍\U0001f4bb"):
+        assert text in read(MessageList([HumanMessage(text)])).text
+
+
+def test_odd_calls_and_contents_are_shown() -> None:
+    odd = AIMessage("", tool_calls=[{"name": "weather", "args": {}, "id": "c1"}])
+    odd.tool_calls[0]["args"] = None  # type: ignore[typeddict-item]
+    del odd.tool_calls[0]["name"]  # type: ignore[misc]
+    assert "→ None()" in read(MessageList([odd])).text
+    empty = HumanMessage("")
+    empty.content = None  # type: ignore[assignment]
+    assert "human" in read(MessageList([empty])).text
+
+
+def test_what_is_shown_is_bounded() -> None:
+    long = "x" * 3_000_000
+    info = SessionInfo(id="s", name=long, owner=long, tags=(long,) * 500, metadata={"text": long})
+    shown = (
+        info,
+        SessionPage([info] * 3),
+        MessageList([HumanMessage(long, name=long)] * 50),
+        Session(info=info, state=long),
+        CheckReport(problems=(Problem(session_id=long, kind="head", detail=long),)),
+    )
+    for item in shown:
+        assert len(item._repr_html_()) < 500_000, type(item)
+
+
+def test_a_tree_of_many_namespaces_is_bounded_and_quick() -> None:
+    nodes = [
+        CheckpointNode(id=f"{space}-{n}", parent=f"{space}-{n - 1}" if n else None, namespace=space)
+        for space in ("", *(f"sub:{k:05}" for k in range(3_000)))
+        for n in range(3)
+    ]
+    tree = CheckpointTree(session_id="s", nodes=tuple(nodes))
+    began = time.process_time()
+    found = read(tree)
+    assert time.process_time() - began < 5
+    assert "more namespaces of subgraphs" in found.text
+    assert len(tree._repr_html_()) < 500_000
+
+
+class Handed(TypedDict):
+    messages: Annotated[list[BaseMessage], add_messages]
+
+
+@pytest.mark.parametrize("hand_on", [list, lambda messages: messages])
+def test_a_list_of_messages_that_is_sent_costs_what_is_new(
+    sessions: SessionManager, hand_on: Callable[[MessageList], list[BaseMessage]]
+) -> None:
+    trip = sessions.create_session()
+
+    def pass_on(state: Handed) -> list[Send]:
+        return [Send("work", {"messages": hand_on(sessions.messages(trip))})]
+
+    builder = StateGraph(Handed)
+    builder.add_node("begin", lambda _: {"messages": [AIMessage("y" * 200)]})
+    builder.add_node("work", lambda state: {"messages": hand_on(state["messages"])[-1:]})
+    builder.add_edge(START, "begin")
+    builder.add_conditional_edges("begin", pass_on)
+    graph = builder.compile(checkpointer=sessions.checkpointer())
+    sizes = []
+    for turn in range(40):
+        graph.invoke({"messages": [HumanMessage(f"{turn} " + "x" * 200)]}, trip.config)
+        sizes.append(sessions.stats(trip).bytes)
+    assert sizes[39] - sizes[29] < 1.3 * (sizes[19] - sizes[9])

@@ -64,8 +64,9 @@ nobody is there to be asked the command is refused without it. `--dry-run` tells
 `head`; `~2` behind it goes two checkpoints back.
 
 **Exit codes**: 0 if all is well; 1 if something was refused, failed, or was left undone; 2 if the
-command line makes no sense; 130 after Ctrl-C. An error is one line on stderr that says what to
-do, or with `--json` a document with `error`, `message` and `exit_code`.
+command line makes no sense, or needs `--yes` where nobody can be asked; 130 after Ctrl-C. An error
+is one line on stderr that says what to do, or with `--json` a document with `error`, `message` and
+`exit_code`.
 
 **Encrypted stores** need `--key-file FILE`, or the variable `THREADLOOM_KEYS` with the path of
 the file: JSON such as `{"current": "k1", "keys": {"k1": "…"}}`, or the same as TOML. Keys are

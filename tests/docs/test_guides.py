@@ -120,7 +120,10 @@ def test_the_first_program_is_killed_and_goes_on(tmp_path: Path) -> None:
     page = read(ROOT / "docs" / "first-program.md")
     (tmp_path / "trip.py").write_text(files_of(page)["trip.py"], encoding="utf-8")
     shown = [block.code.splitlines() for block in blocks_of(page) if block.language == "console"]
-    assert [lines[0] for lines in shown] == ["$ python trip.py --die", *["$ python trip.py"] * 2]
+    assert [lines[0] for lines in shown] == [
+        "$ .venv/bin/python trip.py --die",
+        *["$ .venv/bin/python trip.py"] * 2,
+    ]
     again = "import runpy; [runpy.run_path('trip.py', run_name='__main__') for run in range(2)]"
     for command, expected, ends in (
         (["trip.py", "--die"], shown[0][1:], 1),

@@ -290,6 +290,21 @@ def test_a_journal_torn_in_its_very_first_line_is_begun_anew(folder: Path) -> No
             assert store.damage() == []
 
 
+def test_a_journal_torn_in_its_first_batch_is_damaged(folder: Path) -> None:
+    """Nobody is killed into that: a new journal gets its name once its first batch is written."""
+    with FileStore(folder) as store:
+        store.execute([Put(NOTES, "a", text="word " * 20)])
+    [path] = journals(folder)
+    whole = path.read_bytes()
+    begin = whole.index(b"\n") + 1
+    for size in (begin + 1, begin + 20, len(whole) - 2):
+        path.write_bytes(whole[:size])
+        with FileStore(folder) as store:
+            with pytest.raises(CorruptRecord, match="line 2 is damaged"):
+                store.execute([Scan(NOTES)])
+            assert [str(path) in told for told in store.damage()] == [True]
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of one megabyte; without the right to mount one, a limit on files stands in."""

@@ -29,7 +29,7 @@ from threadloom.checkpoint.spans import cut, run_key
 from threadloom.checkpoint.standing import Standing
 from threadloom.messages import MESSAGES
 from threadloom.ops import Check, ExpectationFailed
-from threadloom.serde import Runs
+from threadloom.serde import LISTS, Runs
 from threadloom.serde.format import SCALARS
 from threadloom.values import Values
 
@@ -170,7 +170,7 @@ def _lists_in(value: Any) -> Iterator[list[Any]]:
     for _ in range(_DEEPEST):
         below: list[Any] = []
         for item in level:
-            if type(item) is list and _is_long(item):
+            if type(item) in LISTS and _is_long(item):
                 yield item
             elif len(below) < _MOST_ITEMS:
                 below += _parts(item)
@@ -180,7 +180,7 @@ def _lists_in(value: Any) -> Iterator[list[Any]]:
 def _parts(value: Any) -> list[Any]:
     """What is in a value whose class says for certain what that is."""
     kind = type(value)
-    if kind is list or kind is tuple:
+    if kind in LISTS or kind is tuple:
         return list(value[:_MOST_ITEMS])
     if kind is dict:
         return list(islice(value.values(), _MOST_ITEMS))

@@ -88,11 +88,18 @@ class CheckpointTree(Tabular, BaseModel):
     @cached_property
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that have checkpoints, that of the graph itself first."""
-        return tuple(dict.fromkeys(node.namespace for node in self.nodes))
+        return tuple(self._by_namespace)
 
     def of(self, namespace: str = "") -> tuple[CheckpointNode, ...]:
         """The checkpoints of one namespace, in put order."""
-        return tuple(node for node in self.nodes if node.namespace == namespace)
+        return tuple(self._by_namespace.get(namespace, ()))
+
+    @cached_property
+    def _by_namespace(self) -> dict[str, list[CheckpointNode]]:
+        found: dict[str, list[CheckpointNode]] = {}
+        for node in self.nodes:
+            found.setdefault(node.namespace, []).append(node)
+        return found
 
     def head(self, namespace: str = "") -> CheckpointNode | None:
         """The checkpoint that the next run goes on from; None where there is none."""

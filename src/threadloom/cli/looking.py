@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -75,7 +76,8 @@ def show(
     if why is not None:
         output.lines([Line(why, "yellow"), Line("")])
     elif left > 0:
-        note = f"… {counted(left, 'earlier message')}: threadloom messages {place.shown} {info.id}"
+        command = shlex.join(["threadloom", "messages", place.shown, info.id])
+        note = f"… {counted(left, 'earlier message')}: {command}"
         output.lines([Line(note, "dim"), Line("")])
     output.lines(conversations.chat(messages))
     for name, value in channels.items():

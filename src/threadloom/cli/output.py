@@ -63,7 +63,16 @@ class Column(NamedTuple):
 
 def document(content: Any) -> None:
     """Print one JSON document."""
-    sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    _write(json.dumps(content, ensure_ascii=False, indent=2, default=_plain) + "\n")
+
+
+def _write(text: str) -> None:
+    """Print JSON; what is no Unicode, such as a name of a file in another encoding, as JSON can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = "".join(f"\\u{ord(c):04x}" if "\ud800" <= c <= "\udfff" else c for c in text)
+    sys.stdout.write(text)
 
 
 def table(columns: Sequence[Column], rows: Iterable[Sequence[Any]], *, none: str = "") -> None:

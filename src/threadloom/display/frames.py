@@ -69,7 +69,7 @@ def _message(message: BaseMessage, shown: MessageList) -> list[Any]:
         said(message),
         [] if ai is None else list(ai.tool_calls),
         message.tool_call_id if isinstance(message, ToolMessage) else None,
-        None if usage is None else usage["total_tokens"],
+        None if usage is None else usage.get("total_tokens"),
         shown.times.get(message.id or ""),
     ]
 

@@ -39,6 +39,10 @@ div.threadloom code{background:none;padding:0;font-size:12px}
 """.replace("\n", "")
 
 
+_LONGEST = 2_000
+"""Characters of a text in one line."""
+
+
 class Html(str):
     """Markup; every other text is escaped before it becomes part of any."""
 
@@ -58,8 +62,11 @@ def page(*parts: Html) -> str:
 
 
 def safe(value: object) -> Html:
-    """Any text as part of markup, in one line."""
-    return value if isinstance(value, Html) else Html(escape(visible(str(value))))
+    """Any text as part of markup, in one line; of a very long one its beginning."""
+    if isinstance(value, Html):
+        return value
+    text = str(value)
+    return Html(escape(visible(text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …")))
 
 
 def block(value: str) -> Html:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from math import sqrt
 
 from langchain_core.messages import BaseMessage
@@ -16,6 +17,10 @@ _MOST = 200
 """Messages that are shown, the newest."""
 _LONGEST = 1_500
 """Characters of a message that are shown at once."""
+_FOLDED = 20_000
+"""Characters of one that can be unfolded; of a longer one no more than its beginning is shown."""
+_CALLS = 20
+"""Calls of a message that are shown."""
 
 _WHO = {"human": "green", "ai": "blue", "system": "violet", "tool": "amber"}
 _WIDTH, _LEFT, _LANE, _DOT = 880, 90, 22, 3.0
@@ -45,7 +50,7 @@ def _message(message: BaseMessage, at: datetime | None) -> Html:
     who = tag("b", title(message), style=f"color:{hue}")
     when = Html("") if at is None else tag("span", " ", moment(at), css="dim")
     content = _text(said(message))
-    called = [tag("div", tag("code", call), css="text") for call in calls(message)]
+    called = [tag("div", tag("code", call), css="text") for call in islice(calls(message), _CALLS)]
     return tag(
         "div",
         Html(who + when),
@@ -61,6 +66,8 @@ def _text(content: str) -> Html:
         return tag("div", block(content), css="text")
     begin = tag("div", block(content[:_LONGEST]), "…", css="text")
     rest = counted(len(content) - _LONGEST, "more character")
+    if len(content) > _FOLDED:
+        return Html(begin + tag("div", rest, css="dim"))
     whole = tag("div", block(content[_LONGEST:]), css="text")
     return Html(begin + tag("details", tag("summary", rest), whole))
 

@@ -22,6 +22,8 @@ from threadloom.models import Session, SessionMatches, SessionPage
 
 _MOST = 100
 """Rows that are shown; who wants more of them asks pandas."""
+_LABELS = 30
+"""Tags that are shown."""
 _LONGEST = 60
 """Characters of an id that are shown."""
 
@@ -41,7 +43,7 @@ _MATCHES = (Column("id"), Column("name"), Column("score", right=True), Column("f
 def card(info: SessionInfo) -> Html:
     """One session."""
     title = tag("b", info.name or info.id, style="font-size:15px")
-    marks = [status(info), *(pill(label, "blue") for label in info.tags)]
+    marks = [status(info), *(pill(label, "blue") for label in info.tags[:_LABELS])]
     return Html(tag("div", joined([title, *marks])) + facts(_facts(info)))
 
 
@@ -89,7 +91,7 @@ def _row(info: SessionInfo) -> tuple[object, ...]:
         _id(info),
         info.name,
         info.owner,
-        info.tags,
+        info.tags[:_LABELS],
         status(info),
         info.message_count,
         info.turn_count,

@@ -27,9 +27,11 @@ def title(message: BaseMessage) -> str:
 
 def said(message: BaseMessage) -> str:
     """The text of a message; what is no text in its place, in brackets."""
-    content = message.content
+    content: Any = message.content
     if isinstance(content, str):
         return content
+    if not isinstance(content, list):
+        return ""
     return "\n".join(shown for block in content if (shown := _block(block)))
 
 
@@ -52,12 +54,18 @@ def calls(message: BaseMessage) -> Iterator[str]:
     if not isinstance(message, AIMessage):
         return
     for call in message.tool_calls or ():
-        arguments = ", ".join(f"{name}={in_a_line(item)}" for name, item in call["args"].items())
-        if len(arguments) > _LONGEST_ARGUMENTS:
-            arguments = arguments[:_LONGEST_ARGUMENTS] + " …"
-        yield f"→ {call['name']}({arguments})"
+        args = call.get("args")
+        given = args.items() if isinstance(args, dict) else ()
+        arguments = ", ".join(f"{name}={in_a_line(item)}" for name, item in given)
+        yield f"→ {call.get('name')}({_short(arguments)})"
     for bad in message.invalid_tool_calls or ():
-        yield f"→ {bad.get('name')}({bad.get('args')}), which makes no sense"
+        yield f"→ {bad.get('name')}({_short(str(bad.get('args')))}), which makes no sense"
+
+
+def _short(arguments: str) -> str:
+    if len(arguments) <= _LONGEST_ARGUMENTS:
+        return arguments
+    return arguments[:_LONGEST_ARGUMENTS] + " …"
 
 
 __all__ = ["calls", "said", "title"]

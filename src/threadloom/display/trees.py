@@ -20,7 +20,7 @@ _LONG_RUN = 6
 _FEW = 40
 """…in a tree of more than so many."""
 _MOST = 400
-"""Rows of a drawing."""
+"""Rows of all drawings of a session."""
 _LONGEST = 90
 """Characters of what an interrupt or an error says."""
 _SVG = "http://www.w3.org/2000/svg"
@@ -46,13 +46,19 @@ def picture(tree: CheckpointTree) -> Html:
     if not tree.nodes:
         return tag("div", "No checkpoints: no graph has run in this session", css="dim")
     parts = [_summary(tree)]
-    for namespace in tree.namespaces:
+    left = _MOST
+    for number, namespace in enumerate(tree.namespaces):
+        if left <= 0:
+            more = counted(len(tree.namespaces) - number, "more namespace")
+            parts.append(tag("div", f"… {more} of subgraphs", css="dim"))
+            break
         if namespace:
             parts.append(tag("div", "subgraph ", tag("code", namespace), style="margin-top:8px"))
         rows = list(_rows(tree, namespace))
-        parts.append(_svg(rows[:_MOST]))
-        if len(rows) > _MOST:
-            parts.append(tag("div", f"… {counted(len(rows) - _MOST, 'more line')}", css="dim"))
+        parts.append(_svg(rows[:left]))
+        if len(rows) > left:
+            parts.append(tag("div", f"… {counted(len(rows) - left, 'more line')}", css="dim"))
+        left -= len(rows) + 1
     return Html("".join(parts))
 
 

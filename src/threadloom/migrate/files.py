@@ -17,9 +17,9 @@ from threadloom.errors import CorruptRecord, StoreUnavailable
 class DatabaseFile(Closing):
     """Reads an SQLite database that others have written; never changes it.
 
-    A log that a live process is writing is read along. Without one the file is opened as
-    immutable, because SQLite would leave files of its own beside it otherwise; for the same reason
-    a log that nobody has open is read from a copy.
+    A log that a live process is writing is read along. A file that would have one, and has none, is
+    opened as immutable, because SQLite would leave files of its own beside it otherwise; for the
+    same reason a log that nobody has open is read from a copy.
 
     Args:
         path: the file.
@@ -42,7 +42,7 @@ class DatabaseFile(Closing):
         self._seen = _state(self.path)
         logs = (_beside(self.path, "-wal"), self.path)
         self.changed_at = max(file.stat().st_mtime for file in logs if file.exists())
-        self._immutable = not _has_log(self.path)
+        self._immutable = _makes_files(self.path) and not _has_log(self.path)
         self._copy: TemporaryDirectory[str] | None = None
         try:
             self.connection = _connect(self._read_from(), immutable=self._immutable)
@@ -95,10 +95,16 @@ class DatabaseFile(Closing):
         self._copy = TemporaryDirectory(prefix="threadloom-")
         copied = Path(self._copy.name) / "copy.db"
         try:
+            before = _state(self.path), _state(log)
             shutil.copyfile(self.path, copied)
             shutil.copyfile(log, _beside(copied, "-wal"))
+            unchanged = before == (_state(self.path), _state(log))
         except OSError as error:
             raise StoreUnavailable(f"{self.path} cannot be read: {error}") from error
+        if not unchanged:
+            raise StoreUnavailable(
+                f"{self.path} was changed by another program while it was read. Run it again"
+            )
         return copied
 
 
@@ -149,6 +155,18 @@ def _connect(path: Path, *, immutable: bool) -> sqlite3.Connection:
         return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=30.0)
     except sqlite3.Error as error:
         raise unreadable(path, error) from error
+
+
+def _makes_files(path: Path) -> bool:
+    """Whether SQLite keeps a log beside a file: bytes 18 and 19 of its header are 2.
+
+    Source: https://www.sqlite.org/fileformat.html, "File format version numbers".
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(20)[18:] == b"\2\2"
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be read: {error}") from error
 
 
 def _has_log(path: Path) -> bool:

@@ -63,7 +63,7 @@ class HistoryFolder(HistorySource):
     def bytes(self) -> int:
         """The size of the files."""
         with self._reporting():
-            return sum(file.stat().st_size for file in self._files.values())
+            return sum(file.stat().st_size for file in self._files.values() if file.is_file())
 
     @contextmanager
     def at_one_moment(self) -> Iterator[None]:

@@ -92,9 +92,9 @@ def _time(value: Any) -> datetime | None:
     """A time as SQLAlchemy writes it; without a zone it is UTC."""
     try:
         at = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError):  # no time, or none that UTC has
         return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 __all__ = ["HistoryFile", "tables_among"]

@@ -7,10 +7,12 @@ whose class the reading process does not have.
 from __future__ import annotations
 
 from threadloom.serde.codec import Codec, Opened, Runs, opened
+from threadloom.serde.format import LISTS
 from threadloom.serde.opaque import Opaque
 from threadloom.serde.plain_models import ModelKind, PlainModel, read_plain_model
 
 __all__ = [
+    "LISTS",
     "Codec",
     "ModelKind",
     "Opaque",

@@ -49,6 +49,9 @@ SCALARS: Final = frozenset({type(None), bool, int, float, str, bytes})
 
 JUST_STR: Final = frozenset({str})
 
+LISTS: Final[set[type]] = {list}
+"""Classes whose objects are stored as the plain lists that they are: `list`, and our own."""
+
 _OPTIONS: Final = (
     ormsgpack.OPT_PASSTHROUGH_TUPLE
     | ormsgpack.OPT_PASSTHROUGH_SUBCLASS

@@ -17,6 +17,7 @@ import ormsgpack
 from threadloom.serde.classes import plan_of
 from threadloom.serde.format import (
     JUST_STR,
+    LISTS,
     LONG,
     MAX_DEPTH,
     PAIRS,
@@ -84,7 +85,7 @@ class Writer:
             self.deepest = self.depth
         if self.depth > MAX_DEPTH:
             raise Refused(None, f"it contains itself, or nests deeper than {MAX_DEPTH} levels")
-        if kind is list:
+        if kind is list or kind in LISTS:
             runs = None if self.spliced is None else self.spliced(value)
             result = self.items(value) if runs is None else self.splice(value, runs)
         elif kind is dict:

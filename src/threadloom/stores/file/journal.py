@@ -96,7 +96,10 @@ class Reader:
             else:
                 lines.check_header(raw)
         except BadLine:
-            if raw[:1] == b"{" and b"\0" not in raw:
+            if self.row == 1:  # a journal gets its first line aside, before it has its name
+                self.row += 1
+                self._complain(raw, "it is torn, and it is the first")
+            elif raw[:1] == b"{" and b"\0" not in raw:
                 self.torn = raw
             else:  # nobody writes that; a power cut may leave it
                 self.row += 1

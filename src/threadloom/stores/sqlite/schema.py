@@ -170,7 +170,8 @@ def _format(connection: sqlite3.Connection, path: Path) -> int:
         if tables or mark:
             raise StoreUnavailable(
                 f"{path} is a database of another program. Threadloom does not write into it: "
-                "give it a file of its own"
+                "give it a file of its own. (What LangChain's chat histories have stored there "
+                f"comes over with `threadloom migrate {path} NEW`.)"
             )
         return 0
     check_version(int(version), path)
