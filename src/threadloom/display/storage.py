@@ -23,7 +23,7 @@ def statistics(found: StorageStats) -> Html:
     """Where the bytes are."""
     parts = [counted(found.sessions, "session"), in_words(found.bytes)]
     if found.file_bytes is not None:
-        parts.append(f"files {in_words(found.file_bytes)}")
+        parts.append(f"the whole store on disk {in_words(found.file_bytes)}")
     head = tag("div", tag("b", " · ".join(parts)))
     largest = max((kind.bytes for kind in found.kinds), default=0)
     rows = (_kind(kind, found.bytes, largest) for kind in found.kinds)
