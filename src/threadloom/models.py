@@ -1,4 +1,4 @@
-"""What callers get back: frozen pydantic models of a session and what belongs to it."""
+"""What callers get back: frozen pydantic models of a session and what belongs to it, and lists."""
 
 from __future__ import annotations
 

@@ -19,8 +19,11 @@ from langgraph.graph.message import add_messages
 from langgraph.types import Send, interrupt
 
 from threadloom import (
+    ChannelChange,
+    CheckpointDiff,
     CheckpointNode,
     CheckpointTree,
+    MessageChange,
     Session,
     SessionInfo,
     SessionManager,
@@ -491,3 +494,30 @@ def test_a_list_of_messages_that_is_sent_costs_what_is_new(
         graph.invoke({"messages": [HumanMessage(f"{turn} " + "x" * 200)]}, trip.config)
         sizes.append(sessions.stats(trip).bytes)
     assert sizes[39] - sizes[29] < 1.3 * (sizes[19] - sizes[9])
+
+
+def test_a_message_that_changed_says_how() -> None:
+    before, after = (HumanMessage("same", id="1", name=name) for name in ("ana", "ben"))
+    change = MessageChange(kind="changed", before=before, after=after)
+    diff = CheckpointDiff(
+        session_id="s",
+        after="c",
+        channels=(ChannelChange(channel="messages", kind="changed", messages=(change,)),),
+    )
+    found = read(diff).text
+    assert '"ana"' in found
+    assert '"ben"' in found
+
+
+def test_differences_are_bounded() -> None:
+    long = "word " * 500_000
+    change = MessageChange(kind="added", after=HumanMessage(long, id="1"))
+    diff = CheckpointDiff(
+        session_id="s",
+        after="c",
+        channels=(
+            ChannelChange(channel="messages", kind="changed", messages=(change,) * 1_000),
+            ChannelChange(channel="text", kind="changed", before=long, after=long + "x"),
+        ),
+    )
+    assert len(diff._repr_html_()) < 700_000

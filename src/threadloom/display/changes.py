@@ -6,15 +6,18 @@ import difflib
 from collections.abc import Iterator
 
 from threadloom import ChannelChange, CheckpointDiff, MessageChange
-from threadloom.display.markup import HUES, Html, block, joined, safe, tag
+from threadloom.display.markup import HUES, Html, joined, safe, tag
+from threadloom.display.messages import folded
 from threadloom.display.speech import calls, said, title
-from threadloom.display.values import is_internal, text
+from threadloom.display.values import is_internal, plain, text
 
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
 _HUES = {"added": "green", "removed": "red", "changed": "amber"}
 _LINES = {"+": "green", "-": "red"}
 _MOST = 200
-"""Lines of a difference that are shown."""
+"""Lines of a difference, and messages of a channel, that are shown."""
+_LONGEST = 20_000
+"""Characters of a value that are compared."""
 
 
 def differences(diff: CheckpointDiff) -> Html:
@@ -36,7 +39,9 @@ def differences(diff: CheckpointDiff) -> Html:
 def _channel(change: ChannelChange) -> Html:
     head = tag("div", tag("b", change.channel), f" {change.kind}", style="margin-top:6px")
     if change.messages:
-        return Html(head + "".join(map(_message, change.messages)))
+        more = tag("div", f"… {len(change.messages) - _MOST:,} more", css="dim")
+        shown = "".join(map(_message, change.messages[:_MOST]))
+        return Html(head + shown + (more if len(change.messages) > _MOST else ""))
     before = "" if change.kind == "added" else text(change.before)
     after = "" if change.kind == "removed" else text(change.after)
     return Html(head + _compared(before, after))
@@ -48,8 +53,11 @@ def _message(change: MessageChange) -> Html:
     who = tag("span", f"{MARKS[change.kind]} {title(some)}", style=f"color:{hue}")
     head = tag("div", who, " ", tag("code", change.id or "", css="dim"))
     if change.kind == "changed":
-        return Html(head + _compared(_content(change.before), _content(change.after)))
-    return Html(head + tag("div", block(_content(some)), css="text", style="margin-left:14px"))
+        before, after = _content(change.before), _content(change.after)
+        if before == after:  # what differs is not among what was said
+            before, after = text(plain(change.before)), text(plain(change.after))
+        return Html(head + _compared(before, after))
+    return Html(head + tag("div", folded(_content(some)), style="margin-left:14px"))
 
 
 def _content(message: object) -> str:
@@ -57,7 +65,9 @@ def _content(message: object) -> str:
 
 
 def _compared(before: str, after: str) -> Html:
-    lines = list(_lines(before, after))
+    lines = list(_lines(before[:_LONGEST], after[:_LONGEST]))
+    if max(len(before), len(after)) > _LONGEST:
+        lines.append(safe("… of the rest nothing is shown"))
     content = Html("\n".join(lines[:_MOST]))
     more = tag("div", f"… {len(lines) - _MOST:,} more lines", css="dim")
     shown = tag("div", content, css="text", style="margin-left:14px;font-family:monospace")

@@ -49,7 +49,7 @@ def _message(message: BaseMessage, at: datetime | None) -> Html:
     hue = HUES[hue_of(message)]
     who = tag("b", title(message), style=f"color:{hue}")
     when = Html("") if at is None else tag("span", " ", moment(at), css="dim")
-    content = _text(said(message))
+    content = folded(said(message))
     called = [tag("div", tag("code", call), css="text") for call in islice(calls(message), _CALLS)]
     return tag(
         "div",
@@ -59,7 +59,8 @@ def _message(message: BaseMessage, at: datetime | None) -> Html:
     )
 
 
-def _text(content: str) -> Html:
+def folded(content: str) -> Html:
+    """A text of several lines, a long one folded."""
     if not content:
         return Html("")
     if len(content) <= _LONGEST:
@@ -133,4 +134,4 @@ def _ends(first: datetime, last: datetime, height: int) -> Iterator[str]:
         )
 
 
-__all__ = ["chat", "hue_of", "timeline"]
+__all__ = ["chat", "folded", "hue_of", "timeline"]
