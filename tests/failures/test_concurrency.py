@@ -625,10 +625,14 @@ def test_a_list_of_messages_is_stored_whole_or_not_at_all(shared_url: str, round
             assert line == f"ended {pid} -9"
 
             found = texts(sessions.memory(id).messages)
+            info = sessions.get_session(id)
+            assert info is not None
+            if info.message_count != len(found):  # a server did what it had got after all
+                found = texts(sessions.memory(id).messages)
             lists = len(found) // size
             assert found == [f"w:{n}:{part}" for n in range(lists) for part in range(size)]
             assert last + 1 <= lists <= last + 2
-            assert sessions.get_session(id).message_count == len(found)
+            assert info.message_count == len(found)
             sessions.memory(id).append(HumanMessage("after"))
             assert texts(sessions.memory(id).load(limit=1)) == ["after"]
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from failures.helpers import all_well, at_once
-from threadloom import SessionManager, StoreCheckpointer
+from threadloom import MemoryStore, SessionManager, StoreCheckpointer
+from threadloom.ops import ExpectationFailed, Op, Put
 from threadloom.store import Store
 
 from .exact import exact, picture
@@ -278,3 +279,26 @@ def test_readers_that_scribble_while_another_puts(store: Store, rounds: int) -> 
     all_well(at_once([write, *(look(seed) for seed in range(8))], patience=110))
     for id in ids:
         assert values_of(saver, id) == expected[id]
+
+
+def test_a_write_that_is_tried_again_is_what_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """LangGraph stores writes behind the back of the nodes, which may be changing them already."""
+    store = MemoryStore()
+    saver = StoreCheckpointer(store)
+    put(saver, "1", state())
+    message = HumanMessage("as it was given", id="m")
+    execute, failed = store.execute, []
+
+    def fail_once(ops: Sequence[Op]) -> list[Any]:
+        if not failed and any(isinstance(op, Put) for op in ops):
+            failed.append(ops[0])
+            message.content = "changed meanwhile"
+            raise ExpectationFailed(ops[0])
+        return execute(ops)
+
+    monkeypatch.setattr(store, "execute", fail_once)
+    found = read(saver)
+    saver.put_writes(found.config, [("messages", [message])], "task")
+    assert failed
+    [(_, _, [kept])] = read(saver).pending_writes
+    assert kept.content == "as it was given"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP
@@ -14,7 +14,7 @@ from threadloom.checkpoint import layout, life
 from threadloom.checkpoint.cache import Cache
 from threadloom.checkpoint.configs import owner_of, run_of
 from threadloom.checkpoint.elements import TextKeeper
-from threadloom.checkpoint.kin import kept_for, kin_of
+from threadloom.checkpoint.kin import Kin, kept_for, kin_of
 from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.standing import Standing, put_head
 from threadloom.ops import ABSENT, Check, Op, Put, Record
@@ -48,29 +48,13 @@ def put_writes(
     run = run_of(place, config)
     held = cache.held(values, place)
 
-    def attempt() -> Plan[None]:
-        keeper = TextKeeper(place, held)
-        kin = kin_of(cache, values, place)
-        puts: list[Op] = []
-        mark: str | None = None
-        for position, (channel, value) in enumerate(writes):
-            number = WRITES_IDX_MAP.get(channel, position)
-            where = f"a pending write to channel {channel!r}"
-            runs = None if kin is None else kin.runs(value)
-            data = values.dumps_apart(value, keeper.keep, where=where, runs=runs)
-            puts.append(
-                Put(
-                    place.records(),
-                    layout.write_key(checkpoint_id, task_id, number),
-                    blob=layout.encode_write(channel, task_path, data),
-                    keep=number >= 0,
-                )
-            )
-            if channel == ERROR:
-                mark = "error"
-            elif channel == INTERRUPT and mark is None:
-                mark = "interrupted"
+    first: _Encoded | None = None
 
+    def attempt() -> Plan[None]:
+        nonlocal first
+        if first is None or (first.kin is not None and first.kin.used):
+            first = _encode(cache, values, place, checkpoint_id, writes, task_id, task_path)
+        keeper, puts, mark, kin = first
         standing = held.standing
         if cache.guarded and standing is not None and _goes_on(checkpoint_id, standing):
             # While the head's record is there, the life of the session that it began in goes on.
@@ -110,6 +94,52 @@ def put_writes(
             held.forget_standing()  # the head record has moved on
 
     return retrying(attempt)
+
+
+class _Encoded(NamedTuple):
+    """Writes as they are stored.
+
+    They are encoded once, as they were given: the node that was handed them may be changing them
+    by the time when a write is tried again. Only what refers to a list of others is encoded anew.
+    """
+
+    keeper: TextKeeper
+    puts: list[Op]
+    mark: str | None
+    kin: Kin | None
+
+
+def _encode(
+    cache: Cache,
+    values: Values,
+    place: Place,
+    checkpoint_id: str,
+    writes: Sequence[tuple[str, Any]],
+    task_id: str,
+    task_path: str,
+) -> _Encoded:
+    keeper = TextKeeper(place, cache.held(values, place))
+    kin = kin_of(cache, values, place)
+    puts: list[Op] = []
+    mark: str | None = None
+    for position, (channel, value) in enumerate(writes):
+        number = WRITES_IDX_MAP.get(channel, position)
+        where = f"a pending write to channel {channel!r}"
+        runs = None if kin is None else kin.runs(value)
+        data = values.dumps_apart(value, keeper.keep, where=where, runs=runs)
+        puts.append(
+            Put(
+                place.records(),
+                layout.write_key(checkpoint_id, task_id, number),
+                blob=layout.encode_write(channel, task_path, data),
+                keep=number >= 0,
+            )
+        )
+        if channel == ERROR:
+            mark = "error"
+        elif channel == INTERRUPT and mark is None:
+            mark = "interrupted"
+    return _Encoded(keeper, puts, mark, kin)
 
 
 def _goes_on(checkpoint_id: str, standing: Standing) -> bool:
