@@ -26,14 +26,14 @@ ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 READY    := $(ENDS:%=$(VENV)-%/.ready)
 
 # Adapters of engines. Their drivers are in the way of nobody, so they are in .venv as well, where
-# the suites below, which take an engine as a parameter, are run on them: a fifth of their tests, and
+# the suites below, which take an engine as a parameter, are run on them: a seventh of their tests, and
 # all of them by `make soak` (see conftest.py).
 ENGINES  := $(patsubst %/,%,$(dir $(wildcard adapters/postgres/pyproject.toml adapters/redis/pyproject.toml)))
 ON_THEM  := THREADLOOM_TEST_ENGINES=postgres,redis
 SUITES   := tests/conformance tests/failures tests/graphs tests/sessions tests/stateful
 
 # What shows that the oldest LangGraph and LangChain that we allow will do (the newest are in .venv), on
-# one engine; a third of it and half of the adapters' tests, and all by `make soak`.
+# one engine; a third of it and of the adapters' tests, and all by `make soak`.
 OLDEST     := tests/conformance tests/graphs
 AT_OLDEST  := THREADLOOM_TEST_ENGINES=sqlite
 HOW_OLDEST := -n auto -m "not soak" --ignore-glob '*_contract.py'
@@ -59,7 +59,7 @@ test: $(VENV)/.dev $(READY) ## all tests, those of adapters at both ends of thei
 	$(ON_THEM) $(BIN)/python -m pytest -n auto $(SUITES) $(ARGS)
 	$(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
 	$(ON_THEM) $(VENV)-newest/bin/python -m pytest -n auto adapters $(ARGS)
-	$(AT_OLDEST) THREADLOOM_TEST_ONE_IN=2 $(VENV)-oldest/bin/python -m pytest adapters $(HOW_OLDEST) $(ARGS)
+	$(AT_OLDEST) THREADLOOM_TEST_ONE_IN=3 $(VENV)-oldest/bin/python -m pytest adapters $(HOW_OLDEST) $(ARGS)
 	$(AT_OLDEST) THREADLOOM_TEST_ONE_IN=3 $(VENV)-oldest/bin/python -m pytest $(OLDEST) $(HOW_OLDEST) $(ARGS)
 
 soak: $(VENV)/.dev $(READY) ## the fault and concurrency tests at full counts (slow)

@@ -107,12 +107,12 @@ def test_everything_else_of_a_checkpoint_is_the_readers_own(store: Store) -> Non
 def test_the_manager_hands_out_copies(store: Store) -> None:
     sessions = SessionManager(store)
     put(sessions.checkpointer(), "1", {"messages": state()["messages"]})
-    before = exact(sessions.messages("t"))
+    before = exact(list(sessions.messages("t")))
     assert before == exact(state()["messages"])
     for _ in range(2):
         dict_inside({"messages": sessions.messages("t")})
         whole({"messages": sessions.messages("t")})
-        assert exact(sessions.messages("t")) == before
+        assert exact(list(sessions.messages("t"))) == before
     assert_is(sessions.checkpointer(), {"messages": state()["messages"]})
 
 

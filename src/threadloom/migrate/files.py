@@ -145,8 +145,7 @@ def unreadable(path: Path, error: sqlite3.Error) -> StoreUnavailable | CorruptRe
         return CorruptRecord(f"{path} is damaged: {error}")
     if "not a database" in str(error):
         return StoreUnavailable(f"{path} is not an SQLite database: check the path")
-    hint = "" if os.access(path, os.R_OK) else " (no permission: run it as somebody who may)"
-    return StoreUnavailable(f"{path} cannot be read: {error}{hint}")
+    return StoreUnavailable(f"{path} cannot be read: {error}{_hint(path)}")
 
 
 def _connect(path: Path, *, immutable: bool) -> sqlite3.Connection:
@@ -166,7 +165,11 @@ def _makes_files(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(20)[18:] == b"\2\2"
     except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be read: {error}") from error
+        raise StoreUnavailable(f"{path} cannot be read: {error}{_hint(path)}") from error
+
+
+def _hint(path: Path) -> str:
+    return "" if os.access(path, os.R_OK) else " (no permission: run it as somebody who may)"
 
 
 def _has_log(path: Path) -> bool:
