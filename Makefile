@@ -26,7 +26,7 @@ ADAPTERS := $(wildcard adapters/*/pyproject.toml)
 READY    := $(ENDS:%=$(VENV)-%/.ready)
 
 # Adapters of engines. Their drivers are in the way of nobody, so they are in .venv as well, where
-# the suites below, which take an engine as a parameter, are run on them: a seventh of their tests, and
+# the suites below, which take an engine as a parameter, are run on them: a fifth of their tests, and
 # all of them by `make soak` (see conftest.py).
 ENGINES  := $(patsubst %/,%,$(dir $(wildcard adapters/postgres/pyproject.toml adapters/redis/pyproject.toml)))
 ON_THEM  := THREADLOOM_TEST_ENGINES=postgres,redis

@@ -26,8 +26,8 @@ from hypothesis import HealthCheck, settings
 
 SOAK = os.environ.get("THREADLOOM_SOAK") == "1"
 ON_SERVERS = {"postgres", "redis"} & set(os.environ.get("THREADLOOM_TEST_ENGINES", "").split(","))
-ONE_IN = int(os.environ.get("THREADLOOM_TEST_ONE_IN") or (7 if ON_SERVERS else 1))
-"""One in how many tests runs: of the suites on engines with a server one in seven, for each takes
+ONE_IN = int(os.environ.get("THREADLOOM_TEST_ONE_IN") or (5 if ON_SERVERS else 1))
+"""One in how many tests runs: of the suites on engines with a server one in five, for each takes
 a schema or a process; under soak all do."""
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true", "yes"}
 
