@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-from threadloom.errors import SerializationError, ThreadloomError
-from threadloom.migrate.carrying import ANOTHER, MARK, Tick, one_line
+from threadloom.errors import SerializationError
+from threadloom.migrate.carrying import ANOTHER, MARK, OF_ONE, Tick, one_line, outcome_of
 from threadloom.migrate.conversations import HistorySource, HistorySummary, StoredMessage
 from threadloom.migrate.rebuilding import digest, is_same, rebuild
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
@@ -61,27 +61,17 @@ class HistoryTransfer:
         """
         try:
             return self._history(id, size, tick)
-        except Refused as refusal:
-            return ThreadReport(id=id, outcome="refused", bytes=size, reason=str(refusal))
-        except (Unavailable, ThreadloomError) as error:
-            if isinstance(error, ConnectionError):
-                raise
-            return ThreadReport(id=id, outcome="failed", bytes=size, reason=one_line(error))
-        except RecursionError:
-            reason = "a message is nested too deeply"
-            return ThreadReport(id=id, outcome="failed", bytes=size, reason=reason)
+        except OF_ONE as error:
+            outcome, reason = outcome_of(error)
+            return ThreadReport(id=id, outcome=outcome, bytes=size, reason=reason)
 
     def standing(self, id: str) -> tuple[Outcome, str]:
         """What bringing one history over would be, by what the target has of it, and why."""
         try:
             rows = self._rows(id)
             return self._look(id, rows, rebuild(rows).messages).outcome, ""
-        except Refused as refusal:
-            return "refused", str(refusal)
-        except (Unavailable, ThreadloomError) as error:
-            if isinstance(error, ConnectionError):
-                raise
-            return "failed", one_line(error)
+        except OF_ONE as error:
+            return outcome_of(error)
 
     def _rows(self, id: str) -> list[StoredMessage]:
         with self._source.at_one_moment():

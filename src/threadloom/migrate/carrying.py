@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from threadloom.migrate.reports import Outcome, ThreadReport
+from threadloom.errors import ThreadloomError
+from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
 
 MARK = "migrated_from"
 """Where a session's metadata say what was brought over, and whether that was all of it."""
@@ -52,9 +53,38 @@ class Carrier(Protocol):
         """What bringing one over would be, by what the target has of it, and why."""
 
 
+OF_ONE = (Refused, Unavailable, ThreadloomError, RecursionError)
+"""What may go wrong with one part, while the others go on (see `outcome_of`)."""
+
+
+def outcome_of(error: Exception) -> tuple[Outcome, str]:
+    """What becomes of a part for an error of `OF_ONE`, and why.
+
+    Raises:
+        StoreUnavailable: the error is one, which concerns all parts.
+    """
+    if isinstance(error, Refused):
+        return "refused", str(error)
+    if isinstance(error, ConnectionError):
+        raise error
+    if isinstance(error, RecursionError):
+        return "failed", "a value is nested too deeply"
+    return "failed", one_line(error)
+
+
 def one_line(error: Exception) -> str:
     """What an error says, in one line."""
     return " ".join(str(error).split())
 
 
-__all__ = ["ANOTHER", "HISTORIES", "MARK", "Carrier", "Part", "Tick", "one_line"]
+__all__ = [
+    "ANOTHER",
+    "HISTORIES",
+    "MARK",
+    "OF_ONE",
+    "Carrier",
+    "Part",
+    "Tick",
+    "one_line",
+    "outcome_of",
+]

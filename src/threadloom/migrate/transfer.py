@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from threadloom.errors import ThreadloomError
 from threadloom.migrate.base import Outline, Source
-from threadloom.migrate.carrying import ANOTHER, HISTORIES, MARK, Tick, one_line
+from threadloom.migrate.carrying import ANOTHER, HISTORIES, MARK, OF_ONE, Tick, outcome_of
 from threadloom.migrate.decoding import Decoder
-from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
+from threadloom.migrate.reports import Outcome, Refused, ThreadReport
 from threadloom.migrate.walking import State, Target, Walk, config_of
 from threadloom.models import SessionInfo
 
@@ -108,24 +107,18 @@ class Transfer:
         try:
             with self._source.at_one_moment():
                 return self._thread(id, size, tick)
-        except Refused as refusal:
-            return ThreadReport(id=id, outcome="refused", bytes=size, reason=str(refusal))
-        except (Unavailable, ThreadloomError) as error:
-            if isinstance(error, ConnectionError):
-                raise
-            return ThreadReport(id=id, outcome="failed", bytes=size, reason=one_line(error))
-        except RecursionError:
-            reason = "a value is nested too deeply"
-            return ThreadReport(id=id, outcome="failed", bytes=size, reason=reason)
+        except OF_ONE as error:
+            outcome, reason = outcome_of(error)
+            return ThreadReport(id=id, outcome=outcome, bytes=size, reason=reason)
 
     def standing(self, id: str) -> tuple[Outcome, str]:
         """What bringing one thread over would be, by what the target has of it, and why."""
-        with self._source.at_one_moment():
-            outline = self._source.outline(id)
         try:
+            with self._source.at_one_moment():
+                outline = self._source.outline(id)
             return look(self._target, id, outline).outcome, ""
-        except Refused as refusal:
-            return "refused", str(refusal)
+        except OF_ONE as error:
+            return outcome_of(error)
 
     def _thread(self, id: str, size: int, tick: Tick) -> ThreadReport:
         outline = self._source.outline(id)
