@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from threadloom import (
     StoreUnavailable,
     open_store,
 )
+from threadloom.errors import CorruptRecord
 from threadloom.migrate import MigrationReport, Progress, migrate_langgraph
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.sampling import estimate, sample
@@ -563,3 +565,12 @@ def test_a_large_source_is_estimated_by_a_sample(made: Path) -> None:
     assert sample(all_threads, total) == all_threads
     assert len(sample(all_threads, 1)) == 1
     assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_damaged_thread_does_not_end_a_dry_run() -> None:
+    def outline(thread: str) -> Any:
+        raise CorruptRecord(f"thread {thread} is torn")
+
+    source: Any = SimpleNamespace(at_one_moment=nullcontext, outline=outline)
+    nothing: Any = None
+    assert Transfer(source, nothing, nothing).standing("a") == ("failed", "thread a is torn")
