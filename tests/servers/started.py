@@ -109,7 +109,7 @@ class Started:
                 start_new_session=True,
                 user=user if os.geteuid() == 0 else None,
             )
-        at_end(self.kill)
+        at_end(self.stop)  # in good order, or it leaves memory behind that is shared system-wide
 
     @property
     def pid(self) -> int:

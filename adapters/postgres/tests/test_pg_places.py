@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from threadloom.ops import Count, Delete, Get, Match, Patch, Put, Query, Reclaim
 from threadloom_postgres import PostgresStore
 from threadloom_postgres.__main__ import main
 from threadloom_postgres.options import parse
+from threadloom_postgres.schema import ddl, prepare
+from threadloom_postgres.wire import Statement, send
 
 NS = ("notes",)
 PROGRAM = Path(__file__).with_name("pg_programs.py")
@@ -46,6 +49,34 @@ def test_ten_processes_start_at_once(tmp_path: Path, pooled: bool) -> None:
     assert [program.communicate(timeout=100)[0].strip() for program in programs] == ["done"] * 10
     with open_store(url) as store:
         assert store.execute([Count(NS)]) == [10]
+
+
+def test_a_connection_in_use_sees_what_was_made_while_it_waited(tmp_path: Path) -> None:
+    # A backend keeps what it found in the catalog, also that something was missing, and hears of
+    # changes when a transaction begins or it locks a table: not when it has waited for its turn.
+    schema = postgres.schema_of(str(tmp_path))
+    with psycopg.connect(postgres.database_url(), autocommit=True) as connection:
+        assert list(_preparing(connection, f"{schema}_old"))[-1].sql == "COMMIT"
+        statements = _preparing(connection, schema)
+        for statement in statements:
+            if "pg_advisory_xact_lock" in str(statement.sql):
+                break
+        for made in (*ddl(schema)[:2], ddl(schema)[-1]):
+            _sql(made)
+        assert not [statement.sql for statement in statements if "CREATE" in str(statement.sql)]
+
+
+def _preparing(connection: psycopg.Connection[Any], schema: str) -> Iterator[Statement]:
+    """Prepare a schema, and stop after each statement."""
+    work = prepare(schema, "here", create=True)
+    statement = next(work)
+    while True:
+        result = send(connection.pgconn, statement, 10)
+        yield statement
+        try:
+            statement = work.send(result)
+        except StopIteration:
+            return
 
 
 def test_a_role_that_may_not_make_tables_is_told_what_to_run(

@@ -112,12 +112,16 @@ def prepare(schema: str, place: str, *, create: bool) -> Preparing:
 
 
 def _is_there(schema: str, place: str) -> Generator[Statement, pq.abc.PGresult, bool]:
-    """Whether the tables are there. Asks no table that may be missing: that ends transactions."""
+    """Whether the tables are there.
+
+    Asks no table that may be missing: that ends transactions. Nor a function such as
+    `to_regclass`: a backend that has waited for its turn would answer by what it knew before.
+    """
     look = Statement()
-    name = look.text(f"{quoted(schema)}.about")
     look.sql = (
-        f"SELECT to_regclass({name}) IS NOT NULL, "
-        "current_setting('server_encoding') = 'UTF8', current_setting('server_version_num')::int"
+        "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+        f"ON n.oid = c.relnamespace WHERE n.nspname = {look.text(schema)} "
+        "AND c.relname = 'about'), current_setting('server_encoding') = 'UTF8'"
     )
     found = yield look
     if found.get_value(0, 1) != b"\1":
