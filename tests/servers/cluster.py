@@ -8,26 +8,37 @@ from collections.abc import Callable
 from functools import cache
 
 from servers.redis import PACKAGE, answers
-from servers.started import HOST, Started, free_port, program, temporary_folder
+from servers.started import HOST, Started, free_port, listens, program, temporary_folder
 
 NODE_TIMEOUT = 1_000
 """Milliseconds after which a primary that does not answer is given up."""
 _SLOTS = 16_384
 _PRIMARIES = 3
+_AT_ONCE = 1_000
+_HIGHEST = 65_535
+_BUS = 10_000
+"""How far above its port a node listens for the others, where it is not told otherwise (which only
+Redis 7 can be)."""
+
+
+def _free_port() -> int:
+    while (port := free_port()) + _BUS > _HIGHEST or listens(port + _BUS):
+        pass
+    return port
 
 
 class Node:
     """One server of a Cluster."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = _free_port()
         self.folder = temporary_folder("cluster")
         self._argv = [
             *(program("redis-server", PACKAGE), "--port", str(self.port), "--bind", HOST),
             *("--dir", str(self.folder), "--save", "", "--appendonly", "yes"),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT)),
-            *("--cluster-port", str(free_port()), "--cluster-replica-validity-factor", "0"),
-            *("--repl-diskless-sync-delay", "0", "--cluster-config-file", "nodes.conf"),
+            *("--cluster-replica-validity-factor", "0", "--repl-diskless-sync-delay", "0"),
+            *("--cluster-config-file", "nodes.conf"),
         ]
         self.start()
 
@@ -60,10 +71,6 @@ class Node:
             raise RuntimeError(f"{' '.join(words)}: {answer}")
 
     @property
-    def bus(self) -> str:
-        return self._argv[self._argv.index("--cluster-port") + 1]
-
-    @property
     def id(self) -> str:
         return self.ask("CLUSTER", "MYID").strip()
 
@@ -76,11 +83,13 @@ class Cluster:
         share = -(-_SLOTS // _PRIMARIES)
         for number, node in enumerate(self.nodes[:_PRIMARIES]):
             low, high = number * share, min((number + 1) * share, _SLOTS)
-            node.order("CLUSTER", "ADDSLOTSRANGE", str(low), str(high - 1))
+            for start in range(low, high, _AT_ONCE):
+                slots = range(start, min(start + _AT_ONCE, high))
+                node.order("CLUSTER", "ADDSLOTS", *map(str, slots))
             node.order("CLUSTER", "SET-CONFIG-EPOCH", str(number + 1))
         first = self.nodes[0]
         for node in self.nodes[1:]:
-            first.order("CLUSTER", "MEET", HOST, str(node.port), node.bus)
+            first.order("CLUSTER", "MEET", HOST, str(node.port))
         self._wait(lambda: all(node.ask("CLUSTER", "NODES").count("connected") >= 6
                                for node in self.nodes))  # fmt: skip
         for number, node in enumerate(self.nodes[_PRIMARIES:]):

@@ -282,6 +282,10 @@ def test_a_server_that_is_no_cluster() -> None:
         store.execute([Get(("n",), "k")])
 
 
+_IN_A_SCRIPT = "Error running script (call to f_c101): @user_script:413: @user_script"
+"""What Redis 6.2 says before what went wrong."""
+
+
 @pytest.mark.parametrize(
     ("said", "meant"),
     [
@@ -292,6 +296,11 @@ def test_a_server_that_is_no_cluster() -> None:
         (redis.exceptions.MovedError("1 127.0.0.1:7000"), r"redis\+cluster"),
         (redis.exceptions.ResponseError("MISCONF Redis is configured to save"), "cannot save"),
         (redis.exceptions.ResponseError("NOREPLICAS Not enough"), "fewer replicas"),
+        (
+            redis.exceptions.ResponseError(f"{_IN_A_SCRIPT}: 413: -OOM command"),
+            "nothing was written",
+        ),
+        (redis.exceptions.ResponseError(f"{_IN_A_SCRIPT}: 16: WRONGTYPE"), "something else"),
         (redis.exceptions.NoPermissionError("no permissions"), "does not allow"),
         (redis.exceptions.AuthenticationError("invalid password"), "password"),
         (redis.exceptions.ResponseError("ERR something else"), "something else"),

@@ -62,7 +62,8 @@ def _talk(store: RedisStore, *ids: str) -> None:
 
 # ── The points of "Redis" ─────────────────────────────────────────────────────────────────────
 def test_no_modules_are_needed(store: RedisStore, raw: redis.Redis) -> None:
-    assert raw.module_list() == []
+    # Valkey from 9 on has its scripts' language itself as a module, which it comes with.
+    assert {module[b"name"] for module in raw.module_list()} <= {b"lua"}
     _talk(store, "a")
     sessions = SessionManager(store)
     assert [match.session.id for match in sessions.search_sessions("hello")] == ["a"]

@@ -28,7 +28,7 @@ from threadloom.ops import (
     Scan,
 )
 from threadloom.records import patched, patched_expiry
-from threadloom_postgres import writes
+from threadloom_postgres import usual, writes
 from threadloom_postgres.places import space_of
 from threadloom_postgres.reads import Reads
 from threadloom_postgres.wire import INT8, TEXT, Statement, int8
@@ -79,10 +79,13 @@ class Batch:
             return (yield from self._reclaim())
         if not is_write(ops):
             return (yield from self._read())
-        simple = all(isinstance(op, writes.KINDS) for op in ops)
-        if simple and not self._begins and all(map(_is_done_there, ops)):
+        if not self._begins:
             try:
-                return (yield from self._apply(ops, locked=False))
+                if usual.is_usual(ops):
+                    how = usual.write(self._schema, self._quoted, ops, self._now)
+                    return (yield from self._send(how, ops, usual.results))
+                if all(isinstance(op, writes.KINDS) and _is_done_there(op) for op in ops):
+                    return (yield from self._apply(ops, locked=False))
             except errors.Error as error:
                 if error.sqlstate != writes.ODD:
                     raise
@@ -120,7 +123,10 @@ class Batch:
     # Writing
 
     def _apply(self, ops: Sequence[Op], *, locked: bool) -> Work:
-        statement = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
+        how = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
+        return (yield from self._send(how, ops, writes.results))
+
+    def _send(self, statement: Statement, ops: Sequence[Op], results: Any) -> Work:
         try:
             result = yield statement
         except errors.Error as error:

@@ -37,6 +37,16 @@ def stored(doc: Mapping[str, Any], *, listed: bool) -> tuple[bytes | None, bytes
     return (encode_doc(dict(_listed(doc))) if listed else None), data
 
 
+def text_columns(text: str | None) -> tuple[bytes | None, bytes | None, bytes | None]:
+    """A text for the columns `text`, `odd_text` and `words`."""
+    if text is None:
+        return None, None, None
+    found = words(text).encode()
+    if is_storable(text):
+        return text.encode(), None, found
+    return None, text.encode("utf-8", "surrogatepass"), found
+
+
 def _listed(doc: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in INDEXED_FIELDS:
         if isinstance(value := doc.get(name), str) and is_storable(value):

@@ -34,13 +34,14 @@ def _statements() -> tuple[str, ...]:
 def _with_copies() -> Iterator[str]:
     for part in _statements():
         yield part
-        if _APPLY in part:
+        if _OF_LEAVES.search(part):
             for number in range(LEAVES):
-                of_one = part.replace(_APPLY, f"CREATE FUNCTION @.apply_1_{number:02}(")
+                of_one = _OF_LEAVES.sub(rf"\g<0>_{number:02}", part)
                 yield of_one.replace("@.records ", f"@.records_{number:02} ")
 
 
-_APPLY = "CREATE FUNCTION @.apply_1("
+_OF_LEAVES = re.compile(r"CREATE FUNCTION @\.(apply|write)_1(?=\()")
+"""Functions of which there is one for each table of records as well."""
 
 
 def ddl(schema: str, role: str | None = None) -> list[str]:

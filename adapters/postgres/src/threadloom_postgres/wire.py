@@ -10,8 +10,9 @@ import asyncio
 import select
 import struct
 import time
-from collections.abc import Generator, Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Generator, Sequence
+from functools import lru_cache
+from typing import Any, Final, Literal
 
 import psycopg
 from psycopg import errors, pq
@@ -89,6 +90,23 @@ class Statement:
             return self.add(array(type, items), _ARRAYS[type])
         return self.add(None, _ARRAYS[type])
 
+    def column(self, type: int, items: Sequence[Any]) -> str:
+        """Add an argument of a function: an array; NULL where there is nothing in it but None.
+
+        Args:
+            type: of the items.
+            items: of `INT8` integers, of all others bytes; or None.
+        """
+        if None in items:
+            if items.count(None) == len(items):
+                return "NULL"
+            if type == INT8:
+                items = [None if item is None else int8(item) for item in items]
+            return self.add(array(type, items), _ARRAYS[type])
+        if type == INT8:
+            return self.add(_int8_items(items), _ARRAYS[type])
+        return self.add(array(type, items), _ARRAYS[type])
+
     def whole_array(self, type: int, items: Sequence[bytes | None]) -> str:
         """Add an array of values of a type, also an empty one."""
         return self.add(array(type, items), _ARRAYS[type])
@@ -100,6 +118,20 @@ _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 def int8(value: int) -> bytes:
     """An integer of 64 bits; a larger one becomes the largest."""
     return _INT8(max(_SMALLEST, min(value, _LARGEST)))
+
+
+@lru_cache(maxsize=256)
+def _packer(count: int) -> Callable[..., bytes]:
+    return struct.Struct("!iiiii" + count * "iq").pack
+
+
+def _int8_items(items: Sequence[int]) -> bytes:
+    sized: list[int] = [8] * (2 * len(items))
+    sized[1::2] = items
+    try:
+        return _packer(len(items))(1, 0, INT8, len(items), 1, *sized)
+    except struct.error:  # a larger one becomes the largest
+        return array(INT8, [int8(item) for item in items])
 
 
 def array(type: int, items: Sequence[bytes | None]) -> bytes:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from psycopg import pq
 
-from threadloom import keys
 from threadloom.documents import encode_doc
 from threadloom.ops import (
     ABSENT,
@@ -41,8 +40,8 @@ _TRUE, _FALSE = b"\1", b"\0"
 _MOST_LOCKS = 256
 """Partitions that a batch locks one by one; with more it has the schema to itself."""
 
-_NEVER = 0
-_ABSENT, _PRESENT = int8(-1), int8(-2)
+_ABSENT, _PRESENT, _NEVER = -1, -2, 0
+"""What the functions take for what no version is."""
 
 
 class _Row:
@@ -181,13 +180,13 @@ def _row(op: Op) -> _Row:
                 row.doc, row.odd_doc = documents.stored(op.doc, listed=row.listing == _TRUE)
             row.blob = None if op.blob is None else bytes(op.blob)
             row.expires = None if op.expires_at is None else int8(op.expires_at)
-            _set_text(row, op.text)
+            row.text, row.odd_text, row.words = documents.text_columns(op.text)
         case Patch():
             row = _point(_PATCH, op.namespace, op.key)
             row.expect = _expect(op.expect)
             row.doc = _changes(op)
             row.expires = None if op.expires_at is None else int8(op.expires_at)
-            _set_text(row, op.text)
+            row.text, row.odd_text, row.words = documents.text_columns(op.text)
         case Check():
             row = _point(_CHECK, op.namespace, op.key)
             row.expect = _expect(op.expect)
@@ -215,24 +214,20 @@ def _point(kind: bytes, namespace: Namespace, key: str) -> _Row:
     return row
 
 
-def _expect(expect: Expect) -> bytes | None:
+def expected(expect: Expect) -> int | None:
+    """What is expected of a record, as the functions take it."""
     if expect is None:
         return None
     if expect == ABSENT:
         return _ABSENT
     if expect == PRESENT:
         return _PRESENT
-    return int8(expect if type(expect) is int and expect > 0 else _NEVER)
+    return expect if type(expect) is int and expect > 0 else _NEVER
 
 
-def _set_text(row: _Row, text: str | None) -> None:
-    if text is None:
-        return
-    if keys.is_storable(text):
-        row.text = text.encode()
-    else:
-        row.odd_text = text.encode("utf-8", "surrogatepass")
-    row.words = documents.words(text).encode()
+def _expect(expect: Expect) -> bytes | None:
+    found = expected(expect)
+    return None if found is None else int8(found)
 
 
 def _changes(op: Patch) -> bytes:

@@ -46,6 +46,10 @@ _FORMAT = re.compile(r"\bFORMAT (\S+)")
 """What scripts say of a partition whose header is of another format than theirs."""
 
 
+_IN_SCRIPT = re.compile(r"^Error running script \(call to \w+\): (@\w+: ?\d+: )*-?")
+"""What Redis before 7 puts in front of what a command in a script said."""
+
+
 def too_new(what: str, format: str) -> SchemaTooNew:
     """What is raised where something has a format that is not known here."""
     return SchemaTooNew(
@@ -60,7 +64,7 @@ def kind(error: BaseException) -> str:
         if isinstance(error, one):
             return word
     if isinstance(error, theirs.ResponseError):
-        text = str(error)
+        text = _IN_SCRIPT.sub("", str(error))
         if "unauthenticated" in text:  # what it says to long commands before it says NOAUTH
             return "NOAUTH"
         return next((word for word in _MEANINGS if text.startswith(word)), "ERR")
