@@ -6,7 +6,7 @@ thread or on an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -34,6 +34,7 @@ from threadloom_postgres.reads import Reads
 from threadloom_postgres.wire import INT8, TEXT, Statement, int8
 
 Work = Generator[Statement, pq.abc.PGresult, list[Any]]
+_Results = Callable[[pq.abc.PGresult, Sequence[Any]], list[Any]]
 
 _MOST_AT_ONCE = 32
 """Gets and scans of one statement with scans among them; more take the planner too long."""
@@ -126,7 +127,7 @@ class Batch:
         how = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
         return (yield from self._send(how, ops, writes.results))
 
-    def _send(self, statement: Statement, ops: Sequence[Op], results: Any) -> Work:
+    def _send(self, statement: Statement, ops: Sequence[Op], results: _Results) -> Work:
         try:
             result = yield statement
         except errors.Error as error:
@@ -134,7 +135,7 @@ class Batch:
                 number = int(error.diag.message_primary or 0)
                 raise ExpectationFailed(ops[number - 1]) from error
             raise
-        return writes.results(result, ops)
+        return results(result, ops)
 
     def _stepwise(self) -> Work:
         """Neighbours that the function can do at once, and the others one by one."""
