@@ -56,7 +56,7 @@ def test_each_step_of_a_graph_is_one_trip(pg_store: PostgresStore, sent: list[st
     # A read to begin with; then a put or a put_writes each: input, its writes, and so on.
     assert len(sent) == 6
     assert not [text for text in sent if text.startswith(("BEGIN", "COMMIT"))]
-    assert sum("apply_1" in text for text in sent) == 5
+    assert sum("write_1" in text for text in sent) == 5
 
     graph.checkpointer.get_tuple(config)
     sent.clear()
