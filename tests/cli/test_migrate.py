@@ -21,6 +21,7 @@ from langgraph.types import Command
 
 from threadloom import (
     InvalidKey,
+    Keyring,
     SessionManager,
     SessionNotFound,
     StoreCheckpointer,
@@ -37,6 +38,8 @@ from threadloom.migrate.walking import Target
 
 from . import shapes, threads
 from .threads import ALL, RESUMED, SMALL, config
+
+KEYS = Keyring({"k1": bytes(range(32))})
 
 
 def url(path: Path) -> str:
@@ -182,6 +185,19 @@ def test_a_manager_serves_as_target(old: Path) -> None:
         same(old, sessions, "own")
         with pytest.raises(InvalidKey, match="tenant"):
             migrate_langgraph(old, sessions, tenant="acme")
+        with pytest.raises(InvalidKey, match="its keys"):
+            migrate_langgraph(old, sessions, encryption=KEYS)
+
+
+def test_an_encrypted_store_gets_them(old: Path, new: Path) -> None:
+    report = migrate_langgraph(old, url(new), threads=["forked"], encryption=KEYS)
+    assert outcomes(report) == {"forked": "migrated"}
+    again = migrate_langgraph(old, url(new), encryption=KEYS, threads=["forked"])
+    assert outcomes(again) == {"forked": "skipped"}
+    with SessionManager(url(new), encryption=KEYS) as sessions:
+        same(old, sessions, "forked")
+    with pytest.raises(StoreUnavailable, match="is encrypted"):
+        migrate_langgraph(old, url(new), threads=["own"])
 
 
 def test_progress_ends_at_all_of_it(old: Path) -> None:

@@ -18,7 +18,14 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, message_to_dict
 from langgraph.checkpoint.sqlite import SqliteSaver
 
-from threadloom import InvalidKey, SessionManager, SessionNotFound, StoreUnavailable, open_store
+from threadloom import (
+    InvalidKey,
+    Keyring,
+    SessionManager,
+    SessionNotFound,
+    StoreUnavailable,
+    open_store,
+)
 from threadloom.migrate import (
     MigrationReport,
     Progress,
@@ -506,6 +513,21 @@ def test_from_the_command_line(old: Path, new: Path, folder: Path) -> None:
     assert failed.code == 1
     assert "threadloom: session long failed: row 1 is no JSON" in failed.err
     assert "session every refused" in failed.err  # that of the folder
+
+
+def test_an_encrypted_store_gets_them(old: Path, new: Path, tmp_path: Path) -> None:
+    key_file = tmp_path / "keys.json"
+    key_file.write_text(json.dumps({"keys": {"k1": bytes(range(32)).hex()}}))
+    assert Result("migrate", old, new, "--thread", "every", "--key-file", key_file).code == 0
+    texts = [str(message.content) for message in EVERY if len(str(message.content)) > 20]
+    assert texts
+    assert not [text for text in texts if text.encode() in new.read_bytes()]
+    assert "is encrypted: --key-file FILE" in fails(1, "migrate", old, new)
+    keys = Keyring({"k1": bytes(range(32))})
+    with SessionManager(f"sqlite:///{new}", encryption=keys) as sessions:
+        complete(old, sessions, "every")
+    report = migrate_histories(old, f"sqlite:///{new}", encryption=keys)
+    assert outcomes(report)["every"] == "skipped"
 
 
 def test_a_dry_run_tells_what_would_become_of_each(old: Path, new: Path) -> None:

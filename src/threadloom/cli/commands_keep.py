@@ -210,6 +210,7 @@ def migrate(
     ] = False,
     import_: Import = None,
     tenant: Tenant = None,
+    key_file: KeyFile = None,
     json: Json = False,
 ) -> int:
     """Bring LangGraph's threads or LangChain's histories over.
@@ -217,7 +218,7 @@ def migrate(
     OLD is only read. Run it again to go on after a break, or to bring over what is new. Of a
     database with both, the threads come; its chat histories come with --table.
     """
-    from threadloom.cli import migrating, places
+    from threadloom.cli import keys, migrating, places
 
     for option, given in (("--thread", thread), ("--table", None if table is None else [table])):
         if given is not None and not all(given):
@@ -228,6 +229,7 @@ def migrate(
         threads=thread or None,
         table=table,
         tenant=tenant,
+        keys=keys.keyring(key_file),
         imports=import_ or [],
         dry_run=dry_run,
         as_json=json,

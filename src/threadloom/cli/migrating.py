@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
 
+from threadloom import Keyring
 from threadloom.cli import output
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
@@ -62,6 +63,7 @@ def migrate(
     threads: Sequence[str] | None,
     table: str | None,
     tenant: str | None,
+    keys: Keyring | None,
     imports: Sequence[str],
     dry_run: bool,
     as_json: bool,
@@ -76,7 +78,7 @@ def migrate(
     label = "Trying out" if dry_run else "Migrating"
     check_url(new.url)
     target = None if dry_run and not _exists(new) else new.url
-    with output.progress(label, quiet=as_json) as show:
+    with output.progress(label, quiet=as_json) as show, new.asking_for_keys(keys):
         if found.is_history:
             report = migrate_histories(
                 found.source,
@@ -84,6 +86,7 @@ def migrate(
                 table=table,
                 sessions=threads,
                 tenant=tenant,
+                encryption=keys,
                 dry_run=dry_run,
                 progress=show,
             )
@@ -93,6 +96,7 @@ def migrate(
                 target,
                 threads=threads,
                 tenant=tenant,
+                encryption=keys,
                 dry_run=dry_run,
                 progress=show,
             )

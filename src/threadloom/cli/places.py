@@ -60,8 +60,18 @@ class Place(NamedTuple):
             check_file(self.path)
         if self.folder is not None and not _is_store(self.folder):
             raise StoreUnavailable(f"{self.folder} is no folder of sessions: check the path")
-        try:
+        with self.asking_for_keys(keys):
             return SessionManager(self.url, tenant=tenant, encryption=keys, create=False)
+
+    @contextmanager
+    def asking_for_keys(self, keys: Keyring | None) -> Iterator[None]:
+        """A block in which a store is opened that may be encrypted.
+
+        Raises:
+            Fault: it is, and there are no keys; says how to give them.
+        """
+        try:
+            yield
         except StoreUnavailable as error:
             if keys is None and "is encrypted" in str(error):
                 raise Fault(f"{self.shown} is encrypted: --key-file FILE gives its keys") from error

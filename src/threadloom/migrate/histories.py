@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
 from threadloom.migrate.appending import HistoryTransfer
 from threadloom.migrate.conversations import HistorySource
@@ -15,6 +16,9 @@ from threadloom.migrate.walking import Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
+
 
 def migrate_histories(
     old: str | os.PathLike[str] | HistorySource,
@@ -23,6 +27,7 @@ def migrate_histories(
     table: str | None = None,
     sessions: Iterable[str] | None = None,
     tenant: str | None = None,
+    encryption: Keyring | None = None,
     dry_run: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> MigrationReport:
@@ -55,6 +60,7 @@ def migrate_histories(
         table: the table; needed where several have the columns of a history.
         sessions: only these.
         tenant: whose sessions they become; a manager has its own.
+        encryption: keys to encrypt what is stored there; a manager has its own.
         dry_run: store nothing there, but say what would become of each history, and how much an
             SQLite store would need (see `migrate_langgraph`).
         progress: called after each batch of messages.
@@ -78,7 +84,7 @@ def migrate_histories(
         def begin(target: Target) -> HistoryTransfer:
             return HistoryTransfer(source, target, wanted)
 
-        target = open_target(store_or_manager, tenant, stack, dry_run=dry_run)
+        target = open_target(store_or_manager, tenant, encryption, stack, dry_run=dry_run)
         if dry_run or target is None:
             report = try_all(begin, wanted, target, progress)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, nullcontext
+from typing import TYPE_CHECKING
 
 from threadloom.itemstore import ItemStore
 from threadloom.migrate.base import Source
@@ -19,6 +20,9 @@ from threadloom.sessions import SessionManager
 from threadloom.store import Store
 from threadloom.stores.registry import open_store
 
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
+
 
 def migrate_langgraph(
     old: str | os.PathLike[str] | Source,
@@ -26,6 +30,7 @@ def migrate_langgraph(
     *,
     threads: Iterable[str] | None = None,
     tenant: str | None = None,
+    encryption: Keyring | None = None,
     dry_run: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> MigrationReport:
@@ -52,6 +57,7 @@ def migrate_langgraph(
             `dry_run` it may be None.
         threads: only these, and no items.
         tenant: whose sessions they become; a manager has its own.
+        encryption: keys to encrypt what is stored there; a manager has its own.
         dry_run: store nothing there, but say what would become of each thread, and how much
             an SQLite store would need: threads are brought over into a temporary file, or some
             of them where the source is larger than 200 MB.
@@ -70,7 +76,7 @@ def migrate_langgraph(
 
         wanted = chosen(source.threads(), threads, noun="thread", source=source.name)
         with ExitStack() as stack:
-            target = open_target(store_or_manager, tenant, stack, dry_run=dry_run)
+            target = open_target(store_or_manager, tenant, encryption, stack, dry_run=dry_run)
             if dry_run or target is None:
                 report = try_all(begin, wanted, target, progress)
                 items = source.count_items() if threads is None else 0
@@ -78,7 +84,7 @@ def migrate_langgraph(
                 report = MigrationReport(
                     source="", threads=bring_all(begin(target), wanted, progress)
                 )
-                memory = _memory(store_or_manager, tenant, target, stack)
+                memory = _memory(store_or_manager, tenant, encryption, target, stack)
                 items = bring_items(source, *memory) if threads is None else 0
         return report.model_copy(
             update={"source": source.name, "items": items, "bytes_before": source.bytes}
@@ -88,6 +94,7 @@ def migrate_langgraph(
 def _memory(
     given: str | Store | SessionManager | None,
     tenant: str | None,
+    encryption: Keyring | None,
     target: Target,
     stack: ExitStack,
 ) -> tuple[ItemStore, SetClock | None]:
@@ -99,7 +106,7 @@ def _memory(
         return target.manager.store, None
     clock = SetClock()
     store = stack.enter_context(open_store(given, clock=clock))
-    return SessionManager(store, tenant=tenant).store, clock
+    return SessionManager(store, tenant=tenant, encryption=encryption).store, clock
 
 
 __all__ = ["migrate_langgraph"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from threadloom.errors import InvalidKey, SessionNotFound
 from threadloom.migrate.carrying import Carrier, Part
@@ -14,6 +14,9 @@ from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 from threadloom.stores.registry import is_store_at, open_store
+
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 
@@ -42,6 +45,7 @@ def chosen(
 def open_target(
     given: str | Store | SessionManager | None,
     tenant: str | None,
+    encryption: Keyring | None,
     stack: ExitStack,
     *,
     dry_run: bool,
@@ -59,12 +63,12 @@ def open_target(
     if isinstance(given, str) and dry_run and not is_store_at(given):
         return None
     if isinstance(given, SessionManager):
-        if tenant is not None:
-            raise InvalidKey("a manager has its tenant already")
+        if tenant is not None or encryption is not None:
+            raise InvalidKey("a manager has its tenant and its keys already")
         return Target(given, given.checkpointer(), None)
     store = stack.enter_context(open_store(given)) if isinstance(given, str) else given
     clock = SetClock()
-    manager = SessionManager(store, tenant=tenant, clock=clock)
+    manager = SessionManager(store, tenant=tenant, clock=clock, encryption=encryption)
     return Target(manager, manager.checkpointer(), clock)
 
 
