@@ -6,7 +6,7 @@ thread or on an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -34,7 +34,6 @@ from threadloom_postgres.reads import Reads
 from threadloom_postgres.wire import INT8, TEXT, Statement, int8
 
 Work = Generator[Statement, pq.abc.PGresult, list[Any]]
-_Results = Callable[[pq.abc.PGresult, Sequence[Any]], list[Any]]
 
 _MOST_AT_ONCE = 32
 """Gets and scans of one statement with scans among them; more take the planner too long."""
@@ -82,9 +81,8 @@ class Batch:
             return (yield from self._read())
         if not self._begins:
             try:
-                if usual.is_usual(ops):
-                    how = usual.write(self._schema, self._quoted, ops, self._now)
-                    return (yield from self._send(how, ops, usual.results))
+                if batch := usual.sort(ops):
+                    return (yield from self._write(batch))
                 if all(isinstance(op, writes.KINDS) and _is_done_there(op) for op in ops):
                     return (yield from self._apply(ops, locked=False))
             except errors.Error as error:
@@ -124,18 +122,23 @@ class Batch:
     # Writing
 
     def _apply(self, ops: Sequence[Op], *, locked: bool) -> Work:
-        how = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
-        return (yield from self._send(how, ops, writes.results))
-
-    def _send(self, statement: Statement, ops: Sequence[Op], results: _Results) -> Work:
+        statement = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
         try:
             result = yield statement
         except errors.Error as error:
-            if error.sqlstate == writes.EXPECTATION:
-                number = int(error.diag.message_primary or 0)
+            if number := writes.failing(error):
                 raise ExpectationFailed(ops[number - 1]) from error
             raise
-        return results(result, ops)
+        return writes.results(result, ops)
+
+    def _write(self, batch: usual.Usual) -> Work:
+        try:
+            result = yield usual.write(self._schema, self._quoted, batch, self._now)
+        except errors.Error as error:
+            if number := writes.failing(error):
+                raise ExpectationFailed(batch.failing(number)) from error
+            raise
+        return usual.results(result, batch)
 
     def _stepwise(self) -> Work:
         """Neighbours that the function can do at once, and the others one by one."""

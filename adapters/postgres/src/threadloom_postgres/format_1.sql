@@ -395,26 +395,28 @@ BEGIN
 END
 $body$
 --
--- A batch of the usual kinds, whose records differ from one another, done at once: of what a step
--- of a graph writes, nearly everything. The same as `apply_1` would do, in a third of its time: a
--- function's expressions are prepared anew in each transaction, so few statements beat many.
---   moment … new_names  as of `apply_1`
---   at_*           records of which something is expected, and the numbers of their operations;
---                  `at_expects` as of `apply_1`, or -3: what is there is to be kept
---   new rows       `put_numbers` and the columns that follow
---   patch_*        the only patch; at most one field to be raised and one to be added to
---   listing        whether it is a session's
--- Returns the version, 1 where the patch found its record, and the numbers of what was kept.
+-- A batch of the usual kinds in one partition, whose records differ from one another, done at once:
+-- of what a step of a graph writes, nearly everything. The same as `apply_1` would do, in half its
+-- time: a function's expressions are prepared anew in each transaction, so few statements beat many.
+--   the_part, lock  the partition, and its lock
+--   new_*           namespaces that are written to
+--   at_*            records of which something is expected; `at_expects` as of `apply_1`, or -3:
+--                   what is there is to be kept. These come first, and are the first of the puts
+--   put_*           as of `apply_1`
+--   patch_*         the only patch: fields to be set, at most one to be raised, one to be added to
+--   listing         whether it is a session's
+-- Returns the version, 1 where the patch found its record, and which puts were kept.
+-- Errors: as of `apply_1`; TL002 has the number of the record among those of `at_keys`.
+-- There is one such function for each of the 16 tables.
 CREATE FUNCTION @.write_1(
-    moment bigint, whole bigint, locks bigint[],
-    new_parts bigint[], new_spaces bigint[], new_wide boolean[], new_names text[],
-    at_numbers bigint[], at_expects bigint[], at_parts bigint[], at_spaces bigint[], at_keys text[],
-    put_numbers bigint[], put_parts bigint[], put_spaces bigint[], put_keys text[],
-    put_long_keys text[], put_docs text[], put_odd_docs bytea[], put_blobs bytea[],
-    put_texts text[], put_odd_texts bytea[], put_words text[], put_expiries bigint[],
-    patch_part bigint, patch_space bigint, patch_key text, change jsonb, raised text,
-    raised_to bigint, added_to text, added bigint, life text, patch_expires bigint,
-    patch_number bigint, listing boolean
+    moment bigint, whole bigint, lock bigint, the_part bigint,
+    new_spaces bigint[], new_names text[],
+    at_expects bigint[], at_spaces bigint[], at_keys text[],
+    put_spaces bigint[], put_keys text[], put_long_keys text[], put_docs text[],
+    put_odd_docs bytea[], put_blobs bytea[], put_texts text[], put_odd_texts bytea[],
+    put_words text[], put_expiries bigint[],
+    patch_space bigint, patch_key text, change jsonb, raised text, raised_to bigint,
+    added_to text, added bigint, life text, patch_expires bigint, listing boolean
 ) RETURNS bigint[]
 LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $body$
 DECLARE
@@ -428,14 +430,9 @@ BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'read committed is needed' USING ERRCODE = 'TL001';
     END IF;
-    IF locks IS NULL THEN
-        PERFORM pg_advisory_xact_lock(whole);
-    ELSE
-        PERFORM pg_advisory_xact_lock_shared(whole);
-        PERFORM pg_advisory_xact_lock(l.lock) FROM unnest(locks) AS l (lock);
-    END IF;
+    PERFORM pg_advisory_xact_lock_shared(whole), pg_advisory_xact_lock(lock);
     version := nextval('@versions');
-    IF at_numbers IS NOT NULL THEN
+    IF at_keys IS NOT NULL THEN
         SELECT min(s.number) FILTER (WHERE NOT CASE s.expects
                 WHEN -1 THEN NOT s.alive WHEN -2 THEN s.alive WHEN -3 THEN true
                 ELSE s.alive AND s.ver = s.expects
@@ -445,29 +442,32 @@ BEGIN
         FROM (
             SELECT a.number, a.expects, r.ver,
                 r.ver IS NOT NULL AND (r.expires IS NULL OR r.expires > moment) AS alive
-            FROM unnest(at_numbers, at_expects, at_parts, at_spaces, at_keys)
-                AS a (number, expects, part, space, key)
-            LEFT JOIN @.records r ON r.part = a.part AND r.space = a.space AND r.key = a.key
+            FROM unnest(at_expects, at_spaces, at_keys)
+                WITH ORDINALITY AS a (expects, space, key, number)
+            LEFT JOIN LATERAL ( -- one by one: joined, all of the partition would be read
+                SELECT o.ver, o.expires FROM @.records o
+                WHERE o.part = the_part AND o.space = a.space AND o.key = a.key LIMIT 1
+            ) AS r ON true
         ) AS s;
         IF failed IS NOT NULL THEN
             RAISE EXCEPTION '%', failed USING ERRCODE = 'TL002';
         END IF;
     END IF;
-    IF put_numbers IS NOT NULL THEN
+    IF put_keys IS NOT NULL THEN
         INSERT INTO @.spaces (part, space, wide, name)
-        SELECT * FROM unnest(new_parts, new_spaces, new_wide, new_names)
+        SELECT the_part, n.space, false, n.name FROM unnest(new_spaces, new_names) AS n (space, name)
         ON CONFLICT DO NOTHING;
         INSERT INTO @.records AS r (
             part, space, key, long_key, ver, created, updated, expires,
             doc, odd_doc, blob, text, odd_text, words
         )
-        SELECT p.part, p.space, p.key, p.long_key, version, moment, moment, p.expires,
+        SELECT the_part, p.space, p.key, p.long_key, version, moment, moment, p.expires,
             p.doc::jsonb, p.odd_doc, p.blob, p.text, p.odd_text, p.words::tsvector
         FROM unnest(
-            put_numbers, put_parts, put_spaces, put_keys, put_long_keys, put_docs, put_odd_docs,
-            put_blobs, put_texts, put_odd_texts, put_words, put_expiries
-        ) AS p (
-            number, part, space, key, long_key, doc, odd_doc, blob, text, odd_text, words, expires
+            put_spaces, put_keys, put_long_keys, put_docs, put_odd_docs, put_blobs, put_texts,
+            put_odd_texts, put_words, put_expiries
+        ) WITH ORDINALITY AS p (
+            space, key, long_key, doc, odd_doc, blob, text, odd_text, words, expires, number
         )
         WHERE kept IS NULL OR p.number <> ALL (kept)
         ON CONFLICT (part, space, key) DO UPDATE SET
@@ -479,14 +479,14 @@ BEGIN
             odd_doc = excluded.odd_doc, blob = excluded.blob, text = excluded.text,
             odd_text = excluded.odd_text, words = excluded.words;
     END IF;
-    IF patch_part IS NOT NULL THEN
-        SELECT coalesce(r.doc, '{}') AS doc, r.odd_doc IS NOT NULL AS odd, r.expires INTO found
+    IF patch_key IS NOT NULL THEN
+        SELECT coalesce(r.doc, '{}') AS doc, r.odd_doc IS NOT NULL AS odd INTO found
         FROM @.records r
-        WHERE r.part = patch_part AND r.space = patch_space AND r.key = patch_key
+        WHERE r.part = the_part AND r.space = patch_space AND r.key = patch_key
             AND (r.expires IS NULL OR r.expires > moment);
         IF found.doc IS NOT NULL THEN
             IF found.odd THEN
-                RAISE EXCEPTION '%', patch_number USING ERRCODE = 'TL003';
+                RAISE EXCEPTION 'odd' USING ERRCODE = 'TL003';
             END IF;
             new_doc := found.doc || change;
             IF raised IS NOT NULL THEN
@@ -509,13 +509,13 @@ BEGIN
                     AND strpos((new_doc -> life)::text, '.') = 0
                 THEN moment + (new_doc -> life)::bigint
             END
-            WHERE r.part = patch_part AND r.space = patch_space AND r.key = patch_key;
+            WHERE r.part = the_part AND r.space = patch_space AND r.key = patch_key;
             patched := 1;
             IF listing THEN
                 IF ROW(found.doc -> 'owner', found.doc -> 'agent_name', found.doc -> 'status',
                     found.doc -> 'tags') IS DISTINCT FROM ROW(new_doc -> 'owner',
                     new_doc -> 'agent_name', new_doc -> 'status', new_doc -> 'tags') THEN
-                    PERFORM @.enlist(patch_space, patch_part, patch_key, new_doc);
+                    PERFORM @.enlist(patch_space, the_part, patch_key, new_doc);
                 ELSE
                     UPDATE @.listed l
                     SET created = coalesce(@.moment(new_doc -> 'created_at'), 0),

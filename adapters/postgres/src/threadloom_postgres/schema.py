@@ -33,15 +33,17 @@ def _statements() -> tuple[str, ...]:
 
 def _with_copies() -> Iterator[str]:
     for part in _statements():
-        yield part
-        if _OF_LEAVES.search(part):
+        of_leaves = _OF_LEAVES.search(part)
+        if of_leaves is None or of_leaves[1] == "apply":
+            yield part
+        if of_leaves is not None:
             for number in range(LEAVES):
                 of_one = _OF_LEAVES.sub(rf"\g<0>_{number:02}", part)
                 yield of_one.replace("@.records ", f"@.records_{number:02} ")
 
 
 _OF_LEAVES = re.compile(r"CREATE FUNCTION @\.(apply|write)_1(?=\()")
-"""Functions of which there is one for each table of records as well."""
+"""Functions of which there is one for each table of records: of the first beside one for all."""
 
 
 def ddl(schema: str, role: str | None = None) -> list[str]:

@@ -1,124 +1,151 @@
 """Batches of the usual kinds, as one call of the schema's function `write_1`.
 
-What a step of a graph writes is of these kinds; anything else is for `writes`, which does the
-operations one by one.
+What a step of a graph writes is of these kinds: puts, checks and one patch, all in one partition.
+Anything else is for `writes`, which does the operations one by one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, NamedTuple
 
 from psycopg import pq
 
 from threadloom.documents import encode_doc
-from threadloom.ops import Check, Namespace, Patch, Put
+from threadloom.ops import Check, Op, Patch, Put
 from threadloom_postgres import documents
 from threadloom_postgres.places import leaf_number, part_of, short_key, space_of
-from threadloom_postgres.wire import BOOL, BYTEA, INT8, TEXT, Statement, int8_array
-from threadloom_postgres.writes import expected, locks
-
-Usual: TypeAlias = Put | Patch | Check
+from threadloom_postgres.wire import BYTEA, INT8, TEXT, Statement, int8_array
+from threadloom_postgres.writes import expected, part_lock, whole_lock
 
 _KEPT: Final = -3
 _SMALL = range(-(2**62), 2**62)
-_SPACES = (INT8, INT8, BOOL, TEXT)
-_LOOKED = (INT8, INT8, INT8, INT8, TEXT)
-_PUTS = (INT8, INT8, INT8, TEXT, TEXT, TEXT, BYTEA, BYTEA, TEXT, BYTEA, TEXT, INT8)
-_NO_PATCH = ["NULL"] * 12
+_SPACES = (INT8, TEXT)
+_LOOKED = (INT8, INT8, TEXT)
+_PUTS = (INT8, TEXT, TEXT, TEXT, BYTEA, BYTEA, TEXT, BYTEA, TEXT, INT8)
+_PATCH = 10
 
 
-def is_usual(ops: Sequence[object]) -> TypeGuard[Sequence[Usual]]:
-    """Whether `write_1` can do a batch: nothing in it is unusual, and no record comes twice."""
-    patches = 0
+class Usual(NamedTuple):
+    """A batch, sorted.
+
+    Attributes:
+        ops: all of it.
+        part: the partition.
+        keeping: puts that write only where nothing is.
+        putting: the other puts.
+        patch: the patch, if there is one.
+        looked: all of which something is expected, but for those that keep.
+    """
+
+    ops: Sequence[Op]
+    part: int
+    keeping: Sequence[Put]
+    putting: Sequence[Put]
+    patch: Patch | None
+    looked: Sequence[Put | Patch | Check]
+
+    def failing(self, number: int) -> Op:
+        """The operation whose expectation has failed, by the number that the function tells."""
+        return self.looked[number - len(self.keeping) - 1]
+
+
+def sort(ops: Sequence[Op]) -> Usual | None:
+    """What `write_1` is to do for a batch; None where something in it is unusual."""
+    part: int | None = None
+    keeping: list[Put] = []
+    putting: list[Put] = []
+    looked: list[Put | Patch | Check] = []
+    patch: Patch | None = None
     places = set()
     for op in ops:
+        if not isinstance(op, (Put, Patch, Check)):
+            return None
+        own = part_of(op.namespace, op.key)
+        if part is None:
+            part = own
+        elif part != own:
+            return None
+        places.add((op.namespace, op.key))
         if isinstance(op, Put):
             if space_of(op.namespace).wide:
-                return False
+                return None
+            (keeping if op.keep else putting).append(op)
+            if op.keep:
+                continue
         elif isinstance(op, Patch):
-            patches += 1
-            if patches > 1 or not _is_simple(op):
-                return False
-        elif not isinstance(op, Check):
-            return False
-        places.add((op.namespace, op.key))
-    return len(places) == len(ops)
+            if patch is not None or not _is_simple(op):
+                return None
+            patch = op
+        if op.expect is not None:
+            looked.append(op)
+    if part is None or len(places) < len(ops):
+        return None
+    return Usual(ops, part, keeping, putting, patch, looked)
 
 
 def _is_simple(op: Patch) -> bool:
-    fields = {*op.maximum, *op.increment}
+    changes = (*op.maximum.items(), *op.increment.items())
     return (
         op.text is None
         and len(op.maximum) <= 1
         and len(op.increment) <= 1
-        and len(fields) == len(op.maximum) + len(op.increment)
-        and all(name.isidentifier() for name in (*fields, op.life or "_"))
-        and all(
-            type(value) is int and value in _SMALL
-            for value in (*op.maximum.values(), *op.increment.values())
-        )
+        and len(dict(changes)) == len(changes)
+        and all(name.isidentifier() for name, _ in changes)
+        and all(type(value) is int and value in _SMALL for _, value in changes)
+        and (op.life is None or op.life.isidentifier())
         and not documents.is_odd(encode_doc(dict(op.set)))
     )
 
 
-def write(schema: str, quoted: str, ops: Sequence[Usual], now: int) -> Statement:
-    """The statement that writes a batch for which `is_usual` holds.
+def write(schema: str, quoted: str, usual: Usual, now: int) -> Statement:
+    """The statement that writes a batch.
 
     Args:
         schema: the schema's name.
         quoted: the same, quoted.
-        ops: the operations.
+        usual: the batch.
         now: the store's time, in microseconds since the epoch.
     """
     statement = Statement(writes=True)
-    leaves: set[int] = set()
-    looked: list[tuple[Any, ...]] = []
-    puts: list[tuple[Any, ...]] = []
-    written: dict[Namespace, None] = {}
-    patch = _NO_PATCH
-    whole, alone = locks(schema, ops)
-    head = [statement.number(now), statement.number(whole)]
-    head.append("NULL" if alone is None else statement.column(INT8, alone))
-    for number, op in enumerate(ops, 1):
-        part, space = part_of(op.namespace, op.key), space_of(op.namespace).space
-        key, long_key = short_key(op.key)
-        leaves.add(leaf_number(part))
-        kept = isinstance(op, Put) and op.keep
-        expects = _KEPT if kept else expected(op.expect)
-        if expects is not None:
-            looked.append((number, expects, part, space, key))
-        if isinstance(op, Put):
-            written[op.namespace] = None
-            doc, odd_doc = (
-                (None, None) if op.doc is None else documents.stored(op.doc, listed=False)
-            )
-            blob = None if op.blob is None else bytes(op.blob)
-            texts = documents.text_columns(op.text)
-            stored = (long_key, doc, odd_doc, blob, *texts, op.expires_at)
-            puts.append((number, part, space, key, *stored))
-        elif isinstance(op, Patch):
-            place = [statement.number(part), statement.number(space), statement.add(key, TEXT)]
-            patch = [*place, *_changes(statement, op), statement.number(number)]
-            patch.append("true" if space_of(op.namespace).wide else "false")
-    spaces = [
-        (space.part, space.space, b"\1" if space.wide else b"\0", space.name)
-        for space in map(space_of, written)
+    puts = (*usual.keeping, *usual.putting)
+    spaces = dict.fromkeys(space_of(op.namespace) for op in puts)
+    looked = [
+        *((_KEPT, *_place(op)) for op in usual.keeping),
+        *((expected(op.expect), *_place(op)) for op in usual.looked),
     ]
     arguments = [
-        *head,
-        *_columns(statement, _SPACES, spaces),
+        statement.number(now),
+        statement.number(whole_lock(schema)),
+        statement.number(part_lock(schema, usual.part)),
+        statement.number(usual.part),
+        *_columns(statement, _SPACES, [(space.space, space.name) for space in spaces]),
         *_columns(statement, _LOOKED, looked),
-        *_columns(statement, _PUTS, puts),
-        *patch,
+        *_columns(statement, _PUTS, [_row(op) for op in puts]),
+        *(["NULL"] * _PATCH if usual.patch is None else _patch(statement, usual.patch)),
     ]
-    leaf = f"_{leaves.pop():02}" if len(leaves) == 1 else ""
-    statement.sql = f"SELECT {quoted}.write_1{leaf}({', '.join(arguments)})"
+    leaf = leaf_number(usual.part)
+    statement.sql = f"SELECT {quoted}.write_1_{leaf:02}({', '.join(arguments)})"
     return statement
 
 
-def _changes(statement: Statement, op: Patch) -> Iterable[str]:
-    yield statement.add(encode_doc(dict(op.set)), TEXT) + "::jsonb"
+def _place(op: Put | Patch | Check) -> tuple[int, bytes]:
+    return space_of(op.namespace).space, short_key(op.key)[0]
+
+
+def _row(op: Put) -> tuple[Any, ...]:
+    key, long_key = short_key(op.key)
+    doc, odd_doc = (None, None) if op.doc is None else documents.stored(op.doc, listed=False)
+    blob = None if op.blob is None else bytes(op.blob)
+    texts = documents.text_columns(op.text)
+    return (space_of(op.namespace).space, key, long_key, doc, odd_doc, blob, *texts, op.expires_at)
+
+
+def _patch(statement: Statement, op: Patch) -> Iterable[str]:
+    space = space_of(op.namespace)
+    yield statement.number(space.space)
+    yield statement.add(short_key(op.key)[0], TEXT)
+    yield f"{statement.add(encode_doc(dict(op.set)), TEXT)}::jsonb"
     for change in (op.maximum, op.increment):
         if not change:
             yield from ("NULL", "NULL")
@@ -127,6 +154,7 @@ def _changes(statement: Statement, op: Patch) -> Iterable[str]:
             yield statement.number(value)
     yield "NULL" if op.life is None else statement.text(op.life)
     yield "NULL" if op.expires_at is None else statement.number(op.expires_at)
+    yield "true" if space.wide else "false"
 
 
 def _columns(
@@ -138,15 +166,18 @@ def _columns(
     return [statement.column(type, column) for type, column in columns]
 
 
-def results(result: pq.abc.PGresult, ops: Sequence[Usual]) -> list[Any]:
+def results(result: pq.abc.PGresult, usual: Usual) -> list[Any]:
     """The operations' results."""
     version, patched, *kept = int8_array(result.get_value(0, 0) or b"")
     found: list[Any] = []
-    for number, op in enumerate(ops, 1):
+    number = 0
+    for op in usual.ops:
         if isinstance(op, Put):
-            found.append(None if number in kept else version)
-        elif isinstance(op, Patch):
-            found.append(version if patched else None)
+            number += op.keep
+            found.append(None if op.keep and number in kept else version)
         else:
-            found.append(None)
+            found.append(version if patched and isinstance(op, Patch) else None)
     return found
+
+
+__all__ = ["Usual", "results", "sort", "write"]

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from psycopg import pq
+from psycopg import errors, pq
 
 from threadloom.documents import encode_doc
 from threadloom.ops import (
@@ -75,7 +75,7 @@ def locks(schema: str, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
     None for the latter where the batch must have the schema to itself.
     """
     parts: set[int] = set()
-    whole = number(f"{schema}\0whole")
+    whole = whole_lock(schema)
     for op in ops:
         if isinstance(op, (DropTree, CopyTree)):
             trees = (op.namespace,) if isinstance(op, DropTree) else (op.source, op.target)
@@ -87,8 +87,17 @@ def locks(schema: str, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
             parts.add(part_of(op.namespace, op.key))
     if len(parts) > _MOST_LOCKS:
         return whole, None
-    salt = number(f"{schema}\0part")
-    return whole, sorted(part ^ salt for part in parts)
+    return whole, sorted(part_lock(schema, part) for part in parts)
+
+
+def whole_lock(schema: str) -> int:
+    """The lock of a schema."""
+    return number(f"{schema}\0whole")
+
+
+def part_lock(schema: str, part: int) -> int:
+    """The lock of a partition."""
+    return part ^ number(f"{schema}\0part")
 
 
 def apply(
@@ -163,6 +172,11 @@ def results(result: pq.abc.PGresult, ops: Sequence[Op]) -> list[Any]:
         if isinstance(op, (Delete, Renew)):
             found[at] = bool(found[at])
     return found
+
+
+def failing(error: errors.Error) -> int | None:
+    """The number of what is not as expected, if that is what an error of a function says."""
+    return int(error.diag.message_primary or 0) if error.sqlstate == EXPECTATION else None
 
 
 def is_readable(op: Patch) -> bool:
