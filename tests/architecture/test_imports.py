@@ -33,13 +33,29 @@ class Layer(NamedTuple):
 LAYERS: dict[str, Layer] = {
     "people": Layer(
         ("cli", "display", "__main__"),
-        ("migrate", "public face", "frameworks", "logic", "registry", "serde", "port", "errors"),
+        (
+            "words",
+            "migrate",
+            "public face",
+            "frameworks",
+            "logic",
+            "registry",
+            "serde",
+            "port",
+            "errors",
+        ),
+        frameworks=ANY,
+    ),
+    # What is stored, in words: how it looks is for the command line and for notebooks.
+    "words": Layer(
+        ("words",),
+        ("public face", "frameworks", "logic", "port", "errors"),
         frameworks=ANY,
     ),
     # Reads the databases of others itself; nothing but the command line needs it.
     "migrate": Layer(
         ("migrate",),
-        ("public face", "frameworks", "logic", "registry", "serde", "port", "errors"),
+        ("public face", "frameworks", "logic", "registry", "wrappers", "serde", "port", "errors"),
         frameworks=ANY,
         drivers=True,
     ),

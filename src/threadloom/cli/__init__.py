@@ -4,8 +4,8 @@
   `commands_keep`, whose `options` they share.
 * `group` - what every command does about errors. `asking` - the question before something goes.
 * `places` - what STORE means. `keys` - those of an encrypted one. `finding` - what ids mean.
-* `output` - tables, plain lines, JSON, progress. How values and messages are put into words is in
-  `threadloom.display`, which notebooks use as well.
+* `output` - tables, plain lines, JSON, progress. What values and messages are in words is in
+  `threadloom.words`, which notebooks use as well.
 * `conversations`, `trees`, `differences` - how these look.
 * `listing`, `looking`, `changing`, `keeping`, `moving`, `statistics`, `migrating`, `completing` -
   what the commands do.

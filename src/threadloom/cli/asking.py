@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from threadloom.cli.group import USAGE, Fault
-from threadloom.display.printable import visible
+from threadloom.words.printable import visible
 
 
 def ask(question: str, *, yes: bool) -> None:

@@ -13,9 +13,9 @@ from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.listing import pages
 from threadloom.cli.output import Column
 from threadloom.cli.places import Place
-from threadloom.display.words import counted
 from threadloom.errors import SessionConflict
 from threadloom.sessions import SessionManager
+from threadloom.words.amounts import counted
 
 _DOOMED = (
     Column("id"),

@@ -11,8 +11,8 @@ from threadloom.cli import places
 from threadloom.cli.group import Fault
 from threadloom.cli.keys import keyring
 from threadloom.cli.listing import pages
-from threadloom.display.printable import visible
 from threadloom.errors import ThreadloomError
+from threadloom.words.printable import visible
 
 _MOST = 100
 

@@ -8,8 +8,8 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from threadloom.cli.output import Column, Line
-from threadloom.display.speech import calls, said, title
-from threadloom.display.values import plain
+from threadloom.words.speech import calls, content, said, title
+from threadloom.words.values import plain
 
 COLUMNS = (Column("id"), Column("who"), Column("text"))
 _STYLES = {
@@ -25,8 +25,8 @@ def chat(messages: Iterable[BaseMessage]) -> Iterator[Line]:
     """A conversation, message by message: who, and what was said and called."""
     for message in messages:
         yield Line(title(message), _STYLES.get(message.type, "bold"))
-        if content := said(message):
-            yield Line(content, indent=_INDENT)
+        if text := said(message):
+            yield Line(text, indent=_INDENT)
         for call in calls(message):
             yield Line(call, "cyan", _INDENT)
         yield Line("")
@@ -34,7 +34,7 @@ def chat(messages: Iterable[BaseMessage]) -> Iterator[Line]:
 
 def row(message: BaseMessage) -> tuple[str, str, str]:
     """A message as a row of a table: id, who, and what was said and called."""
-    return message.id or "", title(message), "\n".join([said(message), *calls(message)]).strip()
+    return message.id or "", title(message), content(message)
 
 
 def document(message: BaseMessage) -> dict[str, Any]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from typing import Any
 
 from threadloom import ChannelChange, CheckpointDiff, CheckpointNode, MessageChange
-from threadloom.cli import conversations
 from threadloom.cli.output import Line
-from threadloom.display.changes import MARKS
-from threadloom.display.speech import title
-from threadloom.display.values import is_internal, plain, text
+from threadloom.words.speech import content, title
+from threadloom.words.unlike import MARKS, unlike
+from threadloom.words.values import is_internal, plain, text
 
-_STYLES = {"+": "green", "-": "red", "~": "yellow"}
+_STYLES = {"+": "green", "-": "red", "~": "yellow", "…": "dim"}
 _INDENT = 2
 
 
@@ -67,25 +65,18 @@ def _message(change: MessageChange) -> Iterator[Line]:
     some = change.after if change.before is None else change.before
     yield Line(f"{mark} {title(some)} ({some.id})", style, _INDENT)
     if change.kind != "changed":
-        _, _, content = conversations.row(some)
-        yield Line(content, style, 2 * _INDENT)
+        yield Line(content(some), style, 2 * _INDENT)
         return
-    old, new = (conversations.row(item)[2] for item in (change.before, change.after))
+    old, new = content(change.before), content(change.after)
     if old == new:
         old, new = text(plain(change.before)), text(plain(change.after))
     yield from _compared(old, new, "changed", indent=2 * _INDENT)
 
 
 def _compared(before: str, after: str, kind: str, indent: int = _INDENT) -> Iterator[Line]:
-    old = [] if kind == "added" else before.split("\n")
-    new = [] if kind == "removed" else after.split("\n")
-    _, _, *found = difflib.unified_diff(old, new, n=1, lineterm="") if old != new else ("", "")
-    for number, line in enumerate(found):
-        if line.startswith("@@"):
-            if number:
-                yield Line("…", "dim", indent)
-            continue
-        yield Line(f"{line[0]} {line[1:]}", _STYLES.get(line[0], ""), indent)
+    old, new = "" if kind == "added" else before, "" if kind == "removed" else after
+    for mark, line in unlike(old, new):
+        yield Line(line, _STYLES.get(mark, ""), indent)
 
 
 def document(diff: CheckpointDiff) -> dict[str, Any]:

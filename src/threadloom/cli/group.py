@@ -11,8 +11,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from threadloom.display.printable import visible
 from threadloom.errors import ThreadloomError
+from threadloom.words.printable import visible
 
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _STOPPED = "interrupted; run it again to go on"

@@ -12,8 +12,8 @@ from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.listing import pages
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
-from threadloom.display.words import counted, in_words
 from threadloom.sessions import SessionManager
+from threadloom.words.amounts import counted, in_words
 
 _PRUNED = (Column("session"), Column("checkpoints", right=True), Column("bytes", right=True))
 _PROBLEMS = (Column("session"), Column("kind"), Column("fixed"), Column("what"))

@@ -22,13 +22,13 @@ from threadloom import (
 from threadloom.cli import conversations, differences, finding, output, trees
 from threadloom.cli.output import Column, Line
 from threadloom.cli.places import Place
-from threadloom.display.printable import visible
-from threadloom.display.values import in_a_line, is_internal, plain
-from threadloom.display.words import counted
 from threadloom.errors import CheckpointNotFound
 from threadloom.sessions import SessionManager
 from threadloom.sessions.conversation import Source
 from threadloom.text import tokens
+from threadloom.words.amounts import contents, counted
+from threadloom.words.printable import visible
+from threadloom.words.values import in_a_line, is_internal, plain
 
 _MATCHES = (
     Column("id"),
@@ -122,16 +122,10 @@ def _facts(info: SessionInfo, tree: CheckpointTree) -> Iterator[Line]:
         *(f"#{tag}" for tag in info.tags),
     ]
     yield Line(" · ".join(parts), style)
-    amounts = [counted(info.message_count, "message"), counted(info.turn_count, "turn")]
-    if info.total_tokens:
-        amounts.append(counted(info.total_tokens, "token"))
-    if tree.nodes:
-        amounts.append(counted(len(tree.nodes), "checkpoint"))
+    more = [counted(len(tree.nodes), "checkpoint")] if tree.nodes else []
     if (branches := len(tree.tips())) > 1:
-        amounts.append(f"{branches} branches")
-    if info.conflicts:
-        amounts.append(counted(info.conflicts, "conflict"))
-    yield Line(" · ".join(amounts), "dim")
+        more.append(f"{branches} branches")
+    yield Line(" · ".join(contents(info, *more)), "dim")
     times = f"created {info.created_at:%Y-%m-%d %H:%M}, updated {info.updated_at:%Y-%m-%d %H:%M}"
     if info.expires_at is not None:
         times += f", expires {info.expires_at:%Y-%m-%d %H:%M}"

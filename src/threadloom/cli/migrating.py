@@ -14,7 +14,6 @@ from threadloom.cli import output
 from threadloom.cli.group import FAILED, OK, USAGE, Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place, import_modules
-from threadloom.display.words import in_words
 from threadloom.errors import ThreadloomError
 from threadloom.migrate import MigrationReport, migrate_histories, migrate_langgraph
 from threadloom.migrate.base import HoldsNothing
@@ -25,6 +24,7 @@ from threadloom.migrate.source import is_langgraph
 from threadloom.migrate.sources import check_source, has_source, open_histories, open_source
 from threadloom.migrate.tables import tables_among
 from threadloom.stores.registry import check_url
+from threadloom.words.amounts import in_words
 
 _THERE = {False: "written", True: "there"}
 _THREADS = (

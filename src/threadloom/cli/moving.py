@@ -14,9 +14,9 @@ from threadloom.cli.asking import ask
 from threadloom.cli.group import USAGE, Fault
 from threadloom.cli.output import Column
 from threadloom.cli.places import Place
-from threadloom.display.words import counted
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import is_store_at
+from threadloom.words.amounts import counted
 
 IfExists = Literal["skip", "raise", "replace"]
 _MOVED = (Column("session"), Column("outcome"))

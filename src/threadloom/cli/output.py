@@ -25,9 +25,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from threadloom.display.printable import visible
-from threadloom.display.words import in_words
 from threadloom.migrate import Progress as Step
+from threadloom.words.amounts import in_words
+from threadloom.words.printable import visible
 
 _STYLES = {
     "interrupted": "yellow",

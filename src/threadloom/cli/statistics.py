@@ -9,12 +9,12 @@ from threadloom.cli import finding, output
 from threadloom.cli.group import Fault
 from threadloom.cli.output import Column, Size
 from threadloom.cli.places import Place
-from threadloom.display.words import counted, in_words
 from threadloom.errors import SessionNotFound
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.sampling import Estimate, estimate
 from threadloom.migrate.source import LangGraphFile
 from threadloom.migrate.transfer import Transfer
+from threadloom.words.amounts import counted, in_words
 
 _TRIAL = 32_000_000
 """Bytes that are brought over for an estimate; statistics should not take long."""

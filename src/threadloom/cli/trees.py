@@ -9,9 +9,9 @@ from rich.text import Text
 
 from threadloom import CheckpointNode, CheckpointTree
 from threadloom.cli.output import Column, Size
-from threadloom.display.branches import Drawn, draw, marks
-from threadloom.display.values import in_a_line, plain
-from threadloom.display.words import counted, in_words
+from threadloom.words.amounts import counted, in_words
+from threadloom.words.branches import Drawn, draw, marks
+from threadloom.words.values import in_a_line, plain
 
 COLUMNS = (
     Column("id"),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 
 from threadloom import ChannelChange, CheckpointDiff, MessageChange
 from threadloom.display.markup import HUES, Html, joined, safe, tag
 from threadloom.display.messages import folded
-from threadloom.display.speech import calls, said, title
-from threadloom.display.values import is_internal, plain, text
+from threadloom.words.speech import content, title
+from threadloom.words.unlike import MARKS, unlike
+from threadloom.words.values import is_internal, plain, text
 
-MARKS = {"added": "+", "removed": "-", "changed": "~"}
 _HUES = {"added": "green", "removed": "red", "changed": "amber"}
 _LINES = {"+": "green", "-": "red"}
 _MOST = 200
@@ -53,39 +52,27 @@ def _message(change: MessageChange) -> Html:
     who = tag("span", f"{MARKS[change.kind]} {title(some)}", style=f"color:{hue}")
     head = tag("div", who, " ", tag("code", change.id or "", css="dim"))
     if change.kind == "changed":
-        before, after = _content(change.before), _content(change.after)
+        before, after = content(change.before), content(change.after)
         if before == after:  # what differs is not among what was said
             before, after = text(plain(change.before)), text(plain(change.after))
         return Html(head + _compared(before, after))
-    return Html(head + tag("div", folded(_content(some)), style="margin-left:14px"))
-
-
-def _content(message: object) -> str:
-    return "\n".join([said(message), *calls(message)]).strip()  # type: ignore[arg-type]
+    return Html(head + tag("div", folded(content(some)), style="margin-left:14px"))
 
 
 def _compared(before: str, after: str) -> Html:
     lines = list(_lines(before[:_LONGEST], after[:_LONGEST]))
     if max(len(before), len(after)) > _LONGEST:
         lines.append(safe("… of the rest nothing is shown"))
-    content = Html("\n".join(lines[:_MOST]))
+    first = Html("\n".join(lines[:_MOST]))
     more = tag("div", f"… {len(lines) - _MOST:,} more lines", css="dim")
-    shown = tag("div", content, css="text", style="margin-left:14px;font-family:monospace")
+    shown = tag("div", first, css="text", style="margin-left:14px;font-family:monospace")
     return Html(shown + more) if len(lines) > _MOST else shown
 
 
 def _lines(before: str, after: str) -> Iterator[Html]:
-    old, new = (part.split("\n") if part else [] for part in (before, after))
-    for number, line in enumerate(difflib.unified_diff(old, new, n=1, lineterm="")):
-        if number < 2:  # the names of files
-            continue
-        if line.startswith("@@"):
-            if number > 2:
-                yield safe("…")
-            continue
-        hue = _LINES.get(line[0])
-        told = f"{line[0]} {line[1:]}"
-        yield safe(told) if hue is None else tag("span", told, style=f"color:{HUES[hue]}")
+    for mark, line in unlike(before, after):
+        hue = _LINES.get(mark)
+        yield safe(line) if hue is None else tag("span", line, style=f"color:{HUES[hue]}")
 
 
-__all__ = ["MARKS", "differences"]
+__all__ = ["differences"]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from threadloom import CheckpointTree, MissingAdapter
-from threadloom.display.branches import marks
-from threadloom.display.speech import said
 from threadloom.models import MessageList, SessionMatches, SessionPage, StorageStats
+from threadloom.words.branches import marks
+from threadloom.words.speech import said
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import NamedTuple
 
-from threadloom.display.printable import visible
+from threadloom.words.printable import visible
 
 HUES = {
     "green": "#2f9e5b",

@@ -10,8 +10,8 @@ from math import sqrt
 from langchain_core.messages import BaseMessage
 
 from threadloom.display.markup import HUES, Html, block, moment, safe, tag
-from threadloom.display.speech import calls, said, title
-from threadloom.display.words import counted
+from threadloom.words.amounts import counted
+from threadloom.words.speech import calls, said, title
 
 _MOST = 200
 """Messages that are shown, the newest."""

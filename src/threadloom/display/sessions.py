@@ -16,9 +16,9 @@ from threadloom.display.markup import (
     table,
     tag,
 )
-from threadloom.display.values import in_a_line
-from threadloom.display.words import counted
 from threadloom.models import Session, SessionMatches, SessionPage
+from threadloom.words.amounts import contents
+from threadloom.words.values import in_a_line
 
 _MOST = 100
 """Rows that are shown; who wants more of them asks pandas."""
@@ -52,12 +52,7 @@ def _facts(info: SessionInfo) -> Iterator[tuple[str, object]]:
     yield "owner", info.owner
     yield "agent", info.agent_name
     yield "framework", info.framework
-    amounts = [counted(info.message_count, "message"), counted(info.turn_count, "turn")]
-    if info.total_tokens:
-        amounts.append(counted(info.total_tokens, "token"))
-    if info.conflicts:
-        amounts.append(counted(info.conflicts, "conflict"))
-    yield "content", ", ".join(amounts)
+    yield "content", ", ".join(contents(info))
     yield "created", info.created_at
     yield "updated", info.updated_at
     yield "expires", info.expires_at

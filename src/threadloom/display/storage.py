@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from threadloom.display.markup import HUES, Column, Html, joined, pill, table, tag
-from threadloom.display.words import counted, in_words
 from threadloom.models import CheckReport, KindStats, MoveReport, PruneReport, StorageStats
+from threadloom.words.amounts import counted, in_words
 
 _BAR = 320
 """Pixels of the longest bar."""

@@ -7,10 +7,10 @@ from datetime import UTC
 from typing import NamedTuple
 
 from threadloom import CheckpointNode, CheckpointTree
-from threadloom.display.branches import Drawn, draw, marks
 from threadloom.display.markup import HUES, Html, safe, tag
-from threadloom.display.values import in_a_line
-from threadloom.display.words import counted, in_words
+from threadloom.words.amounts import counted, in_words
+from threadloom.words.branches import Drawn, draw, marks
+from threadloom.words.values import in_a_line
 
 _ROW, _COLUMN, _TOP, _DOT = 24, 20, 14, 5
 _LETTER = 6.3

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from threadloom.checkpoint.foreign import OPAQUE_TYPE
-from threadloom.display.values import in_a_line
+from threadloom.words.values import in_a_line
 
 _LONGEST_ARGUMENTS = 200
 
@@ -33,6 +33,11 @@ def said(message: BaseMessage) -> str:
     if not isinstance(content, list):
         return ""
     return "\n".join(shown for block in content if (shown := _block(block)))
+
+
+def content(message: BaseMessage) -> str:
+    """What was said and called."""
+    return "\n".join([said(message), *calls(message)]).strip()
 
 
 def _block(block: Any) -> str:
