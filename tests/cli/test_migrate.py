@@ -33,8 +33,8 @@ from threadloom.migrate import MigrationReport, Progress, migrate_langgraph
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.sampling import estimate, sample
 from threadloom.migrate.source import LangGraphFile
+from threadloom.migrate.target import Target
 from threadloom.migrate.transfer import Transfer
-from threadloom.migrate.walking import Target
 
 from . import shapes, threads
 from .threads import ALL, RESUMED, SMALL, config

@@ -5,7 +5,7 @@
 * `base`, `conversations` - what is read of them; `sources` - opening one by its path or URL.
   `files` - databases in files, which are never changed: `source` - of the SQLite savers, `tables` -
   of `SQLChatMessageHistory`; `folders` - of `FileChatMessageHistory`. Adapters bring others.
-* `steering`, `carrying` - how a migration goes, whatever it brings over.
+* `steering`, `carrying` - how a migration goes, whatever it brings over; `target` - where to.
 * `ordering` - which checkpoint comes after which.
 * `decoding` - stored values as objects, of classes that may be built here only.
 * `transfer` - one thread; `walking` - one of its namespaces; `memory` - items.

@@ -14,8 +14,9 @@ from threadloom.migrate.carrying import ANOTHER, MARK, OF_ONE, Tick, one_line, o
 from threadloom.migrate.conversations import HistorySource, HistorySummary, StoredMessage
 from threadloom.migrate.rebuilding import digest, is_same, rebuild
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport, Unavailable
+from threadloom.migrate.target import Target
 from threadloom.migrate.transfer import refuse_content
-from threadloom.migrate.walking import Target, config_of
+from threadloom.migrate.walking import config_of
 from threadloom.values import values_for
 
 _BATCH = 200

@@ -11,8 +11,8 @@ from threadloom.migrate.appending import HistoryTransfer
 from threadloom.migrate.conversations import HistorySource
 from threadloom.migrate.reports import MigrationReport, Progress
 from threadloom.migrate.sources import open_histories
-from threadloom.migrate.steering import bring_all, chosen, open_target, try_all
-from threadloom.migrate.walking import Target
+from threadloom.migrate.steering import bring_all, chosen, try_all
+from threadloom.migrate.target import Target, open_target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from threadloom.itemstore import ItemStore
 from threadloom.migrate.base import Source, StoredItem
-from threadloom.migrate.walking import SetClock
+from threadloom.migrate.target import SetClock
 
 
 def bring_items(source: Source, store: ItemStore, clock: SetClock | None) -> int:

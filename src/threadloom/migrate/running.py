@@ -13,9 +13,9 @@ from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.memory import bring_items
 from threadloom.migrate.reports import MigrationReport, Progress
 from threadloom.migrate.sources import open_source
-from threadloom.migrate.steering import bring_all, chosen, open_target, try_all
+from threadloom.migrate.steering import bring_all, chosen, try_all
+from threadloom.migrate.target import SetClock, Target, open_target
 from threadloom.migrate.transfer import Transfer
-from threadloom.migrate.walking import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.store import Store
 from threadloom.stores.registry import open_store

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from threadloom.migrate.carrying import Carrier, Part
 from threadloom.migrate.reports import Progress, ThreadReport
-from threadloom.migrate.walking import SetClock, Target
+from threadloom.migrate.target import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import open_store
 

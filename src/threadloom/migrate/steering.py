@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from threadloom.errors import InvalidKey, SessionNotFound
 from threadloom.migrate.carrying import Carrier, Part
 from threadloom.migrate.reports import MigrationReport, Progress, ThreadReport
 from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
-from threadloom.migrate.walking import SetClock, Target
-from threadloom.sessions import SessionManager
-from threadloom.store import Store
-from threadloom.stores.registry import is_store_at, open_store
-
-if TYPE_CHECKING:
-    from threadloom.wrappers.keyring import Keyring
+from threadloom.migrate.target import Target
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 
@@ -40,36 +33,6 @@ def chosen(
         if id not in by_id:
             raise SessionNotFound(f"{source} has no {noun} {id!r}")
     return [by_id[id] for id in ids]
-
-
-def open_target(
-    given: str | Store | SessionManager | None,
-    tenant: str | None,
-    encryption: Keyring | None,
-    stack: ExitStack,
-    *,
-    dry_run: bool,
-) -> Target | None:
-    """Where to; what was opened for it is closed with the stack. None for nowhere yet.
-
-    Raises:
-        InvalidKey: the arguments make no sense.
-        StoreUnavailable: it cannot be opened.
-    """
-    if given is None:
-        if not dry_run:
-            raise InvalidKey("only a dry run goes without a store")
-        return None
-    if isinstance(given, str) and dry_run and not is_store_at(given):
-        return None
-    if isinstance(given, SessionManager):
-        if tenant is not None or encryption is not None:
-            raise InvalidKey("a manager has its tenant and its keys already")
-        return Target(given, given.checkpointer(), None)
-    store = stack.enter_context(open_store(given)) if isinstance(given, str) else given
-    clock = SetClock()
-    manager = SessionManager(store, tenant=tenant, clock=clock, encryption=encryption)
-    return Target(manager, manager.checkpointer(), clock)
 
 
 def bring_all(
@@ -143,4 +106,4 @@ def _would_be(part: Part, standing: ThreadReport | None, found: Estimate) -> Thr
     )
 
 
-__all__ = ["bring_all", "chosen", "open_target", "try_all"]
+__all__ = ["bring_all", "chosen", "try_all"]

@@ -9,7 +9,8 @@ from threadloom.migrate.base import Outline, Source
 from threadloom.migrate.carrying import ANOTHER, HISTORIES, MARK, OF_ONE, Tick, outcome_of
 from threadloom.migrate.decoding import Decoder
 from threadloom.migrate.reports import Outcome, Refused, ThreadReport
-from threadloom.migrate.walking import State, Target, Walk, config_of
+from threadloom.migrate.target import Target
+from threadloom.migrate.walking import State, Walk, config_of
 from threadloom.models import SessionInfo
 
 

@@ -10,40 +10,11 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import WRITES_IDX_MAP
 from langgraph.checkpoint.serde.types import TASKS
 
-from threadloom.checkpoint import StoreCheckpointer
 from threadloom.migrate.base import Source, StoredWrite, made_at
 from threadloom.migrate.decoding import Decoder, Raw
 from threadloom.migrate.ordering import Order
 from threadloom.migrate.reports import Unavailable
-from threadloom.sessions import SessionManager
-
-
-class SetClock:
-    """A clock that shows the time of what is being brought over."""
-
-    def __init__(self) -> None:
-        self._at: datetime | None = None
-
-    def __call__(self) -> datetime:
-        return self._at or datetime.now(UTC)
-
-    def show(self, at: datetime | None) -> None:
-        """Be at a time; where it is not known, stay where it is."""
-        self._at = at or self._at
-
-
-class Target(NamedTuple):
-    """Where threads go.
-
-    Attributes:
-        manager: the sessions.
-        saver: its checkpointer.
-        clock: sets the times of what is stored; None where the manager brought its own.
-    """
-
-    manager: SessionManager
-    saver: StoreCheckpointer
-    clock: SetClock | None
+from threadloom.migrate.target import Target
 
 
 class State(NamedTuple):
@@ -275,4 +246,4 @@ def config_of(thread: str, ns: str | None, id: str | None = None) -> RunnableCon
     return {"configurable": configurable}
 
 
-__all__ = ["SetClock", "State", "Target", "Walk", "config_of"]
+__all__ = ["State", "Walk", "config_of"]
