@@ -168,7 +168,8 @@ def _columns(
 
 def results(result: pq.abc.PGresult, usual: Usual) -> list[Any]:
     """The operations' results."""
-    version, patched, *kept = int8_array(result.get_value(0, 0) or b"")
+    version, patched, *those = int8_array(result.get_value(0, 0) or b"")
+    kept = set(those)
     found: list[Any] = []
     number = 0
     for op in usual.ops:
