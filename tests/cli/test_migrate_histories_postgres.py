@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from servers import pgbouncer, postgres
@@ -86,6 +87,17 @@ def outcomes(report: MigrationReport) -> dict[str, str]:
 def sessions() -> Iterator[SessionManager]:
     with SessionManager("memory://") as manager:
         yield manager
+
+
+def test_a_table_may_be_called_anything(schema: str, sessions: SessionManager) -> None:
+    by_langchain_postgres(schema)
+    odd = 'of 100 %s "x" {y}'
+    with connected(schema) as connection:
+        name = sql.Identifier(odd).as_string(connection)
+        connection.execute(f"ALTER TABLE chat RENAME TO {name}".encode())
+    report = migrate_histories(postgres.url_of(schema), sessions)
+    assert outcomes(report) == dict.fromkeys(SESSIONS, "migrated")
+    same(sessions.memory(SESSIONS[1]).load(), turns(3))
 
 
 @pytest.mark.parametrize("write", [by_langchain_postgres, by_community, by_sqlalchemy])

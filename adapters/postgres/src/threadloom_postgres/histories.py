@@ -90,7 +90,8 @@ class HistoryDatabase(ReadOnlyDatabase, HistorySource):
         ids = self._rows[session]
         table = self.table or ""
         timed = self._types[table].get("created_at") in _TIMES
-        statement = _PAGE_OF_ROWS.format(table=quoted(table), time=_TIME if timed else "NULL")
+        name = quoted(table).replace("%", "%%")  # beside parameters, a lone one means something
+        statement = _PAGE_OF_ROWS.format(table=name, time=_TIME if timed else "NULL")
         found = [
             StoredMessage(f"row {id}", f"{table}-{id}", text, at)
             for start in range(0, len(ids), _PAGE)
