@@ -153,6 +153,16 @@ def _over_postgres_store(folder: Path) -> Iterator[Parts]:
         yield Parts(sessions.checkpointer(), sessions.delete_session)
 
 
+@contextmanager
+def _postgres_store(folder: Path) -> Iterator[Parts]:
+    from langgraph.store.postgres import PostgresStore
+
+    pool: Any = {"min_size": 1, "max_size": POOL}
+    with PostgresStore.from_conn_string(_langgraph_url(folder), pool_config=pool) as store:
+        store.setup()
+        yield Parts(store)
+
+
 _PEER = ("langgraph.checkpoint.postgres", "psycopg_pool")
 
 ON_SERVERS = {
@@ -221,3 +231,18 @@ ON_SERVERS = {
         ),
     )
 }
+
+STORES = {
+    saver.name: saver
+    for saver in (
+        Saver(
+            "postgres-store",
+            "LangGraph's PostgresStore",
+            _postgres_store,
+            postgres_bytes,
+            needs=("langgraph.store.postgres",),
+            server="PostgreSQL",
+        ),
+    )
+}
+"""Stores of LangGraph's, which save no checkpoints: only `listing` has them."""

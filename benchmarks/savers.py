@@ -10,7 +10,7 @@ from contextlib import (
 )
 from pathlib import Path
 
-from benchmarks.on_servers import ON_SERVERS
+from benchmarks.on_servers import ON_SERVERS, STORES
 from benchmarks.opening import threadloom, threadloom_async
 from benchmarks.saver import Parts, Saver, held_bytes, no_bytes
 
@@ -171,7 +171,7 @@ EMBEDDED = {
     )
 }
 
-SAVERS = EMBEDDED | ON_SERVERS
+SAVERS = EMBEDDED | STORES | ON_SERVERS
 SYNCHRONOUS = tuple(
     name for name, saver in EMBEDDED.items() if not saver.asynchronous and not saver.is_experiment
 )

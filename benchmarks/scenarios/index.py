@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -12,6 +14,9 @@ from benchmarks.sizes import Size
 from benchmarks.units import human_number
 from benchmarks.work import Figures
 from threadloom import SessionManager
+
+Looks = list[tuple[str, Callable[[], Any]]]
+"""What is measured, by its name among the figures."""
 
 FOUND = 40
 """Sessions whose name has the word that is searched for, however many there are."""
@@ -44,14 +49,20 @@ class Index(Scenario):
     def measure(self, job: Job) -> Figures:
         figures: Figures = {}
         for kind, count in (("few", job.size.turns), ("many", job.size.turns * 100)):
-            assert job.saver.url is not None
             folder = job.folder / kind
             folder.mkdir()
-            with SessionManager(job.saver.url(folder)) as sessions:
-                _fill(sessions, count)
-                for name, look in _looks(sessions, count):
+            with self.filled(job, folder, count) as looks:
+                for name, look in looks:
                     figures[f"{name}_{kind}"] = _median(look)
         return figures
+
+    @contextmanager
+    def filled(self, job: Job, folder: Path, count: int) -> Iterator[Looks]:
+        """Make so many sessions; what is measured on them."""
+        assert job.saver.url is not None
+        with SessionManager(job.saver.url(folder)) as sessions:
+            _fill(sessions, count)
+            yield _looks(sessions, count)
 
     def columns(self, size: Size) -> list[Column]:
         found: list[Column] = []
@@ -65,19 +76,20 @@ class Index(Scenario):
         return [*found, millis("count", "count_many"), millis("count by metadata", "filter_many")]
 
 
-def _fill(sessions: SessionManager, count: int) -> None:
+def session(number: int, count: int) -> tuple[str, str, str, int]:
+    """One of so many sessions: id, name, owner, group."""
     every = max(1, count // FOUND)
+    rare = " needle" if number % every == 0 and number // every < FOUND else ""
+    return f"session-{number}", f"Session {number}{rare}", f"owner-{number % OWNERS}", number % 10
+
+
+def _fill(sessions: SessionManager, count: int) -> None:
     for number in range(count):
-        rare = " needle" if number % every == 0 and number // every < FOUND else ""
-        sessions.create_session(
-            id=f"session-{number}",
-            name=f"Session {number}{rare}",
-            owner=f"owner-{number % OWNERS}",
-            metadata={"group": number % 10},
-        )
+        id, name, owner, group = session(number, count)
+        sessions.create_session(id=id, name=name, owner=owner, metadata={"group": group})
 
 
-def _looks(sessions: SessionManager, count: int) -> list[tuple[str, Callable[[], Any]]]:
+def _looks(sessions: SessionManager, count: int) -> Looks:
     def page() -> None:
         assert len(sessions.list_sessions(order_by="updated_at", limit=PAGE)) == min(PAGE, count)
 
