@@ -523,6 +523,15 @@ def test_an_encrypted_store_gets_them(old: Path, new: Path, tmp_path: Path) -> N
     assert texts
     assert not [text for text in texts if text.encode() in new.read_bytes()]
     assert "is encrypted: --key-file FILE" in fails(1, "migrate", old, new)
+    beside = tmp_path / "beside.db"
+    for given in ((), ("--key-file", key_file)):
+        line = fails(1, "migrate", new, beside, *given)
+        assert "is a store of Threadloom already" in line
+    sizes = [
+        Result("migrate", old, beside, "--dry-run", "--json", *given).document["bytes_after"]
+        for given in ((), ("--key-file", key_file))
+    ]
+    assert sizes[0] < sizes[1]
     keys = Keyring({"k1": bytes(range(32))})
     with SessionManager(f"sqlite:///{new}", encryption=keys) as sessions:
         complete(old, sessions, "every")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import closing, suppress
 from pathlib import Path
 from shlex import quote
 from typing import Any, NamedTuple
@@ -72,7 +71,7 @@ def migrate(
 
     What became of them is printed.
     """
-    found = _look(old, table)
+    found = _look(old, table, keys)
     _check_target(old.path, new)
     import_modules(imports)
     label = "Trying out" if dry_run else "Migrating"
@@ -150,7 +149,7 @@ def _print(
             output.remark(f"threadloom: {noun} {thread.id} {thread.outcome}: {thread.reason}")
 
 
-def _look(old: Place, table: str | None) -> Old:
+def _look(old: Place, table: str | None, keys: Keyring | None) -> Old:
     """Find out what OLD is; what it is not is said before anything is done."""
     if old.path is None:
         return _look_behind(old, table)
@@ -163,7 +162,7 @@ def _look(old: Place, table: str | None) -> Old:
         return Old(old.path, is_history=True)
     if has_checkpoints:
         return Old(old.path, is_history=False, histories=histories)
-    with suppress(ThreadloomError), closing(old.open()):
+    if _is_store(old, keys):
         raise Fault(
             f"{old.shown} is a store of Threadloom already: OLD is what LangGraph or LangChain "
             "wrote, NEW where it goes"
@@ -172,6 +171,16 @@ def _look(old: Place, table: str | None) -> Old:
         f"{old.shown} holds no checkpoints of LangGraph's SqliteSaver, and no table of LangChain's "
         "chat histories"
     )
+
+
+def _is_store(old: Place, keys: Keyring | None) -> bool:
+    try:
+        old.open(keys=keys).close()
+    except ThreadloomError:
+        return False
+    except Fault:  # an encrypted one
+        return True
+    return True
 
 
 def _look_behind(old: Place, table: str | None) -> Old:

@@ -86,7 +86,7 @@ def migrate_histories(
 
         target = open_target(store_or_manager, tenant, encryption, stack, dry_run=dry_run)
         if dry_run or target is None:
-            report = try_all(begin, wanted, target, progress)
+            report = try_all(begin, wanted, target, encryption, progress)
         else:
             report = MigrationReport(source="", threads=bring_all(begin(target), wanted, progress))
         return report.model_copy(update={"source": source.name, "bytes_before": source.bytes})

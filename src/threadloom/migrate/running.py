@@ -78,7 +78,7 @@ def migrate_langgraph(
         with ExitStack() as stack:
             target = open_target(store_or_manager, tenant, encryption, stack, dry_run=dry_run)
             if dry_run or target is None:
-                report = try_all(begin, wanted, target, progress)
+                report = try_all(begin, wanted, target, encryption, progress)
                 items = source.count_items() if threads is None else 0
             else:
                 report = MigrationReport(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import quote
 
 from threadloom.migrate.carrying import Carrier, Part
@@ -13,6 +13,9 @@ from threadloom.migrate.reports import Progress, ThreadReport
 from threadloom.migrate.target import SetClock, Target
 from threadloom.sessions import SessionManager
 from threadloom.stores.registry import open_store
+
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
 
 LARGEST_TRIAL = 200_000_000
 """Bytes of the source that are brought over for an estimate, if it has more."""
@@ -39,6 +42,7 @@ def estimate(
     threads: Sequence[Part],
     *,
     largest: int = LARGEST_TRIAL,
+    encryption: Keyring | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Estimate:
     """Bring threads over into a temporary file and measure it.
@@ -50,6 +54,7 @@ def estimate(
         begin: what brings threads into a target.
         threads: what is to be brought.
         largest: bytes of the source that are brought over at most.
+        encryption: keys to encrypt what is stored.
         progress: called after each piece.
     """
     chosen = sample(threads, largest)
@@ -61,7 +66,7 @@ def estimate(
         empty = file.stat().st_size
         clock = SetClock()
         with open_store(_url(file)) as store:
-            manager = SessionManager(store, clock=clock)
+            manager = SessionManager(store, clock=clock, encryption=encryption)
             target = Target(manager, manager.checkpointer(), clock)
             carrier = begin(target)
             done = 0

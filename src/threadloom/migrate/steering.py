@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from threadloom.errors import InvalidKey, SessionNotFound
 from threadloom.migrate.carrying import Carrier, Part
 from threadloom.migrate.reports import MigrationReport, Progress, ThreadReport
 from threadloom.migrate.sampling import LARGEST_TRIAL, Estimate, estimate
 from threadloom.migrate.target import Target
+
+if TYPE_CHECKING:
+    from threadloom.wrappers.keyring import Keyring
 
 AnyPart = TypeVar("AnyPart", bound=Part)
 
@@ -62,6 +65,7 @@ def try_all(
     begin: Callable[[Target], Carrier],
     parts: Sequence[Part],
     target: Target | None,
+    encryption: Keyring | None,
     progress: Callable[[Progress], None] | None,
 ) -> MigrationReport:
     """What would become of everything; nothing is stored in the target.
@@ -70,6 +74,7 @@ def try_all(
         begin: what brings parts into a target.
         parts: what is to be brought.
         target: where to; None for a store that is not there yet.
+        encryption: keys to encrypt what is stored.
         progress: called now and then.
     """
     standing: dict[str, ThreadReport] = {}
@@ -80,7 +85,7 @@ def try_all(
             standing[part.id] = ThreadReport(
                 id=part.id, outcome=outcome, bytes=part.bytes, reason=reason
             )
-    found = estimate(begin, parts, largest=LARGEST_TRIAL, progress=progress)
+    found = estimate(begin, parts, largest=LARGEST_TRIAL, encryption=encryption, progress=progress)
     return MigrationReport(
         source="",
         dry_run=True,

@@ -29,7 +29,7 @@ from threadloom.ops import (
 )
 from threadloom.records import patched, patched_expiry
 from threadloom_postgres import usual, writes
-from threadloom_postgres.places import space_of
+from threadloom_postgres.places import Schema, space_of
 from threadloom_postgres.reads import Reads
 from threadloom_postgres.wire import INT8, TEXT, Statement, int8
 
@@ -50,8 +50,7 @@ class Batch:
     """A batch at work.
 
     Args:
-        schema: the schema's name.
-        quoted: the same, quoted.
+        schema: where the tables are.
         ops: the operations.
         now: the store's time, in microseconds since the epoch.
         begins: whether to begin a transaction for a single statement as well, because
@@ -59,14 +58,13 @@ class Batch:
     """
 
     def __init__(
-        self, schema: str, quoted: str, ops: Sequence[Op], now: int, *, begins: bool = False
+        self, schema: Schema, ops: Sequence[Op], now: int, *, begins: bool = False
     ) -> None:
         self._schema = schema
-        self._quoted = quoted
         self._ops = ops
         self._now = now
         self._begins = begins
-        self._reads = Reads(quoted, now)
+        self._reads = Reads(schema.quoted, now)
 
     def work(self) -> Work:
         """Apply it; returns the operations' results."""
@@ -92,7 +90,7 @@ class Batch:
 
     def _within(self, begin: str, work: Work) -> Work:
         """A transaction; what fails is rolled back by whoever sends."""
-        yield Statement(begin, writes=begin == BEGIN)
+        yield Statement(begin)
         results = yield from work
         yield Statement("COMMIT", writes=begin == BEGIN)
         return results
@@ -122,7 +120,7 @@ class Batch:
     # Writing
 
     def _apply(self, ops: Sequence[Op], *, locked: bool) -> Work:
-        statement = writes.apply(self._schema, self._quoted, ops, self._now, locked=locked)
+        statement = writes.apply(self._schema, ops, self._now, locked=locked)
         try:
             result = yield statement
         except errors.Error as error:
@@ -133,7 +131,7 @@ class Batch:
 
     def _write(self, batch: usual.Usual) -> Work:
         try:
-            result = yield usual.write(self._schema, self._quoted, batch, self._now)
+            result = yield usual.write(self._schema, batch, self._now)
         except errors.Error as error:
             if number := writes.failing(error):
                 raise ExpectationFailed(batch.failing(number)) from error
@@ -142,7 +140,7 @@ class Batch:
 
     def _stepwise(self) -> Work:
         """Neighbours that the function can do at once, and the others one by one."""
-        yield writes.lock(self._schema, self._quoted, self._ops, self._now)
+        yield writes.lock(self._schema, self._ops, self._now)
         results: list[Any] = []
         for together, run in groupby(self._ops, key=_is_together):
             some = list(run)
@@ -190,24 +188,24 @@ class Batch:
             statement.whole_array(INT8, [int8(target.space) for _, target in copies]),
             statement.whole_array(TEXT, [target.name for _, target in copies]),
         ]
-        statement.sql = f"SELECT {self._quoted}.copy_1({', '.join(arguments)})"
+        statement.sql = f"SELECT {self._schema.quoted}.copy_1({', '.join(arguments)})"
         result = yield statement
         return int.from_bytes(result.get_value(0, 0) or b"", "big")
 
     def _reclaim(self) -> Work:
         look = Statement()
-        name = look.text(f"{self._quoted}.records")
+        name = look.text(f"{self._schema.quoted}.records")
         look.sql = (
             "SELECT pg_has_role(relowner, 'USAGE') FROM pg_class "
             f"WHERE oid = {name}::text::regclass"
         )
         if (yield look).get_value(0, 0) != b"\1":  # the server would warn, and do nothing
             raise StoreUnavailable(
-                f"the tables of schema {self._schema!r} belong to another role, which alone may "
-                "reclaim them: compact as that one"
+                f"the tables of schema {self._schema.name!r} belong to another role, which alone "
+                "may reclaim them: compact as that one"
             )
         for table in ("records", "listed", "spaces"):
-            yield Statement(f"VACUUM {self._quoted}.{table}", writes=True, takes_long=True)
+            yield Statement(f"VACUUM {self._schema.quoted}.{table}", writes=True, takes_long=True)
         return [None]
 
 

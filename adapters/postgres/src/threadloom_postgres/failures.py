@@ -33,7 +33,11 @@ def translated(error: psycopg.Error, place: str) -> ThreadloomError:
             f"{place} does not let this role do that: {said}. Let its owner run: "
             "python -m threadloom_postgres grants --schema SCHEMA --role ROLE | psql …"
         )
-    if isinstance(error, (errors.ReadOnlySqlTransaction,)):
+    if isinstance(error, errors.LockNotAvailable):
+        return StoreUnavailable(
+            f"{place}: others held what this batch needs for too long; nothing was written"
+        )
+    if isinstance(error, errors.ReadOnlySqlTransaction):
         return StoreUnavailable(f"{place} takes no writes: {said}")
     if isinstance(error, (errors.FeatureNotSupported, errors.ProgramLimitExceeded)):
         return UnsupportedByStore(f"{place}: {said}")

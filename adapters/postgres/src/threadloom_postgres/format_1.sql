@@ -162,6 +162,8 @@ END
 $body$
 --
 -- A batch of writes: one operation an index of the arrays, in order, all or nothing.
+--   patience      how long to wait for a lock at most: less long than the client waits for an answer,
+--                 or what it has given up would be done later
 --   whole, locks  advisory locks: `whole` is shared, and taken alone where `locks` is null
 --   new_*         namespaces that are written to
 --   kinds         1 put, 2 put and keep, 3 patch, 4 check, 5 delete, 6 renew, 7 drop a tree
@@ -176,13 +178,14 @@ $body$
 -- Errors: TL001 another isolation is needed; TL002 an expectation of the operation whose number
 -- is the message has failed; TL003 a patch of a document that only the client can read.
 CREATE FUNCTION @.apply_1(
-    moment bigint, whole bigint, locks bigint[],
+    patience text, moment bigint, whole bigint, locks bigint[],
     new_parts bigint[], new_spaces bigint[], new_wide boolean[], new_names text[],
     kinds smallint[], listings boolean[], parts bigint[], spaces bigint[],
     keys text[], long_keys text[], expects bigint[], docs text[], odd_docs bytea[],
     blobs bytea[], texts text[], odd_texts bytea[], all_words text[], expiries bigint[]
 ) RETURNS bigint[]
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $body$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $body$
 DECLARE
     version bigint;
     results bigint[] := '{}';
@@ -204,12 +207,14 @@ DECLARE
     value jsonb;
     stored jsonb;
     gone bigint;
-    place record;
+    places @.spaces[];
+    place @.spaces;
     emptied boolean := false;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'read committed is needed' USING ERRCODE = 'TL001';
     END IF;
+    patience := set_config('lock_timeout', patience, true);
     IF locks IS NULL THEN
         PERFORM pg_advisory_xact_lock(whole);
     ELSE
@@ -348,13 +353,16 @@ BEGIN
             result := FOUND::int;
         WHEN 7 THEN
             result := 0;
-            FOR place IN
-                SELECT s.part, s.space, s.wide FROM @.spaces s
-                WHERE (the_part IS NULL OR s.part = the_part) AND (
+            -- Two statements: one for both cases would read the names of all sessions.
+            IF the_part IS NULL THEN
+                places := ARRAY(SELECT s FROM @.spaces s WHERE the_key = '' OR s.name = the_key
+                    OR s.name >= the_key || '.' AND s.name < the_key || '/');
+            ELSE
+                places := ARRAY(SELECT s FROM @.spaces s WHERE s.part = the_part AND (
                     the_key = '' OR s.name = the_key
-                    OR s.name >= the_key || '.' AND s.name < the_key || '/'
-                )
-            LOOP
+                    OR s.name >= the_key || '.' AND s.name < the_key || '/'));
+            END IF;
+            FOREACH place IN ARRAY places LOOP
                 IF place.wide THEN
                     WITH sessions AS (
                         DELETE FROM @.listed l WHERE l.space = place.space
@@ -383,13 +391,19 @@ BEGIN
         results := results || result;
     END LOOP;
     IF emptied THEN
-        -- A name of a namespace holds its session's id, so it goes with the last record.
-        DELETE FROM @.spaces s
-        WHERE NOT s.wide
-            AND (locks IS NULL OR s.part = ANY (parts))
-            AND NOT EXISTS (
-                SELECT FROM @.records r WHERE r.part = s.part AND r.space = s.space
+        -- A name of a namespace holds its session's id, so it goes with the last record. (An
+        -- offset has the records looked up one by one.)
+        IF parts IS NULL OR array_position(parts, NULL) IS NOT NULL THEN
+            DELETE FROM @.spaces s
+            WHERE NOT s.wide AND NOT EXISTS (
+                SELECT FROM @.records r WHERE r.part = s.part AND r.space = s.space OFFSET 0
             );
+        ELSE
+            DELETE FROM @.spaces s
+            WHERE s.part = ANY (parts) AND NOT s.wide AND NOT EXISTS (
+                SELECT FROM @.records r WHERE r.part = s.part AND r.space = s.space OFFSET 0
+            );
+        END IF;
     END IF;
     RETURN results;
 END
@@ -405,11 +419,12 @@ $body$
 --   put_*           as of `apply_1`
 --   patch_*         the only patch: fields to be set, at most one to be raised, one to be added to
 --   listing         whether it is a session's
--- Returns the version, 1 where the patch found its record, and which puts were kept.
+-- Returns the version, 1 where the patch found its record, and of each put that keeps what is there
+-- whether it did.
 -- Errors: as of `apply_1`; TL002 has the number of the record among those of `at_keys`.
 -- There is one such function for each of the 16 tables.
 CREATE FUNCTION @.write_1(
-    moment bigint, whole bigint, lock bigint, the_part bigint,
+    patience text, moment bigint, whole bigint, lock bigint, the_part bigint,
     new_spaces bigint[], new_names text[],
     at_expects bigint[], at_spaces bigint[], at_keys text[],
     put_spaces bigint[], put_keys text[], put_long_keys text[], put_docs text[],
@@ -418,18 +433,20 @@ CREATE FUNCTION @.write_1(
     patch_space bigint, patch_key text, change jsonb, raised text, raised_to bigint,
     added_to text, added bigint, life text, patch_expires bigint, listing boolean
 ) RETURNS bigint[]
-LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $body$
+LANGUAGE plpgsql
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET jit = off AS $body$
 DECLARE
     version bigint;
     failed bigint;
     kept bigint[];
-    found record;
+    before record;
     new_doc jsonb;
     patched bigint := 0;
 BEGIN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
         RAISE EXCEPTION 'read committed is needed' USING ERRCODE = 'TL001';
     END IF;
+    patience := set_config('lock_timeout', patience, true);
     PERFORM pg_advisory_xact_lock_shared(whole), pg_advisory_xact_lock(lock);
     version := nextval('@versions');
     IF at_keys IS NOT NULL THEN
@@ -437,7 +454,7 @@ BEGIN
                 WHEN -1 THEN NOT s.alive WHEN -2 THEN s.alive WHEN -3 THEN true
                 ELSE s.alive AND s.ver = s.expects
             END),
-            array_agg(s.number) FILTER (WHERE s.expects = -3 AND s.alive)
+            array_agg(s.alive::int::bigint ORDER BY s.number) FILTER (WHERE s.expects = -3)
         INTO failed, kept
         FROM (
             SELECT a.number, a.expects, r.ver,
@@ -469,7 +486,7 @@ BEGIN
         ) WITH ORDINALITY AS p (
             space, key, long_key, doc, odd_doc, blob, text, odd_text, words, expires, number
         )
-        WHERE kept IS NULL OR p.number <> ALL (kept)
+        WHERE kept IS NULL OR kept[p.number] IS DISTINCT FROM 1
         ON CONFLICT (part, space, key) DO UPDATE SET
             ver = excluded.ver,
             created = CASE
@@ -480,15 +497,15 @@ BEGIN
             odd_text = excluded.odd_text, words = excluded.words;
     END IF;
     IF patch_key IS NOT NULL THEN
-        SELECT coalesce(r.doc, '{}') AS doc, r.odd_doc IS NOT NULL AS odd INTO found
+        SELECT coalesce(r.doc, '{}') AS doc, r.odd_doc IS NOT NULL AS odd INTO before
         FROM @.records r
         WHERE r.part = the_part AND r.space = patch_space AND r.key = patch_key
             AND (r.expires IS NULL OR r.expires > moment);
-        IF found.doc IS NOT NULL THEN
-            IF found.odd THEN
+        IF before.doc IS NOT NULL THEN
+            IF before.odd THEN
                 RAISE EXCEPTION 'odd' USING ERRCODE = 'TL003';
             END IF;
-            new_doc := found.doc || change;
+            new_doc := before.doc || change;
             IF raised IS NOT NULL THEN
                 new_doc := new_doc || jsonb_build_object(raised, CASE
                     WHEN jsonb_typeof(new_doc -> raised) = 'number'
@@ -512,8 +529,8 @@ BEGIN
             WHERE r.part = the_part AND r.space = patch_space AND r.key = patch_key;
             patched := 1;
             IF listing THEN
-                IF ROW(found.doc -> 'owner', found.doc -> 'agent_name', found.doc -> 'status',
-                    found.doc -> 'tags') IS DISTINCT FROM ROW(new_doc -> 'owner',
+                IF ROW(before.doc -> 'owner', before.doc -> 'agent_name', before.doc -> 'status',
+                    before.doc -> 'tags') IS DISTINCT FROM ROW(new_doc -> 'owner',
                     new_doc -> 'agent_name', new_doc -> 'status', new_doc -> 'tags') THEN
                     PERFORM @.enlist(patch_space, the_part, patch_key, new_doc);
                 ELSE

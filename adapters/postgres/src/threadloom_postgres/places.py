@@ -8,12 +8,39 @@ from typing import Final, NamedTuple
 
 from threadloom import keys
 from threadloom.ops import Namespace
+from threadloom_postgres.options import quoted
 
 LEAVES: Final = 16
 """Tables that the records are in."""
 
 LONGEST_KEY: Final = 512
 """Bytes of a key that an index holds as it is."""
+
+
+class Schema(NamedTuple):
+    """The schema that a store keeps its tables in.
+
+    Attributes:
+        name: its name.
+        patience: seconds that a batch waits for others at most.
+    """
+
+    name: str
+    patience: float
+
+    @property
+    def quoted(self) -> str:
+        """Its name, as it stands in statements."""
+        return quoted(self.name)
+
+    @property
+    def lock(self) -> int:
+        """The lock of all of it."""
+        return number(f"{self.name}\0whole")
+
+    def lock_of(self, part: int) -> int:
+        """The lock of a partition."""
+        return part ^ number(f"{self.name}\0part")
 
 
 class Space(NamedTuple):

@@ -35,7 +35,8 @@ AsyncPool: TypeAlias = "AsyncConnectionPool[psycopg.AsyncConnection[Any]]"
 
 _TRIES = 40
 _FRESH = 2
-"""Times that what was not done is tried again on a fresh connection."""
+"""Times that what was not done is tried again on a fresh connection, or with another look at the
+schema."""
 _forked: list[object] = []
 """Pools that a fork brought along: their connections are the parent's."""
 
@@ -104,7 +105,7 @@ class Pools:
 
     def _on(self, connection: pq.abc.PGconn, make: Make) -> Any:
         seconds = self._options.timeout
-        encoding = connection.parameter_status(b"client_encoding")
+        encoding = connection.parameter_status(b"client_encoding") or b"UTF8"
         if encoding != b"UTF8":
             drive(connection, _setting("UTF8"), seconds)
         if not self._ready:
@@ -113,8 +114,14 @@ class Pools:
         try:
             return drive(connection, make(), seconds)
         finally:
-            if encoding not in (None, b"UTF8") and connection.status == pq.ConnStatus.OK:
-                drive(connection, _setting((encoding or b"").decode()), seconds)
+            if encoding != b"UTF8" and connection.status == pq.ConnStatus.OK:
+                try:
+                    drive(connection, _setting(encoding.decode()), seconds)
+                except (
+                    Failed,
+                    psycopg.Error,
+                ):  # the work has its outcome all the same
+                    connection.finish()
 
     def _prepare(self) -> Work:
         return prepare(self._options.schema, self.place, create=self._options.create)
@@ -161,6 +168,8 @@ class Pools:
         if self._pool is not None:
             return self._pool
         with self._lock:
+            if self._closed:
+                raise StoreClosed(f"the store of {self.place} was closed")
             if self._pool is None:
                 self._pool = self._open()
             return self._pool
@@ -295,15 +304,16 @@ class Pools:
         _forked.extend(held for held in (self._pool, self._native) if held is not None)
         self._renew()
 
-    def forget(self, error: psycopg.Error) -> bool:
-        """Look at the schema anew, where an error says that it is not as it was."""
-        if isinstance(error, failures.MISSING) and self._ready:
-            self._ready = False
-            return True
-        return False
+    def look_anew(self) -> None:
+        """Look at the schema before anything else is done: it is not as it was."""
+        self._ready = False
 
 
-_KWARGS: dict[str, Any] = {"autocommit": True, "prepare_threshold": None}
+_KWARGS: dict[str, Any] = {
+    "autocommit": True,
+    "client_encoding": "UTF8",
+    "prepare_threshold": None,
+}
 
 
 class _Attempts:
@@ -313,6 +323,7 @@ class _Attempts:
         self._pools = pools
         self._fresh = 0
         self._refused = 0
+        self._missed = 0
 
     def failed(self, error: Failed) -> None:
         """A connection failed: return where the work is to be tried on a fresh one."""
@@ -329,7 +340,9 @@ class _Attempts:
         self._refused += 1
         if self._refused < _TRIES and failures.is_transient(error):
             return random.uniform(0, min(0.02, 0.001 * 2**self._refused))  # noqa: S311
-        if self._refused < _TRIES and self._pools.forget(error):
+        if isinstance(error, failures.MISSING) and self._missed < _FRESH:
+            self._missed += 1
+            self._pools.look_anew()
             return 0.0
         raise failures.translated(error, self._pools.place) from error
 

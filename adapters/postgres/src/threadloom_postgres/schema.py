@@ -75,6 +75,7 @@ def grants(schema: str, role: str) -> list[str]:
         f"GRANT USAGE ON SCHEMA {name} TO {to}",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {name} TO {to}",
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {name} TO {to}",
+        f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA {name} TO {to}",
     ]
 
 
@@ -92,7 +93,7 @@ def prepare(schema: str, place: str, *, create: bool) -> Preparing:
             f"{place} has no tables of Threadloom: nothing was stored there yet, or ?schema= is to "
             "name another schema"
         )
-    yield Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE", writes=True)
+    yield Statement("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE")
     lock = Statement(writes=True)
     alone = lock.number(number(f"{schema}\0ddl"))
     lock.sql = f"SELECT pg_advisory_xact_lock({alone})"

@@ -23,7 +23,8 @@ from threadloom.stores.waiting import settled
 from threadloom_postgres import writes
 from threadloom_postgres.batches import Batch
 from threadloom_postgres.driving import Work
-from threadloom_postgres.options import Options, parse, quoted
+from threadloom_postgres.options import Options, parse
+from threadloom_postgres.places import Schema
 from threadloom_postgres.pools import Pools, check_pool
 from threadloom_postgres.rows import integer
 from threadloom_postgres.wire import Statement
@@ -83,8 +84,8 @@ class PostgresStore(Store):
         else:
             options = Options(**given).checked()
             self._pools = Pools(None, check_pool(url_or_pool), options)
-        self._schema = options.schema
-        self._quoted = quoted(options.schema)
+        # Less than the answer is waited for: nothing is done that has been given up.
+        self._schema = Schema(options.schema, 0.8 * options.timeout)
         self._begins = False
         self._threads: ThreadPoolExecutor | None = None
         self._threads_of = 0
@@ -115,7 +116,7 @@ class PostgresStore(Store):
 
         def look() -> Work:
             statement = Statement()
-            name = statement.text(self._schema)
+            name = statement.text(self._schema.name)
             statement.sql = (
                 "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0)::int8 FROM pg_class c "
                 f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = {name} "
@@ -159,14 +160,14 @@ class PostgresStore(Store):
     def _work(self, ops: Ops) -> Any:
         def make() -> Work:
             begins = self._begins
-            batch = Batch(self._schema, self._quoted, ops, self.now(), begins=begins)
+            batch = Batch(self._schema, ops, self.now(), begins=begins)
             try:
                 return (yield from batch.work())
             except psycopg.Error as error:
                 if error.sqlstate != writes.ISOLATION or begins:
                     raise
                 self._begins = True
-            batch = Batch(self._schema, self._quoted, ops, self.now(), begins=True)
+            batch = Batch(self._schema, ops, self.now(), begins=True)
             return (yield from batch.work())
 
         return make

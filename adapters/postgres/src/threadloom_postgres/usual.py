@@ -14,9 +14,9 @@ from psycopg import pq
 from threadloom.documents import encode_doc
 from threadloom.ops import Check, Op, Patch, Put
 from threadloom_postgres import documents
-from threadloom_postgres.places import leaf_number, part_of, short_key, space_of
+from threadloom_postgres.places import Schema, leaf_number, part_of, short_key, space_of
 from threadloom_postgres.wire import BYTEA, INT8, TEXT, Statement, int8_array
-from threadloom_postgres.writes import expected, part_lock, whole_lock
+from threadloom_postgres.writes import expected, patience
 
 _KEPT: Final = -3
 _SMALL = range(-(2**62), 2**62)
@@ -24,6 +24,8 @@ _SPACES = (INT8, TEXT)
 _LOOKED = (INT8, INT8, TEXT)
 _PUTS = (INT8, TEXT, TEXT, TEXT, BYTEA, BYTEA, TEXT, BYTEA, TEXT, INT8)
 _PATCH = 10
+_MOST = 500
+"""Operations that are written at once; of more, the server would put blobs into a file first."""
 
 
 class Usual(NamedTuple):
@@ -58,6 +60,8 @@ def sort(ops: Sequence[Op]) -> Usual | None:
     looked: list[Put | Patch | Check] = []
     patch: Patch | None = None
     places = set()
+    if len(ops) > _MOST:
+        return None
     for op in ops:
         if not isinstance(op, (Put, Patch, Check)):
             return None
@@ -98,12 +102,11 @@ def _is_simple(op: Patch) -> bool:
     )
 
 
-def write(schema: str, quoted: str, usual: Usual, now: int) -> Statement:
+def write(schema: Schema, usual: Usual, now: int) -> Statement:
     """The statement that writes a batch.
 
     Args:
-        schema: the schema's name.
-        quoted: the same, quoted.
+        schema: where to.
         usual: the batch.
         now: the store's time, in microseconds since the epoch.
     """
@@ -115,9 +118,10 @@ def write(schema: str, quoted: str, usual: Usual, now: int) -> Statement:
         *((expected(op.expect), *_place(op)) for op in usual.looked),
     ]
     arguments = [
+        patience(schema),
         statement.number(now),
-        statement.number(whole_lock(schema)),
-        statement.number(part_lock(schema, usual.part)),
+        statement.number(schema.lock),
+        statement.number(schema.lock_of(usual.part)),
         statement.number(usual.part),
         *_columns(statement, _SPACES, [(space.space, space.name) for space in spaces]),
         *_columns(statement, _LOOKED, looked),
@@ -125,7 +129,7 @@ def write(schema: str, quoted: str, usual: Usual, now: int) -> Statement:
         *(["NULL"] * _PATCH if usual.patch is None else _patch(statement, usual.patch)),
     ]
     leaf = leaf_number(usual.part)
-    statement.sql = f"SELECT {quoted}.write_1_{leaf:02}({', '.join(arguments)})"
+    statement.sql = f"SELECT {schema.quoted}.write_1_{leaf:02}({', '.join(arguments)})"
     return statement
 
 
@@ -168,14 +172,12 @@ def _columns(
 
 def results(result: pq.abc.PGresult, usual: Usual) -> list[Any]:
     """The operations' results."""
-    version, patched, *those = int8_array(result.get_value(0, 0) or b"")
-    kept = set(those)
+    version, patched, *kept = int8_array(result.get_value(0, 0) or b"")
+    was_kept = iter(kept)
     found: list[Any] = []
-    number = 0
     for op in usual.ops:
         if isinstance(op, Put):
-            number += op.keep
-            found.append(None if op.keep and number in kept else version)
+            found.append(None if op.keep and next(was_kept) else version)
         else:
             found.append(version if patched and isinstance(op, Patch) else None)
     return found

@@ -33,7 +33,7 @@ WRITE: Final = 2
 Wants = Literal[1, 3]
 
 
-_FAREWELLS = ("57P01", "57P03")
+_FAREWELLS = ("57P01", "57P03", "57P05")
 """Said by a server that ends a connection in good order, or takes none yet."""
 
 
@@ -174,8 +174,8 @@ def exchange(
         psycopg.Error: the server refused the statement.
     """
     sent = False
-    first: pq.abc.PGresult | None
-    found: pq.abc.PGresult | None
+    first: pq.abc.PGresult | None = None
+    found: pq.abc.PGresult | None = None
     try:
         count = len(statement.values)
         connection.send_query_params(
@@ -185,7 +185,6 @@ def exchange(
         while connection.flush():
             yield 3
             connection.consume_input()
-        first = found = None
         while True:
             while connection.is_busy():
                 yield 1
@@ -197,18 +196,22 @@ def exchange(
             if found is None or _failed(result):
                 found = result
     except psycopg.OperationalError as error:
-        raise Lost(sent) from error
+        raise _lost(first, found, sent) from error
     if connection.status == pq.ConnStatus.BAD:
-        if first is None or found is None or not _failed(first):
-            raise Lost(True)
-        cause = errors.error_from_result(found)
-        # Had it been done, its result would have come before the farewell.
-        raise Lost(cause.sqlstate not in _FAREWELLS) from cause
+        raise _lost(first, found, True)
     if found is None:
         raise Lost(True)
     if _failed(found):
         raise errors.error_from_result(found)
     return found
+
+
+def _lost(first: pq.abc.PGresult | None, found: pq.abc.PGresult | None, sent: bool) -> Lost:
+    """What it means that a connection broke, after a first result and one to go by."""
+    if first is None or found is None or not _failed(first):
+        return Lost(sent)
+    # Had it been done, its result would have come before the farewell.
+    return Lost(errors.error_from_result(found).sqlstate not in _FAREWELLS)
 
 
 def _failed(result: pq.abc.PGresult) -> bool:

@@ -24,7 +24,7 @@ from threadloom.ops import (
     Renew,
 )
 from threadloom_postgres import documents
-from threadloom_postgres.places import leaf_number, number, part_of, short_key, space_of, tree_part
+from threadloom_postgres.places import Schema, leaf_number, part_of, short_key, space_of, tree_part
 from threadloom_postgres.wire import BOOL, BYTEA, INT2, INT8, TEXT, Statement, int8, int8_array
 
 KINDS: Final = (Put, Patch, Check, Delete, Renew, DropTree)
@@ -69,13 +69,13 @@ class _Row:
         self.expires: bytes | None = None
 
 
-def locks(schema: str, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
+def locks(schema: Schema, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
     """What a batch locks: the schema's own lock, and those of partitions in order.
 
     None for the latter where the batch must have the schema to itself.
     """
     parts: set[int] = set()
-    whole = whole_lock(schema)
+    whole = schema.lock
     for op in ops:
         if isinstance(op, (DropTree, CopyTree)):
             trees = (op.namespace,) if isinstance(op, DropTree) else (op.source, op.target)
@@ -87,27 +87,14 @@ def locks(schema: str, ops: Iterable[Op]) -> tuple[int, list[int] | None]:
             parts.add(part_of(op.namespace, op.key))
     if len(parts) > _MOST_LOCKS:
         return whole, None
-    return whole, sorted(part_lock(schema, part) for part in parts)
+    return whole, sorted(map(schema.lock_of, parts))
 
 
-def whole_lock(schema: str) -> int:
-    """The lock of a schema."""
-    return number(f"{schema}\0whole")
-
-
-def part_lock(schema: str, part: int) -> int:
-    """The lock of a partition."""
-    return part ^ number(f"{schema}\0part")
-
-
-def apply(
-    schema: str, quoted: str, ops: Sequence[Op], now: int, *, locked: bool = False
-) -> Statement:
+def apply(schema: Schema, ops: Sequence[Op], now: int, *, locked: bool = False) -> Statement:
     """The statement that applies a batch.
 
     Args:
-        schema: the schema's name.
-        quoted: the same, quoted.
+        schema: where to.
         ops: operations of `KINDS`.
         now: the store's time, in microseconds since the epoch.
         locked: whether the transaction has what it needs already.
@@ -118,15 +105,21 @@ def apply(
     leaves = {None if row.part is None else leaf_number(row.part) for row in rows}
     one = leaves.pop() if len(leaves) == 1 else None
     name = "apply_1" if one is None else f"apply_1_{one:02}"
-    return call(f"{quoted}.{name}", now, whole, parts, written, rows)
+    return _call(schema, name, now, whole, parts, written, rows)
 
 
-def lock(schema: str, quoted: str, ops: Sequence[Op], now: int) -> Statement:
+def lock(schema: Schema, ops: Sequence[Op], now: int) -> Statement:
     """The statement that locks what a batch touches, until the transaction ends."""
-    return call(f"{quoted}.apply_1", now, *locks(schema, ops), (), ())
+    return _call(schema, "apply_1", now, *locks(schema, ops), (), ())
 
 
-def call(
+def patience(schema: Schema) -> str:
+    """How long the functions wait for locks, as their first argument."""
+    return f"'{max(1, int(schema.patience * 1_000))}ms'"
+
+
+def _call(
+    schema: Schema,
     function: str,
     now: int,
     whole: int | None,
@@ -137,6 +130,7 @@ def call(
     statement = Statement(writes=True)
     spaces = [space_of(namespace) for namespace in written]
     arguments = [
+        patience(schema),
         statement.number(now),
         statement.add(None if whole is None else int8(whole), INT8),
         statement.array(INT8, [])
@@ -161,7 +155,7 @@ def call(
         statement.array(TEXT, [row.words for row in rows]),
         statement.array(INT8, [row.expires for row in rows]),
     ]
-    statement.sql = f"SELECT {function}({', '.join(arguments)})"
+    statement.sql = f"SELECT {schema.quoted}.{function}({', '.join(arguments)})"
     return statement
 
 
