@@ -160,7 +160,7 @@ def _rows_read(store: PostgresStore, reads: Query | list[Get]) -> int:
     """Rows that the server touches for the first statement of a read."""
 
     def explain() -> Any:
-        seen = Reads(store._quoted, store.now())
+        seen = Reads(store._schema.quoted, store.now())
         reading = seen.points(reads) if isinstance(reads, list) else seen.read(reads)
         statement = next(reading)
         statement.sql = f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement.sql}"
