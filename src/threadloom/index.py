@@ -70,8 +70,12 @@ def begin(paths: SessionPaths, doc: Doc, content: Sequence[Op] = ()) -> list[Op]
 
     Fails with `ExpectationFailed` if the session exists.
     """
+    fenced = fences.checks(paths)
+    # A turn of an earlier life that is over has nothing to say in this one.
+    over = [] if fenced else [Delete(paths.tombstones, FENCE), Delete(paths.tombstones, LEASE)]
     return [
-        *fences.checks(paths),
+        *fenced,
+        *over,
         DropTree(paths.memory),
         DropTree(paths.checkpoints),
         *content,
@@ -219,13 +223,16 @@ def is_running(session: Record) -> bool:
 
 
 def lasts(lease: Record, now: int) -> bool:
-    """Whether a lease has not run out; one that lasts longer than it can was given out by a clock
-    that has been put back since."""
+    """Whether a lease has not run out.
+
+    One that lasts longer than it can was given out by a clock that has been put back since; by a
+    little more it may be where two machines do not agree on the time.
+    """
     doc = lease.body()
     until, length = doc.get("until"), doc.get("length")
     if not isinstance(until, int) or not isinstance(length, int):
         return False
-    return now < until <= now + length
+    return now < until <= now + 2 * length
 
 
 def without_turn(session: Record) -> Record:

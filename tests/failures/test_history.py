@@ -527,3 +527,25 @@ def test_a_process_that_is_killed_while_it_sums_up_loses_nothing(
         assert (stored or "a sum") in shown[0]
         assert shown[1:] == ["m4", "m5"]
         assert texts(do(sessions, "messages", "s")) == wanted
+
+
+def test_of_a_long_history_a_view_counts_little() -> None:
+    """A view of the last tokens costs what it shows, not the square of what is there."""
+    history: list[BaseMessage] = [SystemMessage("s")]
+    history += [HumanMessage("x" * (1 + number % 7)) for number in range(3_000)]
+    counted = 0
+
+    def counter(messages: list[BaseMessage]) -> int:
+        nonlocal counted
+        counted += len(messages)
+        return sum(len(message.text) for message in messages)
+
+    for tokens in (0, 1, 5, 50, 400, 20_000):
+        counted = 0
+        shown = within(history, tokens, counter).shown
+        assert counted < 12 * len(shown) + 10 or len(shown) == len(history)
+        assert shown[0].text == "s"
+        assert counter(shown) <= tokens or len(shown) == 2
+        if len(shown) < len(history):
+            longer = [shown[0], history[-len(shown)], *shown[1:]]
+            assert counter(longer) > tokens

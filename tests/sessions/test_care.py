@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +18,10 @@ from langgraph.graph import START, MessagesState, StateGraph
 from threadloom import (
     SessionManager,
     SessionNotFound,
+    SQLiteStore,
     StorageStats,
     StoreCheckpointer,
+    StoreUnavailable,
     UntrustedType,
 )
 from threadloom.keys import compact_id
@@ -111,6 +115,21 @@ async def test_nothing_of_a_text_is_left_after_compact(tmp_path: Path, how: str,
         left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"zebrasecret" not in left
     assert b"harmless" in left
+
+
+def test_compact_says_that_a_reader_keeps_what_was_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with SessionManager(SQLiteStore(path, busy_timeout=0.3)) as sessions:
+        sessions.memory("s").append(HumanMessage("zebrasecret " * 20))
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            sessions.delete_session("s")
+            with pytest.raises(StoreUnavailable, match="write-ahead log"):
+                sessions.compact()
+        sessions.compact()
+        left = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert b"zebrasecret" not in left
 
 
 def test_search_sees_the_conversation_at_the_head(sessions: SessionManager, store: Store) -> None:

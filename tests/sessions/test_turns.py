@@ -594,3 +594,78 @@ async def test_a_lease_does_not_outlast_a_clock_that_is_put_back(
     clock.set(clock() - timedelta(hours=1))
     with started.turn("s"):
         pass
+
+
+async def test_clocks_that_differ_a_little_do_not_take_turns_over(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    with started.turn("s", lease=timedelta(seconds=30)):
+        clock.set(clock() - timedelta(seconds=2))  # as another machine has it
+        with pytest.raises(SessionBusy):
+            contextvars.Context().run(started.turn("s").__enter__)
+        assert started.list_stuck_sessions(timedelta(hours=1)) == []
+
+
+async def test_a_turn_of_an_expired_life_is_over_in_the_next(
+    sessions: SessionManager, clock: FrozenClock
+) -> None:
+    sessions.create_session(id="s", ttl=timedelta(seconds=60))
+    before = contextvars.Context()
+    holder = sessions.turn("s", lease=timedelta(seconds=30))
+
+    def stands_still() -> None:
+        holder.__enter__()
+        holder._ended.set()
+
+    before.run(stands_still)
+    clock.advance(24 * 3600)
+    sessions.create_session(id="s")
+    with pytest.raises(SessionConflict):
+        before.run(sessions.memory("s").append, HumanMessage("of the life before"))
+    with sessions.turn("s"):
+        sessions.memory("s").append(HumanMessage("of this life"))
+    assert [message.content for message in sessions.messages("s")] == ["of this life"]
+
+
+def _dies_in_a_turn(sessions: SessionManager) -> None:
+    def crash() -> None:
+        holder = sessions.turn("s", lease=timedelta(seconds=30))
+        holder.__enter__()
+        holder._ended.set()
+
+    contextvars.Context().run(crash)
+
+
+async def test_a_run_that_is_interrupted_after_a_turn_has_died_says_so(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    def ask(state: MessagesState) -> dict[str, list[BaseMessage]]:
+        return {"messages": [HumanMessage(interrupt("which one?"))]}
+
+    builder = StateGraph(MessagesState)
+    builder.add_node("ask", ask)
+    builder.add_edge(START, "ask")
+    graph = builder.compile(checkpointer=started.checkpointer(), interrupt_before=["ask"])
+    graph.invoke(say("one"), config("s"))
+    await asyncio.to_thread(_dies_in_a_turn, started)
+    clock.advance(60)
+    assert started.get_status("s") == "running"
+    graph.invoke(None, config("s"))
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.status, info.turn_id) == ("interrupted", None)
+
+
+async def test_a_turn_said_by_hand_outlives_one_that_died_before_it(
+    started: SessionManager, clock: FrozenClock
+) -> None:
+    await asyncio.to_thread(_dies_in_a_turn, started)
+    clock.advance(60)
+    assert [info.id for info in started.list_stuck_sessions(timedelta(hours=1))] == ["s"]
+    started.set_status("s", "idle")
+    started.set_status("s", "running", turn_id="by hand")
+    assert started.list_stuck_sessions(timedelta(hours=1)) == []
+    chat(started).invoke(say("one"), config("s"))
+    info = started.get_session("s")
+    assert info is not None
+    assert (info.status, info.turn_id) == ("running", "by hand")

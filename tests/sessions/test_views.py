@@ -249,3 +249,16 @@ async def test_sessions_that_may_not_begin_by_themselves(sessions: SessionManage
     with pytest.raises(SessionNotFound):
         strict.memory("nobody", source="graph").add_messages([HumanMessage("x")])
     assert strict.memory("nobody", source="graph").messages == []
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_window_on_a_long_graph_begins_with_the_graphs_own_system_message(
+    sessions: SessionManager, kind: str
+) -> None:
+    turns = [HumanMessage(f"q{number}") for number in range(60)]
+    chat(sessions).update_state(
+        config("s"), {"messages": [SystemMessage("be brief"), *turns]}, as_node="__start__"
+    )
+    sessions.memory("s").append(SystemMessage("of the other door"))
+    history = sessions.memory("s", source="graph", window=3)
+    assert texts(await seen(history, kind)) == ["be brief", "q57", "q58", "q59"]

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from servers import redis as servers
-from threadloom.ops import Count, Delete, Op, Patch, Put, Query
+from threadloom.ops import Count, Delete, ListNamespaces, Op, Patch, Put, Query
 from threadloom_redis import RedisStore, batches
 from threadloom_redis.batches import Untold
 from threadloom_redis.names import Names, Partition
@@ -136,3 +136,37 @@ def test_writers_help_where_nobody_lists(store: RedisStore) -> None:
     assert _pending(store) < 1_600
     assert store.execute([Count(SESSIONS)]) == [3_000]
     assert _pending(store) == 0
+
+
+def test_a_lister_that_enters_too_late_forgets_nothing(store: RedisStore) -> None:
+    """What began while it stood still has been entered by another one since."""
+    space = ("users", "u1")
+    home = Names(store.prefix).of(space, "k")
+    told = _told(store, home)
+    slow = store._index.settle([home.name], [b"%d" % told])
+    entering = slow.send(store._client.call(next(slow)))
+    store.execute([Put(space, "k", doc={})])
+    assert store.execute([ListNamespaces()]) == [[space]]
+    store._client.call(entering)
+    slow.close()
+    assert store.execute([ListNamespaces(), Count(("users",), deep=True)]) == [[space], 1]
+
+
+def test_a_lister_that_enters_too_late_brings_nothing_back(
+    store: RedisStore, home: Partition
+) -> None:
+    told = _told(store, home)
+    _write(store, home, told)
+    slow = store._index.settle([home.name], [b"%d" % told])
+    entering = slow.send(store._client.call(next(slow)))
+    store.execute([Delete(SESSIONS, "s")])
+    assert _listed(store) == []
+    store._client.call(entering)
+    slow.close()
+    assert store.execute([Count(SESSIONS)]) == [0]
+
+
+def test_more_partitions_at_once_than_may_be_pending(store: RedisStore) -> None:
+    store.execute([Put(("users", f"u{number}"), "k") for number in range(1_200)])
+    store.execute([Put(SESSIONS, f"{n:04}", doc={"created_at": n}) for n in range(1_200)])
+    assert store.execute([Count(("users",), deep=True), Count(SESSIONS)]) == [1_200, 1_200]

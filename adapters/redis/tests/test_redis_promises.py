@@ -111,6 +111,27 @@ def test_every_key_of_an_expiring_session_has_a_time_to_live(
     assert [raw.ttl(key) for key in _keys_of_session(store, "long")] == [-1, -1]
 
 
+def test_an_expiring_namespace_that_is_written_anew_keeps_its_time_to_live(
+    store: RedisStore, raw: redis.Redis
+) -> None:
+    """Also where nothing of what was there stays, and so Redis begins a new set."""
+    space, end = ("cache", "u1"), store.now() + 10**9
+    store.execute([Put(space, "a", expires_at=end)])
+    store.execute([Delete(space, "a"), Put(space, "b", expires_at=end - 10**6)])
+    home = Names(store.prefix).of(space, "b")
+    assert raw.ttl(home.records) > 0
+    assert raw.ttl(home.order) > 0
+
+
+def test_a_short_scan_behind_what_has_expired(store: RedisStore) -> None:
+    space, now = ("cache", "u1"), store.now()
+    store.execute([Put(space, f"a{n:03}", expires_at=now + 1) for n in range(120)])
+    store.execute([Put(space, f"b{n}") for n in range(3)])
+    scans = [Scan(space, limit=1), Scan(space, limit=2, reverse=True), Scan(space, limit=60)]
+    found = [[record.key for record in some] for some in store.execute(scans)]
+    assert found == [["b0"], ["b2", "b1"], ["b0", "b1", "b2"]]
+
+
 def test_a_session_that_stops_to_expire_is_kept(store: RedisStore, raw: redis.Redis) -> None:
     now = store.now()
     store.execute([Put(SESSIONS, "s", doc={}, expires_at=now + 10**9), Put(("memory", "s"), "1")])

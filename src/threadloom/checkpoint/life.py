@@ -19,9 +19,11 @@ from threadloom import index
 from threadloom.checkpoint import layout
 from threadloom.checkpoint.layout import Place
 from threadloom.clock import now_micros
-from threadloom.keys import SessionPaths
+from threadloom.fences import fence_of
+from threadloom.keys import LEASE, SessionPaths
 from threadloom.ops import ABSENT, Check, Expect, Get, Record
 from threadloom.plans import Pause, Plan
+from threadloom.scope import Scope
 from threadloom.store import Store
 
 _PATIENCE = 2.0
@@ -31,6 +33,17 @@ _LONGEST = 60.0
 """Seconds that it waits at most, however long a put is under way."""
 _UUID6_EPOCH = 0x01B21DD213814000
 """100-nanosecond intervals between the Gregorian calendar (RFC 9562) and the Unix epoch."""
+
+
+def is_turn_dead(scope: Scope, paths: SessionPaths, session: Record | None) -> Plan[bool]:
+    """Whether the turn that a session's record tells of died; it is none any more then.
+
+    Whoever writes inside the turn finds out by its fence.
+    """
+    if session is None or not index.is_running(session) or fence_of(paths) is not None:
+        return False
+    (lease,) = yield [Get(paths.tombstones, LEASE)]
+    return lease is not None and not index.lasts(lease, scope.now())
 
 
 class PutsUnderWay:

@@ -78,6 +78,9 @@ def put_writes(
             marking.append(put_head(place, head_version or ABSENT, marked))
             if head.id == checkpoint_id:
                 fields["status"] = marked.marks[checkpoint_id]
+                if session is not None and (yield from life.is_turn_dead(scope, paths, session)):
+                    session = index.without_turn(session)
+                    fields |= dict.fromkeys(index.OF_A_TURN)
         guard = [kin.check()] if kin is not None and kin.used else []
         ops = index.touch(
             paths,

@@ -17,7 +17,7 @@ from threadloom.checkpoint.namespaces import (
     WholeNamespace,
     read_namespaces,
 )
-from threadloom.errors import InvalidKey, SessionConflict
+from threadloom.errors import InvalidKey, SessionConflict, UnsupportedByStore
 from threadloom.keys import CHECKPOINTS, SessionPaths, decode_id
 from threadloom.ops import (
     ABSENT,
@@ -336,9 +336,12 @@ def _delete_runs(
             newest = root.newest_without(away)
             fields = root.session_fields(newest)
             if newest is not None and session.body().get("history_messages"):
-                messages, _ = yield from head_messages(
-                    values, paths, checkpoint_id=newest.id, opaque=True
-                )
+                try:
+                    messages, _ = yield from head_messages(
+                        values, paths, checkpoint_id=newest.id, opaque=True
+                    )
+                except UnsupportedByStore:  # a delta channel, which only its graph rebuilds
+                    messages = []
                 shared = yield from shared_with_history(paths, session, messages)
                 fields["shared_messages"], fields["shared_tokens"] = shared
         if ops:

@@ -21,9 +21,9 @@ from threadloom.checkpoint.layout import Head, Place
 from threadloom.checkpoint.standing import Seen, Standing, look, put_head
 from threadloom.errors import SessionConflict
 from threadloom.fences import fence_of
-from threadloom.keys import LEASE, NEXT_POSITION
+from threadloom.keys import NEXT_POSITION
 from threadloom.models import MessageList
-from threadloom.ops import ABSENT, PRESENT, Check, Expect, Get, Op, Put
+from threadloom.ops import ABSENT, PRESENT, Check, Expect, Op, Put
 from threadloom.plans import Plan, retrying
 from threadloom.scope import Scope
 from threadloom.values import Values
@@ -122,10 +122,9 @@ def put(
             seen = Seen.before(standing)
         else:
             seen = yield from look(place, id, given.parent)
-        if seen.session is not None and index.is_running(seen.session):
-            seen, dead = yield from _without_dead_turn(scope, place, seen)
-        else:
-            dead = False
+        dead = yield from life.is_turn_dead(scope, place.paths, seen.session)
+        if dead and seen.session is not None:
+            seen = seen._replace(session=index.without_turn(seen.session))
         session, head, existing = seen.session, seen.head, seen.existing
         conflict = _is_overtaken(scope, place, given, seen)
         # A put of an id that is there already replaces it; what is new is new against itself.
@@ -219,20 +218,6 @@ def put(
             )
 
     return retrying(attempt)
-
-
-def _without_dead_turn(scope: Scope, place: Place, seen: Seen) -> Plan[tuple[Seen, bool]]:
-    """What is known of a session, and whether its turn died: then it is none any more.
-
-    Whoever writes inside the turn finds out by its fence.
-    """
-    assert seen.session is not None
-    if fence_of(place.paths) is not None:
-        return seen, False
-    (lease,) = yield [Get(place.paths.tombstones, LEASE)]
-    if lease is None or index.lasts(lease, scope.now()):
-        return seen, False
-    return seen._replace(session=index.without_turn(seen.session)), True
 
 
 def _usable(cache: Cache, held: Held, given: Given) -> Standing | None:

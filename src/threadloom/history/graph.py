@@ -13,6 +13,7 @@ from threadloom.checkpoint.cache import cache_of
 from threadloom.checkpoint.head_messages import head_messages, timed
 from threadloom.history import plans, storing
 from threadloom.history.chat import StoreChatMessageHistory
+from threadloom.history.viewing import Seen
 from threadloom.messages import MESSAGES
 from threadloom.ops import Get
 from threadloom.plans import Plan
@@ -29,6 +30,9 @@ class GraphChatMessageHistory(StoreChatMessageHistory):
     """
 
     _channel = MESSAGES
+
+    def _seen(self) -> Seen:
+        return super()._seen()._replace(is_whole=True)
 
     def _load(self, limit: int | None, before: str | None) -> Plan[list[tuple[BaseMessage, int]]]:
         return self._loaded(limit, before)

@@ -49,12 +49,21 @@ def within(messages: Sequence[BaseMessage], tokens: int, counter: Counter) -> Tr
     The least that can stand alone is there in any case.
     """
     system, rest = _apart(messages)
-    starts = [at for at in safe_starts(rest) if at < len(rest)]
-    chosen = max(starts, default=0)
-    for start in sorted(starts, reverse=True):
-        if counter([*system, *rest[start:]]) > tokens:
-            break
-        chosen = start
+    starts = sorted((at for at in safe_starts(rest) if at < len(rest)), reverse=True)
+
+    def fits(number: int) -> bool:
+        return counter([*system, *rest[starts[number] :]]) <= tokens
+
+    # From the end in steps that double, and then in between: of a long history little is counted.
+    good, step = 0, 1
+    while good + step < len(starts) and fits(good + step):
+        good += step
+        step *= 2
+    bad = min(good + step, len(starts))
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        good, bad = (middle, bad) if fits(middle) else (good, middle)
+    chosen = starts[good] if starts else 0
     return Trimmed(system, rest[:chosen], rest[chosen:])
 
 

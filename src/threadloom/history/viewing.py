@@ -43,13 +43,20 @@ _HEADING: Final = "Summary of the conversation so far:\n"
 
 
 class Seen(NamedTuple):
-    """A history that is looked at."""
+    """A history that is looked at.
+
+    Attributes:
+        store, scope, values, paths: where it is.
+        load: reads its end.
+        is_whole: whether that costs as much as all of it, as where it is a graph's.
+    """
 
     store: Store
     scope: Scope
     values: Values
     paths: SessionPaths
     load: Load
+    is_whole: bool = False
 
 
 class View(NamedTuple):
@@ -119,7 +126,7 @@ class View(NamedTuple):
 
     def _end(self, seen: Seen) -> Plan[list[BaseMessage]]:
         """The end of a history; a window costs what it shows, however long the history is."""
-        if self.window is None:
+        if self.window is None or seen.is_whole:
             pairs = yield from seen.load(None, None)
             return self._cut([message for message, _ in pairs]).shown
         size = self.window + _MORE

@@ -22,15 +22,16 @@ class CareFace(Face):
         Raises:
             SessionNotFound: there is no such session.
         """
-        return self._run(self._stats(id))
+        return self._run(self._stats(id, self._store.file_bytes()))
 
     async def astats(self, id: SessionRef | None = None) -> StorageStats:
         """`stats`, from an event loop."""
-        return await self._arun(self._stats(id))
+        size = await asyncio.to_thread(self._store.file_bytes)
+        return await self._arun(self._stats(id, size))
 
-    def _stats(self, id: SessionRef | None) -> Plan[StorageStats]:
+    def _stats(self, id: SessionRef | None, file_bytes: int | None) -> Plan[StorageStats]:
         paths = None if id is None else self._paths(id)
-        return care.stats(self._scope, paths, file_bytes=self._store.file_bytes())
+        return care.stats(self._scope, paths, file_bytes=file_bytes)
 
     def check(
         self,

@@ -202,11 +202,12 @@ def write(scope: Scope, moved: Moved, if_exists: IfExists, *, dry_run: bool = Fa
                 return False
         if dry_run:
             return True
+        before: list[Op] = []
         if session is not None:
-            yield index.erase(paths, scope.now(), session.version)
+            before = index.erase(paths, scope.now(), session.version)
             remains = None
         doc = {**moved.doc, **index.after(remains, _began(moved))}
-        yield index.begin(paths, doc, content)
+        yield [*before, *index.begin(paths, doc, content)]
         return True
 
     return retrying(attempt)

@@ -183,7 +183,9 @@ class MovingFace(Face):
         """`copy_sessions`, from an event loop."""
         chosen = await self._arun(plans.ids(self._scope)) if ids is None else _ids(ids)
         report = _Report(chosen, progress)
-        other, opened = self._other(to)
+        # A store of somebody's is looked at here: it may belong to this loop.
+        here = not isinstance(to, str)
+        other, opened = self._other(to) if here else await asyncio.to_thread(self._other, to)
         try:
             for id in chosen:
                 moved = await self._arun(moving.read(self._scope.paths(id)))

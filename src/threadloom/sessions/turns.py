@@ -196,6 +196,8 @@ def set_status(
         is_held = held is not None and index.lasts(held, now)
         if is_held and running is not None and turn_id is None and status != "running":
             raise SessionBusy(f"session {paths.id!r} has the turn {running!r} under way")
+        # Of a turn that died; it would make of the next one a dead one as well.
+        over = [] if held is None or is_held else [Delete(paths.tombstones, LEASE, held.version)]
         fields: dict[str, object] = {"status": status, **dict.fromkeys(index.OF_A_TURN)}
         if status == "running":
             # The same turn goes on: its clock does.
@@ -207,7 +209,7 @@ def set_status(
             paths,
             session,
             now,
-            [touch_head(paths)],
+            [*over, touch_head(paths)],
             implicit=False,
             expect=session.version,
             set=fields,

@@ -13,7 +13,7 @@ import redis
 import redis.asyncio
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.cluster import RedisCluster
-from redis.exceptions import MovedError, NoScriptError
+from redis.exceptions import AskError, MovedError, NoScriptError
 from redis.retry import Retry
 
 from threadloom.errors import InvalidKey, StoreClosed, StoreUnavailable
@@ -26,6 +26,8 @@ RAW = {"NEVER_DECODE": True}
 AT_ONCE = 200
 """Calls in one round trip."""
 _WAIT_SHARE = 0.5
+_ELSEWHERE = (AskError, MovedError, redis.ConnectionError, redis.TimeoutError)
+"""What says that a slot is, or may be, with another node."""
 
 
 class Client:
@@ -225,8 +227,7 @@ class Client:
             node = client.get_redis_connection(client.get_node(node_name=name))
             found = self._together(node, [calls[at] for at in places])
             for at, reply in zip(places, found, strict=True):
-                moved = isinstance(reply, (MovedError, redis.ConnectionError, redis.TimeoutError))
-                if moved or (isinstance(reply, Exception) and "ASK" in str(reply)[:4]):
+                if isinstance(reply, _ELSEWHERE):
                     # The Cluster's client looks where the slot is now.
                     try:
                         reply = self._single(client, calls[at])

@@ -158,14 +158,16 @@ class Index:
         for reply in replies:
             self._compare(reply[0])
         if replies and replies[-1][2] > _BACKLOG:
-            yield from self.settle_pending(max(_AT_ONCE, 2 * len(partitions)))
+            first = min(int(number) for _, number, _ in replies)
+            yield from self.settle_pending(max(_AT_ONCE, 2 * len(partitions)), before=first)
         return [int(number) for _, number, _ in replies]
 
-    def settle_pending(self, most: int | None = None) -> Talk[None]:
-        """Bring in what the index was told.
+    def settle_pending(self, most: int | None = None, *, before: int | None = None) -> Talk[None]:
+        """Bring in what the index was told, up to now.
 
         Args:
             most: how many partitions; all if None.
+            before: nothing that it was told under this number or later.
 
         Raises:
             IndexLost: there is no index; not where `most` is given.
@@ -180,11 +182,17 @@ class Index:
                 if most is None:
                     raise IndexLost
                 return
-            told = reply[1]
-            if not told:
+            told, sequence = reply[1:]
+            if before is None and sequence is not None:
+                before = int(sequence) + 1  # what is told from here on is for the next one
+            names = [
+                told[at].decode()
+                for at in range(0, len(told), 2)
+                if before is None or int(told[at + 1]) < before
+            ]
+            yield from self.settle(names, told[1 : 2 * len(names) : 2])
+            if not names or 2 * len(names) < len(told):
                 return
-            names = [told[at].decode() for at in range(0, len(told), 2)]
-            yield from self.settle(names, told[1::2])
             done += len(names)
             position = told[-1]
 
@@ -298,7 +306,7 @@ class Index:
     # Calls
 
     def _known(self, position: bytes) -> Call:
-        keys = (self._names.format, self._names.pending)
+        keys = (self._names.format, self._names.pending, self._names.sequence)
         return Call(KNOWN, keys, [b"%d" % _AT_ONCE, position])
 
     def _settle(self, partition: Partition, told: bytes) -> Call:

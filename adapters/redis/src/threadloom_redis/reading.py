@@ -361,7 +361,7 @@ class Reading:
             due += [Place(self._names.partition(name), ranges) for name in more]
             if not due:
                 return
-            together = due[:1] if tries else due
+            together = due[:1] if tries or undo is not None else due
             found = yield from pages(together, blobs=blobs, texts=texts, size=size_of(tries))
             if undo is not None and found[0].guard != begun:
                 undo()

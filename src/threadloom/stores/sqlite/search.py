@@ -15,6 +15,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 
+from threadloom.errors import StoreUnavailable
 from threadloom.stores.fulltext import indexed
 
 BACKLOG = 256
@@ -56,12 +57,20 @@ def reclaim(connection: sqlite3.Connection) -> list[None]:
 
     The index notes what it was told to forget beside what it had written before; merging all of
     it leaves both out. What SQLite frees it overwrites itself (`PRAGMA secure_delete`).
+
+    Raises:
+        StoreUnavailable: somebody reads what was there before, and the log must keep it for them.
     """
     connection.execute("BEGIN IMMEDIATE")
     feed(connection)
     connection.execute("INSERT INTO fts (fts) VALUES ('optimize')")
     connection.execute("COMMIT")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    ((is_busy, _, _),) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if is_busy:
+        raise StoreUnavailable(
+            "deleted text is still in the write-ahead log, which somebody reads: a backup, a copy "
+            "or a shell that is in the middle of something. Compact again when it has ended"
+        )
     return [None]
 
 

@@ -147,7 +147,7 @@ local function refuse() return {'EXPECT', #results} end
 local function scan(low, high, reverse, limit, blobs)
   local found, left = {}, limit == '' and math.huge or tonumber(limit)
   while left > 0 do
-    local step = math.min(left, 500)
+    local step = math.max(50, math.min(left, 500)) -- some may have expired
     local page = reverse and call('ZREVRANGEBYLEX', O, high, low, 'LIMIT', 0, step)
       or call('ZRANGEBYLEX', O, low, high, 'LIMIT', 0, step)
     if #page == 0 then break end
@@ -155,7 +155,7 @@ local function scan(low, high, reverse, limit, blobs)
     for i, m in ipairs(page) do
       if not raws[i] then return nil end
       local r = opened(raws[i])
-      if alive(r, now) then
+      if left > 0 and alive(r, now) then
         found[#found + 1] = m
         found[#found + 1] = blobs and r.raw or without_blob(r)
         left = left - 1
@@ -370,8 +370,10 @@ end
 if removes then remove() end
 all('HSET', R, sets)
 if not removes then remove() end
+-- A set that was emptied is a new one, without a deadline.
+local bare = #adds > 0 and call('EXISTS', O) == 0
 all('ZADD', O, adds)
-if moved then
+if moved or bare then
   if deadline == '-' then
     call('PERSIST', R)
     call('PERSIST', O)

@@ -37,7 +37,10 @@ while at < #ARGV do
   end
   local raw = call('HGET', KEYS[3], name)
   local old = raw and cmsgpack.unpack(raw)
-  if not old or tonumber(old[1]) <= tonumber(version) then
+  local pending = call('ZSCORE', KEYS[1], name)
+  -- What is not pending any more was entered by somebody else, as it is or newer.
+  local due = pending or tonumber(told) == 0
+  if due and (not old or tonumber(old[1]) <= tonumber(version)) then
     if old and not (new and old[2] == new[2] and old[3] == new[3] and same(old[7], new[7])) then
       leave(old)
     end
@@ -56,7 +59,6 @@ while at < #ARGV do
     end
     if records == '0' then call('ZREM', KEYS[2], name) else call('ZADD', KEYS[2], 0, name) end
   end
-  local pending = call('ZSCORE', KEYS[1], name)
   if pending and tonumber(pending) == tonumber(told) then call('ZREM', KEYS[1], name) end
 end
 return 1
