@@ -106,6 +106,8 @@ def take(scope: Scope, paths: SessionPaths, turn_id: str, lease: int) -> Plan[Ta
             Get(paths.tombstones, FENCE),
             Get(paths.sessions, paths.id),
         ]
+        if made is None or after is None:  # read a moment later, as after an answer that was lost
+            raise index.not_found(paths.id)
         return Taken(turn_id, made.version, index.info(after))
 
     return retrying(attempt)
