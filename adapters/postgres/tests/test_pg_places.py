@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -261,8 +262,14 @@ def test_deleted_text_is_reclaimed_and_sizes_told(pg_store: PostgresStore) -> No
     pg_store.execute([Put(NS, str(number), text="word " * 400) for number in range(200)])
     before = pg_store.file_bytes()
     pg_store.execute([Delete(NS, str(number)) for number in range(200)])
-    assert pg_store.execute([Reclaim()]) == [None]
-    assert 0 < pg_store.file_bytes() < before
+    # The server leaves out what its own housekeeping is at just now.
+    began = time.monotonic()
+    while True:
+        assert pg_store.execute([Reclaim()]) == [None]
+        if 0 < pg_store.file_bytes() < before:
+            break
+        assert time.monotonic() - began < 20
+        time.sleep(0.2)
 
 
 # Processes, loops
