@@ -37,6 +37,7 @@ class Usual(NamedTuple):
         keeping: puts that write only where nothing is.
         putting: the other puts.
         patch: the patch, if there is one.
+        fields: what it sets, encoded.
         looked: all of which something is expected, but for those that keep.
     """
 
@@ -45,6 +46,7 @@ class Usual(NamedTuple):
     keeping: Sequence[Put]
     putting: Sequence[Put]
     patch: Patch | None
+    fields: bytes
     looked: Sequence[Put | Patch | Check]
 
     def failing(self, number: int) -> Op:
@@ -59,6 +61,7 @@ def sort(ops: Sequence[Op]) -> Usual | None:
     putting: list[Put] = []
     looked: list[Put | Patch | Check] = []
     patch: Patch | None = None
+    fields = b""
     places = set()
     if len(ops) > _MOST:
         return None
@@ -80,12 +83,14 @@ def sort(ops: Sequence[Op]) -> Usual | None:
         elif isinstance(op, Patch):
             if patch is not None or not _is_simple(op):
                 return None
-            patch = op
+            patch, fields = op, encode_doc(dict(op.set))
+            if documents.is_odd(fields):
+                return None
         if op.expect is not None:
             looked.append(op)
     if part is None or len(places) < len(ops):
         return None
-    return Usual(ops, part, keeping, putting, patch, looked)
+    return Usual(ops, part, keeping, putting, patch, fields, looked)
 
 
 def _is_simple(op: Patch) -> bool:
@@ -98,7 +103,6 @@ def _is_simple(op: Patch) -> bool:
         and all(name.isidentifier() for name, _ in changes)
         and all(type(value) is int and value in _SMALL for _, value in changes)
         and (op.life is None or op.life.isidentifier())
-        and not documents.is_odd(encode_doc(dict(op.set)))
     )
 
 
@@ -126,7 +130,11 @@ def write(schema: Schema, usual: Usual, now: int) -> Statement:
         *_columns(statement, _SPACES, [(space.space, space.name) for space in spaces]),
         *_columns(statement, _LOOKED, looked),
         *_columns(statement, _PUTS, [_row(op) for op in puts]),
-        *(["NULL"] * _PATCH if usual.patch is None else _patch(statement, usual.patch)),
+        *(
+            ["NULL"] * _PATCH
+            if usual.patch is None
+            else _patch(statement, usual.patch, usual.fields)
+        ),
     ]
     leaf = leaf_number(usual.part)
     statement.sql = f"SELECT {schema.quoted}.write_1_{leaf:02}({', '.join(arguments)})"
@@ -145,11 +153,11 @@ def _row(op: Put) -> tuple[Any, ...]:
     return (space_of(op.namespace).space, key, long_key, doc, odd_doc, blob, *texts, op.expires_at)
 
 
-def _patch(statement: Statement, op: Patch) -> Iterable[str]:
+def _patch(statement: Statement, op: Patch, fields: bytes) -> Iterable[str]:
     space = space_of(op.namespace)
     yield statement.number(space.space)
     yield statement.add(short_key(op.key)[0], TEXT)
-    yield f"{statement.add(encode_doc(dict(op.set)), TEXT)}::jsonb"
+    yield f"{statement.add(fields, TEXT)}::jsonb"
     for change in (op.maximum, op.increment):
         if not change:
             yield from ("NULL", "NULL")
